@@ -1,0 +1,3 @@
+//! The DSL: builder, operators, windows, serdes, processor API and the immutable `Topology`.
+//! Knows stores and the names of topics, but no broker.
+pub mod engine;
