@@ -1,2 +1,4 @@
 //! Scenarios of Millstream against real Kafka, and what they need: a cluster, and an observer that is not Millstream.
+pub mod app;
+pub mod fold;
 pub mod kafka;
