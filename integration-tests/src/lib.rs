@@ -1,1 +1,2 @@
-//! integration-tests
+//! Scenarios of Millstream, and what they need.
+pub mod behaviour;

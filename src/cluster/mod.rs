@@ -8,6 +8,7 @@ pub mod memory;
 use std::{sync::Arc, time::Duration};
 
 use millstream_dsl::engine::RawRecord;
+pub use millstream_state::Headers;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
@@ -176,7 +177,7 @@ pub trait Producer: Send {
 
 // ---- group membership (KIP-1071), offsets
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {
     pub subtopology: u32,
     pub partition: i32,
