@@ -12,7 +12,7 @@ use millstream::cluster::Cluster;
 use millstream_integration_tests::behaviour::{Scenario, TestNames};
 
 /// `BEHAVIOUR=part-of-a-name` narrows it down.
-pub fn run_all(
+pub(crate) fn run_all(
     scenarios: &[(&str, Scenario)],
     cluster: &dyn Cluster,
     names: impl Fn(&str) -> TestNames + Sync,
