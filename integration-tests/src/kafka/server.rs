@@ -63,7 +63,11 @@ impl KafkaServer {
     #[cfg(feature = "containers")]
     fn own_cluster(config: &ServerConfig) -> Result<Kind> {
         if super::container::runtime_answers() {
-            return super::container::ContainerCluster::start(config).map(Kind::Containers);
+            match super::container::ContainerCluster::start(config) {
+                Ok(cluster) => return Ok(Kind::Containers(cluster)),
+                // A runtime that cannot fetch images is common; the brokers are the same either way.
+                Err(error) => eprintln!("no containers ({error}): starting JVM brokers instead"),
+            }
         }
         JvmCluster::start(config).map(Kind::Jvm)
     }
