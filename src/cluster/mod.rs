@@ -174,7 +174,7 @@ pub trait Producer: Send {
 
 // ---- group membership (KIP-1071), offsets
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {
     pub subtopology: u32,
     pub partition: i32,

@@ -103,7 +103,11 @@ impl CommitMachine {
         self.attempt = attempt;
         self.identity = None;
         self.refreshed_epoch = false;
-        self.enter(if self.settings.exactly_once { State::Transaction } else { State::Flush });
+        self.enter(if self.settings.exactly_once {
+            State::Transaction
+        } else {
+            State::Flush
+        });
     }
 
     /// Makes the first transactional producer ready.
@@ -168,7 +172,11 @@ impl CommitMachine {
         let mut verdict = verdict(at, error.class);
         if matches!(verdict, Verdict::Again | Verdict::Renew) && now >= give_up_at {
             // The patience of a commit is over: whether it took effect is open.
-            verdict = if at == At::Transaction { Verdict::Ask } else { Verdict::Fail };
+            verdict = if at == At::Transaction {
+                Verdict::Ask
+            } else {
+                Verdict::Fail
+            };
         }
         match verdict {
             Verdict::Again => {

@@ -4,7 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::*;
 use crate::cluster::{
-    ClusterError, ErrorClass, GroupIdentity, GroupRequest, GroupResponse, OffsetToCommit, RequestId, Step, TopicPartition,
+    ClusterError, ErrorClass, GroupIdentity, GroupRequest, GroupResponse, OffsetToCommit, RequestId, Step,
+    TopicPartition,
 };
 
 type Answer<T> = Result<T, ClusterError>;
@@ -54,7 +55,8 @@ impl CommitIo for Script {
         self.flush.pop_front().unwrap_or_else(done)
     }
     fn poll_commit(&mut self, offsets: &[OffsetToCommit], identity: &GroupIdentity) -> Answer<Step<()>> {
-        self.calls.push(format!("commit {} as epoch {}", offsets.len(), identity.member_epoch));
+        self.calls
+            .push(format!("commit {} as epoch {}", offsets.len(), identity.member_epoch));
         self.commit.pop_front().unwrap_or_else(done)
     }
     fn send(&mut self, request: GroupRequest) -> RequestId {
@@ -62,7 +64,11 @@ impl CommitIo for Script {
             GroupRequest::CommitOffsets { identity, offsets } => {
                 format!("offsets {} as epoch {}", offsets.len(), identity.member_epoch)
             }
-            GroupRequest::FetchOffsets { identity, require_stable, .. } => {
+            GroupRequest::FetchOffsets {
+                identity,
+                require_stable,
+                ..
+            } => {
                 format!("read back fenced={} stable={require_stable}", identity.is_some())
             }
             GroupRequest::Heartbeat(_) => "heartbeat".into(),
@@ -150,11 +156,24 @@ fn at_least_once_without_offsets_only_flushes() {
 #[test]
 fn at_least_once_repeats_offsets_whose_answer_was_lost() {
     let mut s = Script {
-        answers: [Err(error(ErrorClass::Retry, 16)), Err(error(ErrorClass::Unknown, 0)), Ok(GroupResponse::CommitOffsets)].into(),
+        answers: [
+            Err(error(ErrorClass::Retry, 16)),
+            Err(error(ErrorClass::Unknown, 0)),
+            Ok(GroupResponse::CommitOffsets),
+        ]
+        .into(),
         ..Script::default()
     };
     assert!(matches!(commit(false, &mut s), Outcome::Committed));
-    assert_eq!(s.calls, ["flush", "offsets 2 as epoch 7", "offsets 2 as epoch 7", "offsets 2 as epoch 7"]);
+    assert_eq!(
+        s.calls,
+        [
+            "flush",
+            "offsets 2 as epoch 7",
+            "offsets 2 as epoch 7",
+            "offsets 2 as epoch 7"
+        ]
+    );
 }
 
 #[test]
@@ -191,7 +210,11 @@ fn at_least_once_an_undelivered_record_undoes_everything_since_the_last_commit()
         ..Script::default()
     };
     assert!(matches!(commit(false, &mut s), Outcome::Aborted(_)));
-    assert_eq!(s.calls, ["flush", "renew"], "offsets of lost output are never committed");
+    assert_eq!(
+        s.calls,
+        ["flush", "renew"],
+        "offsets of lost output are never committed"
+    );
 }
 
 #[test]
@@ -222,7 +245,16 @@ fn exactly_once_unknown_outcome_with_the_offsets_there_was_committed() {
         ..Script::default()
     };
     assert!(matches!(commit(true, &mut s), Outcome::Committed));
-    assert_eq!(s.calls, ["begin", "commit 2 as epoch 7", "renew", "init", "read back fenced=false stable=true"]);
+    assert_eq!(
+        s.calls,
+        [
+            "begin",
+            "commit 2 as epoch 7",
+            "renew",
+            "init",
+            "read back fenced=false stable=true"
+        ]
+    );
 }
 
 #[test]
@@ -241,11 +273,19 @@ fn exactly_once_unknown_outcome_with_other_offsets_was_aborted() {
     ] {
         let mut s = Script {
             commit: [Err(error(ErrorClass::Unknown, -185))].into(),
-            answers: [Err(error(ErrorClass::Retry, 88)), Ok(GroupResponse::FetchOffsets(committed))].into(),
+            answers: [
+                Err(error(ErrorClass::Retry, 88)),
+                Ok(GroupResponse::FetchOffsets(committed)),
+            ]
+            .into(),
             ..Script::default()
         };
         assert!(matches!(commit(true, &mut s), Outcome::Aborted(_)));
-        assert_eq!(s.calls.iter().filter(|c| c.starts_with("read back")).count(), 2, "waits for stable offsets");
+        assert_eq!(
+            s.calls.iter().filter(|c| c.starts_with("read back")).count(),
+            2,
+            "waits for stable offsets"
+        );
     }
 }
 
@@ -299,7 +339,10 @@ fn exactly_once_a_commit_without_end_is_asked_about() {
         ..Script::default()
     };
     assert!(matches!(commit(true, &mut s), Outcome::Committed));
-    assert_eq!(s.calls[s.calls.len() - 3..], ["renew", "init", "read back fenced=false stable=true"]);
+    assert_eq!(
+        s.calls[s.calls.len() - 3..],
+        ["renew", "init", "read back fenced=false stable=true"]
+    );
 }
 
 #[test]

@@ -24,9 +24,23 @@ impl fmt::Debug for Property {
 /// A superset of what librdkafka marks as sensitive: better one value too many hidden than one shown.
 pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["password", "secret", "token", "jaas", "username", "oauthbearer", ".pem", "ssl.key", "ssl.ca", "ssl.certificate", "keystore", "assertion", "private"]
-        .iter()
-        .any(|part| key.contains(part))
+    [
+        "password",
+        "secret",
+        "token",
+        "jaas",
+        "username",
+        "oauthbearer",
+        ".pem",
+        "ssl.key",
+        "ssl.ca",
+        "ssl.certificate",
+        "keystore",
+        "assertion",
+        "private",
+    ]
+    .iter()
+    .any(|part| key.contains(part))
 }
 
 /// Properties Millstream sets itself, each with what to use instead.
@@ -47,11 +61,23 @@ pub(crate) const RESERVED: &[(&str, &str)] = &[
     ("client.id", "client_id(..)"),
     ("group.id", "the application id, which is the group id"),
     ("group.protocol", "nothing: membership always uses the streams protocol"),
-    ("group.instance.id", "nothing: streams groups have no static membership yet"),
-    ("session.timeout.ms", "the group setting streams.session.timeout.ms on the broker"),
-    ("heartbeat.interval.ms", "the group setting streams.heartbeat.interval.ms on the broker"),
+    (
+        "group.instance.id",
+        "nothing: streams groups have no static membership yet",
+    ),
+    (
+        "session.timeout.ms",
+        "the group setting streams.session.timeout.ms on the broker",
+    ),
+    (
+        "heartbeat.interval.ms",
+        "the group setting streams.heartbeat.interval.ms on the broker",
+    ),
     ("max.poll.interval.ms", "rebalance_timeout(..)"),
-    ("transactional.id", "processing_guarantee(..); the id is derived from the application"),
+    (
+        "transactional.id",
+        "processing_guarantee(..); the id is derived from the application",
+    ),
     ("enable.idempotence", "nothing: producers are always idempotent"),
     ("isolation.level", "processing_guarantee(..)"),
     ("enable.auto.commit", "commit_interval(..)"),
@@ -59,9 +85,15 @@ pub(crate) const RESERVED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "commit_interval(..)"),
     ("auto.offset.reset", "the reset policy of the source"),
     ("enable.partition.eof", "nothing: restoring relies on it"),
-    ("partitioner", "a partitioner in Produced; the default is that of the Java client"),
+    (
+        "partitioner",
+        "a partitioner in Produced; the default is that of the Java client",
+    ),
     ("partition.assignment.strategy", "nothing: the broker assigns the tasks"),
-    ("socket.timeout.ms", "transaction_timeout(..); a lower value could end a later transaction"),
+    (
+        "socket.timeout.ms",
+        "transaction_timeout(..); a lower value could end a later transaction",
+    ),
     ("key.deserializer", "the serde of the source"),
     ("value.deserializer", "the serde of the source"),
     ("key.serializer", "the serde of the sink"),
@@ -72,11 +104,21 @@ pub(crate) const RESERVED: &[(&str, &str)] = &[
 
 /// What to use instead of a reserved property; the prefixes of Kafka Streams (`producer.`, `main.consumer.` ...) do not help.
 pub(crate) fn reserved(key: &str) -> Option<&'static str> {
-    let bare = ["main.consumer.", "restore.consumer.", "global.consumer.", "consumer.", "producer.", "admin."]
+    let bare = [
+        "main.consumer.",
+        "restore.consumer.",
+        "global.consumer.",
+        "consumer.",
+        "producer.",
+        "admin.",
+    ]
+    .iter()
+    .find_map(|p| key.strip_prefix(p))
+    .unwrap_or(key);
+    RESERVED
         .iter()
-        .find_map(|p| key.strip_prefix(p))
-        .unwrap_or(key);
-    RESERVED.iter().find(|(name, _)| *name == bare).map(|(_, instead)| *instead)
+        .find(|(name, _)| *name == bare)
+        .map(|(_, instead)| *instead)
 }
 
 #[cfg(test)]
@@ -85,7 +127,14 @@ mod tests {
 
     #[test]
     fn secrets_do_not_appear_in_debug() {
-        for key in ["sasl.password", "ssl.key.pem", "sasl.username", "sasl.oauthbearer.config", "ssl.ca.pem", "ssl.keystore.password"] {
+        for key in [
+            "sasl.password",
+            "ssl.key.pem",
+            "sasl.username",
+            "sasl.oauthbearer.config",
+            "ssl.ca.pem",
+            "ssl.keystore.password",
+        ] {
             let p = Property {
                 key: key.into(),
                 value: "canary".into(),

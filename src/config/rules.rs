@@ -19,7 +19,8 @@ fn is_name(s: &str) -> bool {
         && s.len() <= MAX_NAME
         && s != "."
         && s != ".."
-        && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && s.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 fn is_address(s: &str) -> bool {
@@ -99,7 +100,11 @@ const RULES: &[Rule] = &[
     Rule {
         setting: "application_server",
         must: "must have a host and a port above 0",
-        holds: |c| c.application_server.as_ref().is_none_or(|(h, p)| !h.is_empty() && *p > 0),
+        holds: |c| {
+            c.application_server
+                .as_ref()
+                .is_none_or(|(h, p)| !h.is_empty() && *p > 0)
+        },
     },
     Rule {
         setting: "client_tag",
@@ -134,7 +139,11 @@ pub(super) fn check(config: &StreamsConfig, needs_bootstrap: bool) -> Result<()>
     }
     Err(Error::new(
         ErrorKind::Configuration,
-        format!("the configuration violates {} rule(s): {}", violated.len(), violated.join("; ")),
+        format!(
+            "the configuration violates {} rule(s): {}",
+            violated.len(),
+            violated.join("; ")
+        ),
     ))
 }
 
@@ -156,7 +165,10 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         good().validate().unwrap();
-        good().processing_guarantee(ProcessingGuarantee::ExactlyOnce).validate().unwrap();
+        good()
+            .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
+            .validate()
+            .unwrap();
     }
 
     #[test]
@@ -169,7 +181,14 @@ mod tests {
             .validate()
             .unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Configuration);
-        for part in ["application_id", "bootstrap_servers", "stream_threads", "property group.id", "producer.enable.idempotence", "5 rule(s)"] {
+        for part in [
+            "application_id",
+            "bootstrap_servers",
+            "stream_threads",
+            "property group.id",
+            "producer.enable.idempotence",
+            "5 rule(s)",
+        ] {
             assert!(e.message().contains(part), "{part} in {e}");
         }
     }
@@ -197,7 +216,10 @@ mod tests {
             StreamsConfig::new("app").bootstrap_servers(ok).validate().unwrap();
         }
         for bad in ["", "h", "h:", "h:0", ":1", "h:99999", "a:1,"] {
-            assert!(StreamsConfig::new("app").bootstrap_servers(bad).validate().is_err(), "{bad}");
+            assert!(
+                StreamsConfig::new("app").bootstrap_servers(bad).validate().is_err(),
+                "{bad}"
+            );
         }
     }
 }
