@@ -17,4 +17,4 @@ pub(crate) use collector::TaskCollector;
 pub(crate) use lifecycle::Phase;
 pub(crate) use metadata::CommittedMetadata;
 pub(crate) use output::{Output, ProducerFactory};
-pub(crate) use task_impl::{CommittedInput, Task, TaskParts};
+pub(crate) use task_impl::{CommittedInput, Task, TaskParts, task_name};

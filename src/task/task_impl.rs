@@ -52,6 +52,7 @@ pub(crate) struct Task {
     dirty: bool,
     /// Distinguishes commits in which no offset moves.
     attempts: i64,
+    dropped_seen: u64,
 }
 
 /// Name under which a commit without progress is numbered, among the processors' values of the metadata.
@@ -94,6 +95,7 @@ impl Task {
             max_task_idle: parts.max_task_idle,
             dirty: false,
             attempts,
+            dropped_seen: 0,
         }
     }
 
@@ -109,13 +111,20 @@ impl Task {
         &self.graph
     }
 
-    /// Partitions with room for more, each with where its next record comes from.
-    pub(crate) fn wanting(&self, limit: usize) -> impl Iterator<Item = (usize, &TopicPartition)> {
-        self.inputs
-            .iter()
-            .enumerate()
-            .filter(move |(_, i)| i.buffered() < limit)
-            .map(|(n, i)| (n, &i.partition))
+    /// Number of partitions it reads.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The partition, if it has room for more records.
+    pub(crate) fn wanting(&self, input: usize, limit: usize) -> Option<&TopicPartition> {
+        self.inputs.get(input).filter(|i| i.buffered() < limit).map(|i| &i.partition)
+    }
+
+    /// Records operators dropped since the last call.
+    pub(crate) fn newly_dropped(&mut self) -> u64 {
+        let dropped = self.graph.dropped_records();
+        dropped - std::mem::replace(&mut self.dropped_seen, dropped)
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
@@ -128,10 +137,6 @@ impl Task {
             .iter()
             .enumerate()
             .map(|(n, i)| (n, &i.partition, i.position))
-    }
-
-    pub(crate) fn source_of(&self, input: usize) -> Option<SourceIndex> {
-        self.inputs.get(input).map(|i| i.source)
     }
 
     pub(crate) fn add_records(&mut self, input: usize, records: Box<dyn RecordBatch>) {
@@ -321,11 +326,6 @@ impl Task {
 
     pub(crate) fn next_punctuation(&self) -> Option<i64> {
         self.graph.next_wall_clock_punctuation()
-    }
-
-    /// Records wait for their turn.
-    pub(crate) fn has_buffered(&self) -> bool {
-        self.inputs.iter().any(|i| i.buffered() > 0)
     }
 
     /// Takes the task apart: uncommitted writes are dropped, the database is what remains.
