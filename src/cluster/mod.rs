@@ -3,6 +3,8 @@
 //! Everything here is polled, nothing blocks unless it says so, nothing assumes client threads: an
 //! implementation that has threads of its own (librdkafka) wakes us through the `Waker`.
 #![allow(missing_docs, reason = "contract, documented as the implementations land")]
+pub mod memory;
+
 use std::{sync::Arc, time::Duration};
 
 use millstream_dsl::engine::RawRecord;
