@@ -1,1 +1,2 @@
-//! integration-tests
+//! Scenarios of Millstream against real Kafka, and what they need: a cluster, and an observer that is not Millstream.
+pub mod kafka;

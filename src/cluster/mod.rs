@@ -4,6 +4,8 @@
 //! implementation that has threads of its own (librdkafka) wakes us through the `Waker`.
 #![allow(missing_docs, reason = "contract, documented as the implementations land")]
 pub mod memory;
+pub mod rdkafka;
+pub mod wire;
 
 use std::{sync::Arc, time::Duration};
 
