@@ -132,11 +132,6 @@ impl Error {
         self
     }
 
-    pub(crate) fn store(mut self, store: impl Into<Arc<str>>) -> Self {
-        self.context.store.get_or_insert(store.into());
-        self
-    }
-
     pub(crate) fn operator(mut self, operator: impl Into<Arc<str>>) -> Self {
         self.context.operator.get_or_insert(operator.into());
         self

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use futures::Stream;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, rdkafka::KafkaCluster},
     config::{ProcessingGuarantee, StreamsConfig},
     dsl::engine::{Handlers, Topology},
     error::{Error, ErrorKind, Result},
@@ -57,7 +57,9 @@ pub struct KafkaStreams {
 
 impl std::fmt::Debug for KafkaStreams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaStreams").field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("KafkaStreams")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,7 +131,9 @@ impl KafkaStreams {
         self.state.become_(State::PendingShutdown);
         self.instance.request_stop();
         let over = |s: &StateMachine| s.state().is_final();
-        let in_time = tokio::time::timeout(options.timeout, self.state.until(over)).await.is_ok();
+        let in_time = tokio::time::timeout(options.timeout, self.state.until(over))
+            .await
+            .is_ok();
         if !in_time {
             self.instance.kill();
             let grace = tokio::time::timeout(Duration::from_secs(5), self.state.until(over)).await;
@@ -143,7 +147,10 @@ impl KafkaStreams {
             None if in_time => Ok(()),
             None => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("closing took longer than {:?}; the threads were stopped where they were", options.timeout),
+                format!(
+                    "closing took longer than {:?}; the threads were stopped where they were",
+                    options.timeout
+                ),
             )),
         }
     }
@@ -252,6 +259,26 @@ impl KafkaStreamsBuilder {
         &self.config
     }
 
+    /// Starts an instance on the cluster behind `bootstrap_servers`. Returns when it has joined the group; a set-up that cannot
+    /// work is an error within 30 s. Needs a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// By kind: `Configuration`, `BrokerUnavailable`, `UnsupportedBroker`, `MissingSourceTopic`, `IncorrectlyPartitioned`,
+    /// `StateLocked`, `State`, `Topology`.
+    #[doc(alias = "KafkaStreams.start")]
+    pub async fn start(self, topology: Topology) -> Result<KafkaStreams> {
+        self.config.validate()?;
+        let properties: Vec<(String, String)> = self
+            .config
+            .properties
+            .iter()
+            .map(|p| (p.key.clone(), p.value.clone()))
+            .collect();
+        let cluster = KafkaCluster::connect(&self.config.bootstrap_servers, &properties)
+            .map_err(|e| Error::new(ErrorKind::Configuration, e.message.clone()).caused_by(e))?;
+        self.launch(Arc::new(cluster), topology).await
+    }
+
     /// Starts an instance on a given cluster, for instance the one in memory. Like `start` otherwise.
     pub async fn start_on(self, cluster: impl Cluster + 'static, topology: Topology) -> Result<KafkaStreams> {
         self.config.validate_for_given_cluster()?;
@@ -262,16 +289,19 @@ impl KafkaStreamsBuilder {
         let limit = self.config.startup_timeout;
         let app = blocking(move || self.launch_blocking(cluster, topology)).await?;
         let known = |s: &StateMachine| s.all_joined() || s.error().is_some() || s.state().is_final();
-        // The time limit runs on a thread of its own, so that `start` works under any executor.
-        let in_time = until_within(&app.state, known, limit).await;
+        let in_time = tokio::time::timeout(limit, app.state.until(known)).await.is_ok();
         match app.state.error() {
             Some(error) => {
-                app.close(CloseOptions::default().timeout(Duration::from_secs(3))).await.ok();
+                app.close(CloseOptions::default().timeout(Duration::from_secs(3)))
+                    .await
+                    .ok();
                 Err(error)
             }
             None if in_time => Ok(app),
             None => {
-                app.close(CloseOptions::default().timeout(Duration::from_secs(1))).await.ok();
+                app.close(CloseOptions::default().timeout(Duration::from_secs(1)))
+                    .await
+                    .ok();
                 Err(Error::new(
                     ErrorKind::BrokerUnavailable,
                     format!("the group coordinator did not answer within {limit:?}"),
@@ -283,11 +313,19 @@ impl KafkaStreamsBuilder {
     fn launch_blocking(self, cluster: Arc<dyn Cluster>, topology: Topology) -> Result<KafkaStreams> {
         let config = Arc::new(self.config);
         if !topology.global_stores().is_empty() {
-            return Err(Error::new(ErrorKind::Topology, "global stores are not supported by the runtime yet"));
+            return Err(Error::new(
+                ErrorKind::Topology,
+                "global stores are not supported by the runtime yet",
+            ));
         }
         let engine = open_engine(&config)?;
         let mut admin = cluster.admin(&format!("{}-start", config.application_id))?;
-        startup::check(admin.as_mut(), &topology, config.startup_timeout, config.missing_topic_timeout)?;
+        startup::check(
+            admin.as_mut(),
+            &topology,
+            config.startup_timeout,
+            config.missing_topic_timeout,
+        )?;
         drop(admin);
         let state = StateMachine::new(&config.application_id, config.stream_threads);
         let metrics = Arc::new(Metrics::default());
@@ -314,22 +352,15 @@ impl KafkaStreamsBuilder {
 fn open_engine(config: &StreamsConfig) -> Result<StateEngine> {
     StateEngine::rocksdb(&config.state_dir, &config.application_id, config.state_memory_bytes).map_err(|e| {
         let dir = config.state_dir.display();
-        Error::new(ErrorKind::State, format!("the state directory {dir} cannot be used: {e}")).caused_by(e)
+        Error::new(
+            ErrorKind::State,
+            format!("the state directory {dir} cannot be used: {e}"),
+        )
+        .caused_by(e)
     })
 }
 
 #[cfg(not(feature = "rocksdb"))]
 fn open_engine(_: &StreamsConfig) -> Result<StateEngine> {
     Ok(StateEngine::in_memory())
-}
-
-/// False when the time is over.
-async fn until_within(state: &Arc<StateMachine>, condition: impl Fn(&StateMachine) -> bool, limit: Duration) -> bool {
-    let timer = blocking(move || {
-        std::thread::sleep(limit);
-        Ok(())
-    });
-    let reached = state.until(condition);
-    futures::pin_mut!(timer, reached);
-    matches!(futures::future::select(reached, timer).await, futures::future::Either::Left(_))
 }

@@ -127,15 +127,13 @@ fn heartbeat(answer: Result<GroupResponse, ClusterError>) -> Result<HeartbeatRes
 }
 
 impl Member {
-    fn step(
-        &mut self,
-        group: &mut dyn GroupClient,
-        now: Now,
-        answer: Option<Result<HeartbeatResponse, ClusterError>>,
-    ) {
+    fn step(&mut self, group: &mut dyn GroupClient, now: Now, answer: Option<Result<HeartbeatResponse, ClusterError>>) {
         let actions = self.membership.step(millis(now.elapsed), answer);
         // Before the news: who hears of an assignment may commit at once, who hears of a loss must not.
-        let changed = self.joining.shared.publish(self.membership.identity(), self.membership.is_settled());
+        let changed = self
+            .joining
+            .shared
+            .publish(self.membership.identity(), self.membership.is_settled());
         if changed {
             self.joining.waker.wake();
         }

@@ -32,8 +32,14 @@ pub(crate) enum ToThread {
 /// Requests to the control thread.
 pub(crate) enum ToControl {
     Join(Box<Joining>),
-    Acknowledge { member: u64, owned: TaskLists },
-    Leave { member: u64, shutdown_application: bool },
+    Acknowledge {
+        member: u64,
+        owned: TaskLists,
+    },
+    Leave {
+        member: u64,
+        shutdown_application: bool,
+    },
     /// All members are gone: the control thread ends.
     Stop,
 }

@@ -91,7 +91,11 @@ impl Instance {
                     tracing::error!("a service thread has panicked");
                 }
             }
-            let last = if b.state.error().is_some() { State::Error } else { State::NotRunning };
+            let last = if b.state.error().is_some() {
+                State::Error
+            } else {
+                State::NotRunning
+            };
             b.state.become_(last);
         })?;
         Ok(Self {
@@ -119,7 +123,9 @@ impl Instance {
 
     /// Waits for the end, without an executor.
     pub(crate) fn join_within(&mut self, limit: Duration) -> bool {
-        let Some(supervisor) = self.supervisor.take() else { return true };
+        let Some(supervisor) = self.supervisor.take() else {
+            return true;
+        };
         let step = Duration::from_millis(2);
         let mut waited = Duration::ZERO;
         while !supervisor.is_finished() {
@@ -145,7 +151,8 @@ fn supervise(b: &Blueprint, threads: Vec<JoinHandle<()>>, wakers: &[Arc<ThreadWa
     }
     for thread in threads {
         if thread.join().is_err() {
-            b.state.fail(Error::new(ErrorKind::Fatal, "a stream thread has panicked"));
+            b.state
+                .fail(Error::new(ErrorKind::Fatal, "a stream thread has panicked"));
         }
     }
     // Threads that end by themselves, for instance because the group was told to stop.
@@ -180,12 +187,15 @@ fn drive(clock: Clock, waker: &ThreadWaker, mut step: impl FnMut(Now) -> Next) {
 
 fn spawn_control(b: &Arc<Blueprint>, client_id: &str) -> Result<(ControlHandle, JoinHandle<()>)> {
     let waker = Arc::new(ThreadWaker::default());
-    let group =
-        b.cluster.group(&format!("{client_id}-control"), &b.config.application_id, waker.clone())?;
+    let group = b
+        .cluster
+        .group(&format!("{client_id}-control"), &b.config.application_id, waker.clone())?;
     let (sender, receiver) = channel();
     let mut control = Control::new(group, receiver, b.config.missing_topic_timeout);
     let (clock, parked) = (b.clock, waker.clone());
-    let thread = spawn(&format!("{client_id}-control"), move || drive(clock, &parked, |now| control.step(now)))?;
+    let thread = spawn(&format!("{client_id}-control"), move || {
+        drive(clock, &parked, |now| control.step(now))
+    })?;
     Ok((ControlHandle { sender, waker }, thread))
 }
 
@@ -196,7 +206,10 @@ fn spawn_updater(b: &Arc<Blueprint>, client_id: &str) -> Result<(UpdaterHandle, 
         application_id: b.config.application_id.clone(),
         topology: b.topology.clone(),
         engine: b.engine.clone(),
-        consumer: b.cluster.consumer(&consumer_config(b, format!("{client_id}-restore-consumer")), waker.clone())?,
+        consumer: b.cluster.consumer(
+            &consumer_config(b, format!("{client_id}-restore-consumer")),
+            waker.clone(),
+        )?,
         admin: b.cluster.admin(&format!("{client_id}-admin"))?,
         commands,
         metrics: b.metrics.clone(),
@@ -204,12 +217,18 @@ fn spawn_updater(b: &Arc<Blueprint>, client_id: &str) -> Result<(UpdaterHandle, 
     };
     let (clock, parked) = (b.clock, waker.clone());
     let mut updater = StateUpdater::new(parts);
-    let thread = spawn(&format!("{client_id}-StateUpdater-1"), move || drive(clock, &parked, |now| updater.step(now)))?;
+    let thread = spawn(&format!("{client_id}-StateUpdater-1"), move || {
+        drive(clock, &parked, |now| updater.step(now))
+    })?;
     Ok((UpdaterHandle { sender, waker }, thread))
 }
 
 fn consumer_config(b: &Blueprint, client_id: String) -> ConsumerConfig {
-    let isolation = if b.config.exactly_once() { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    let isolation = if b.config.exactly_once() {
+        Isolation::ReadCommitted
+    } else {
+        Isolation::ReadUncommitted
+    };
     ConsumerConfig { client_id, isolation }
 }
 
@@ -263,8 +282,14 @@ impl ThreadMaker {
     fn make(&self) -> Result<StreamThread> {
         let b = &self.b;
         let waker: Arc<dyn Waker> = self.waker.clone();
-        let consumer = b.cluster.consumer(&consumer_config(b, format!("{}-consumer", self.name)), waker.clone())?;
-        let group = b.cluster.group(&format!("{}-offsets", self.name), &b.config.application_id, waker.clone())?;
+        let consumer = b
+            .cluster
+            .consumer(&consumer_config(b, format!("{}-consumer", self.name)), waker.clone())?;
+        let group = b.cluster.group(
+            &format!("{}-offsets", self.name),
+            &b.config.application_id,
+            waker.clone(),
+        )?;
         let output = Output::new(self.producer_factory(), b.config.exactly_once(), self.room_waiter())?;
         let link = self.join();
         let cx = ThreadContext {
@@ -283,7 +308,12 @@ impl ThreadMaker {
 
     fn producer_factory(&self) -> ProducerFactory {
         let b = &self.b;
-        let id = format!("{}-{}-{}", b.config.application_id, b.engine.process_id(), self.index + 1);
+        let id = format!(
+            "{}-{}-{}",
+            b.config.application_id,
+            b.engine.process_id(),
+            self.index + 1
+        );
         let config = ProducerConfig {
             client_id: format!("{}-producer", self.name),
             transactional_id: b.config.exactly_once().then_some(id),
@@ -341,5 +371,7 @@ pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T> + 
             tracing::debug!("nobody waits for the start any more");
         }
     })?;
-    receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "starting has panicked")))
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "starting has panicked")))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     cluster::{Admin, ClusterError, ErrorClass},
-    dsl::engine::{Topology, TopicRef},
+    dsl::engine::{TopicRef, Topology},
     error::{Error, ErrorKind, Result},
 };
 
@@ -40,7 +40,10 @@ pub(crate) fn check(
                 let list: Vec<String> = known.iter().map(|(n, c)| format!("{n} has {c}")).collect();
                 return Err(Error::new(
                     ErrorKind::IncorrectlyPartitioned,
-                    format!("topics that are joined differ in their number of partitions: {}", list.join(", ")),
+                    format!(
+                        "topics that are joined differ in their number of partitions: {}",
+                        list.join(", ")
+                    ),
                 ));
             }
         }
@@ -88,6 +91,9 @@ fn wait_for(
 }
 
 fn unreachable(error: ClusterError) -> Error {
-    Error::new(ErrorKind::BrokerUnavailable, format!("the brokers cannot be reached: {}", error.message))
-        .caused_by(error)
+    Error::new(
+        ErrorKind::BrokerUnavailable,
+        format!("the brokers cannot be reached: {}", error.message),
+    )
+    .caused_by(error)
 }

@@ -119,11 +119,10 @@ impl StateMachine {
 
     /// Every thread is a member of the group.
     pub(crate) fn all_joined(&self) -> bool {
-        self.lock().threads.iter().all(|t| matches!(t, ThreadState::Rebalancing | ThreadState::Running))
-    }
-
-    pub(crate) fn all_dead(&self) -> bool {
-        self.lock().threads.iter().all(|t| *t == ThreadState::Dead)
+        self.lock()
+            .threads
+            .iter()
+            .all(|t| matches!(t, ThreadState::Rebalancing | ThreadState::Running))
     }
 
     pub(crate) fn listen(&self) -> UnboundedReceiver<State> {
@@ -236,7 +235,10 @@ mod tests {
         for s in [State::Rebalancing, State::PendingShutdown, State::NotRunning] {
             assert!(m.become_(s));
         }
-        let heard: Vec<State> = futures::executor::block_on(changes.collect());
+        let heard: Vec<State> = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(changes.collect());
         assert_eq!(heard, [State::Rebalancing, State::PendingShutdown, State::NotRunning]);
     }
 }

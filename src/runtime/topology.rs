@@ -10,7 +10,11 @@ use crate::{
 /// What the broker is told when a member joins.
 pub(crate) fn describe(topology: &Topology, application_id: &str) -> Arc<TopologyDescription> {
     Arc::new(TopologyDescription {
-        subtopologies: topology.subtopologies().iter().map(|s| subtopology(s, application_id)).collect(),
+        subtopologies: topology
+            .subtopologies()
+            .iter()
+            .map(|s| subtopology(s, application_id))
+            .collect(),
     })
 }
 
@@ -27,8 +31,11 @@ fn subtopology(s: &Subtopology, application_id: &str) -> SubtopologyDescription 
     source_topics.dedup();
     by_name(&mut repartition_sources);
     let groups = s.copartition_groups.iter().map(|group| {
-        let names: Vec<String> =
-            group.iter().filter_map(|i| s.sources.get(*i)).map(|t| t.full_name(application_id)).collect();
+        let names: Vec<String> = group
+            .iter()
+            .filter_map(|i| s.sources.get(*i))
+            .map(|t| t.full_name(application_id))
+            .collect();
         CopartitionGroup {
             source_topics: indices(source_topics.iter(), &names),
             repartition_source_topics: indices(repartition_sources.iter().map(|t| &t.name), &names),
@@ -84,5 +91,8 @@ fn by_name(topics: &mut Vec<TopicInfo>) {
 }
 
 fn indices<'a>(all: impl Iterator<Item = &'a String>, wanted: &[String]) -> Vec<i16> {
-    all.enumerate().filter(|(_, name)| wanted.contains(name)).filter_map(|(i, _)| i16::try_from(i).ok()).collect()
+    all.enumerate()
+        .filter(|(_, name)| wanted.contains(name))
+        .filter_map(|(i, _)| i16::try_from(i).ok())
+        .collect()
 }

@@ -17,9 +17,7 @@ use super::{
     metrics::{Metrics, add},
 };
 use crate::{
-    cluster::{
-        Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker,
-    },
+    cluster::{Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker},
     dsl::engine::{SourceIndex, Subtopology, Topology},
     error::{Error, ErrorKind, Result},
     restore::{ChangelogBounds, Progress, RestoringTask},
@@ -88,10 +86,7 @@ pub(crate) struct UpdaterParts {
 }
 
 enum Stage {
-    Opening {
-        retry_at: Duration,
-        give_up_at: Duration,
-    },
+    Opening { retry_at: Duration, give_up_at: Duration },
     Restoring(Box<RestoringTask>, Vec<CommittedInput>),
 }
 
@@ -154,17 +149,19 @@ impl StateUpdater {
     /// Ok(None): answered.
     fn advance(&mut self, request: &OpenRequest, stage: Stage, now: Now) -> (Result<Option<Stage>>, Next) {
         match stage {
-            Stage::Opening { retry_at, give_up_at } if now.elapsed < retry_at => {
-                (Ok(Some(Stage::Opening { retry_at, give_up_at })), Next::WaitUntil(retry_at))
-            }
+            Stage::Opening { retry_at, give_up_at } if now.elapsed < retry_at => (
+                Ok(Some(Stage::Opening { retry_at, give_up_at })),
+                Next::WaitUntil(retry_at),
+            ),
             Stage::Opening { give_up_at, .. } => match self.open(request) {
-                Ok((restoring, inputs)) => {
-                    (Ok(Some(Stage::Restoring(Box::new(restoring), inputs))), Next::Again)
-                }
+                Ok((restoring, inputs)) => (Ok(Some(Stage::Restoring(Box::new(restoring), inputs))), Next::Again),
                 Err(e) if e.kind() == ErrorKind::Retry && now.elapsed < give_up_at => {
                     tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
                     let retry_at = now.elapsed + BACKOFF;
-                    (Ok(Some(Stage::Opening { retry_at, give_up_at })), Next::WaitUntil(retry_at))
+                    (
+                        Ok(Some(Stage::Opening { retry_at, give_up_at })),
+                        Next::WaitUntil(retry_at),
+                    )
                 }
                 Err(e) => (Err(e), Next::Again),
             },
@@ -178,9 +175,10 @@ impl StateUpdater {
                         (Ok(None), Next::Again)
                     }
                     Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, inputs))), Next::Again),
-                    Ok(Progress::Waiting) => {
-                        (Ok(Some(Stage::Restoring(task, inputs))), Next::WaitUntil(now.elapsed + BACKOFF))
-                    }
+                    Ok(Progress::Waiting) => (
+                        Ok(Some(Stage::Restoring(task, inputs))),
+                        Next::WaitUntil(now.elapsed + BACKOFF),
+                    ),
                     Err(e) => {
                         close(&task_name(request.task), task.finish(self.parts.consumer.as_mut()));
                         (Err(e), Next::Again)
@@ -212,7 +210,10 @@ impl StateUpdater {
         let topology = self.parts.topology.clone();
         let task = request.task;
         let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
-            return Err(Error::new(ErrorKind::Topology, "the group assigned a task this topology does not have"));
+            return Err(Error::new(
+                ErrorKind::Topology,
+                "the group assigned a task this topology does not have",
+            ));
         };
         let inputs = self.inputs(subtopology, request)?;
         let changelogs = self.changelogs(subtopology, task, &inputs)?;
@@ -225,13 +226,19 @@ impl StateUpdater {
 
     /// The partitions of the task, which not every source topic has, with what is committed.
     fn inputs(&mut self, subtopology: &Subtopology, request: &OpenRequest) -> Result<Vec<CommittedInput>> {
-        let names: Vec<String> =
-            subtopology.sources.iter().map(|s| s.full_name(&self.parts.application_id)).collect();
+        let names: Vec<String> = subtopology
+            .sources
+            .iter()
+            .map(|s| s.full_name(&self.parts.application_id))
+            .collect();
         let counts = self.parts.admin.partition_counts(&names, REQUEST_LIMIT).map_err(soft)?;
         let mut inputs = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let Some((_, count)) = counts.iter().find(|(n, _)| n == name) else {
-                return Err(Error::new(ErrorKind::Retry, format!("the topic {name} is not there yet")));
+                return Err(Error::new(
+                    ErrorKind::Retry,
+                    format!("the topic {name} is not there yet"),
+                ));
             };
             if request.task.partition < *count {
                 let partition = TopicPartition {
@@ -261,7 +268,9 @@ impl StateUpdater {
                 (Some(topic), _) => (topic.full_name(&self.parts.application_id), None),
                 (None, Some(topic)) => {
                     let input = inputs.iter().find(|i| i.partition.topic == *topic);
-                    let processed = input.and_then(|i| i.committed.as_ref()).map_or(0, |(offset, _)| *offset);
+                    let processed = input
+                        .and_then(|i| i.committed.as_ref())
+                        .map_or(0, |(offset, _)| *offset);
                     (topic.to_string(), Some(processed))
                 }
                 (None, None) => continue,
@@ -276,17 +285,23 @@ impl StateUpdater {
             return Ok(Vec::new());
         }
         let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, _)| p.clone()).collect();
-        let bounds =
-            self.parts.admin.offsets(&partitions, Isolation::ReadUncommitted, REQUEST_LIMIT).map_err(soft)?;
+        let bounds = self
+            .parts
+            .admin
+            .offsets(&partitions, Isolation::ReadUncommitted, REQUEST_LIMIT)
+            .map_err(soft)?;
         let with_bounds = wanted.into_iter().zip(bounds);
-        Ok(with_bounds.map(|((s, p, l), (first, end))| (s, p, ChangelogBounds { first, end }, l)).collect())
+        Ok(with_bounds
+            .map(|((s, p, l), (first, end))| (s, p, ChangelogBounds { first, end }, l))
+            .collect())
     }
 }
 
 /// A topic that is being created is no reason to give up.
 fn soft(error: ClusterError) -> Error {
     const UNKNOWN_TOPIC_OR_PARTITION: i32 = 3;
-    let retry = matches!(error.class, ErrorClass::Retry | ErrorClass::Unknown) || error.code == UNKNOWN_TOPIC_OR_PARTITION;
+    let retry =
+        matches!(error.class, ErrorClass::Retry | ErrorClass::Unknown) || error.code == UNKNOWN_TOPIC_OR_PARTITION;
     if retry {
         Error::new(ErrorKind::Retry, error.message.clone()).caused_by(error)
     } else {

@@ -1,31 +1,23 @@
-//! The life of a task, as a table of transitions.
+//! The life of a task, as a table of transitions. A task that is gone has no phase.
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     /// Assigned; its committed offsets are being asked for.
     Created,
-    /// The state updater brings its state up to date.
+    /// The state updater opens its database and brings it up to date.
     Restoring,
-    /// Processes records.
+    /// Processes records. While a commit is under way the whole thread rests, so that there is no phase for that.
     Running,
-    /// Given back: nothing is processed any more, the last commit is under way.
-    Suspended,
-    /// Gone.
-    Closed,
 }
 
 impl Phase {
     /// Whether the step is part of a task's life.
     pub(crate) fn may_become(self, next: Self) -> bool {
-        use Phase::*;
+        // Back to the start after an abort: from the committed offsets, through the same door.
         matches!(
             (self, next),
-            (Created, Restoring | Closed)
-                | (Restoring, Running | Created | Closed)
-                // Revived after an abort: back to the committed offsets, through the same door.
-                | (Running, Created | Suspended | Closed)
-                | (Suspended, Running | Closed)
+            (Self::Created, Self::Restoring) | (Self::Restoring, Self::Running) | (Self::Running, Self::Created)
         )
     }
 }
@@ -35,11 +27,12 @@ mod tests {
     use super::Phase::{self, *};
 
     #[test]
-    fn nothing_comes_back_from_closed_and_nothing_runs_unrestored() {
-        let all = [Created, Restoring, Running, Suspended, Closed];
-        assert!(all.iter().all(|p| !Closed.may_become(*p)));
-        let into_running: Vec<Phase> = all.into_iter().filter(|p| p.may_become(Running)).collect();
-        assert_eq!(into_running, [Restoring, Suspended]);
-        assert!(all.iter().filter(|p| **p != Closed).all(|p| p.may_become(Closed)));
+    fn nothing_runs_unrestored() {
+        let into_running: Vec<Phase> = [Created, Restoring, Running]
+            .into_iter()
+            .filter(|p| p.may_become(Running))
+            .collect();
+        assert_eq!(into_running, [Restoring]);
+        assert!(!Created.may_become(Created));
     }
 }

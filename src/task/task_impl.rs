@@ -118,7 +118,10 @@ impl Task {
 
     /// The partition, if it has room for more records.
     pub(crate) fn wanting(&self, input: usize, limit: usize) -> Option<&TopicPartition> {
-        self.inputs.get(input).filter(|i| i.buffered() < limit).map(|i| &i.partition)
+        self.inputs
+            .get(input)
+            .filter(|i| i.buffered() < limit)
+            .map(|i| &i.partition)
     }
 
     /// Records operators dropped since the last call.

@@ -98,10 +98,24 @@ impl StreamThread {
         self.output.forget_positions();
     }
 
+    /// A running task goes back to where it was at the last commit.
+    pub(super) fn revive(&mut self, id: TaskId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            let before = slot.become_(Slot::Created);
+            self.let_go(before, false);
+        }
+    }
+
     /// The slot is gone afterwards; uncommitted writes are dropped.
     pub(super) fn close_task(&mut self, id: TaskId, clean: bool) {
-        match self.slots.remove(&id) {
-            Some(Slot::Running(task)) => {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.let_go(slot, clean);
+        }
+    }
+
+    fn let_go(&mut self, slot: Slot, clean: bool) {
+        match slot {
+            Slot::Running(task) => {
                 for partition in task.partitions() {
                     self.consumer.unassign(partition);
                 }
@@ -115,8 +129,8 @@ impl StreamThread {
                     None => tracing::error!(task = name, "somebody still holds a store of a closed task"),
                 }
             }
-            Some(Slot::Restoring(ticket)) => self.cx.updater.send(Command::Cancel(ticket)),
-            Some(Slot::Created) | None => {}
+            Slot::Restoring(ticket) => self.cx.updater.send(Command::Cancel(ticket)),
+            Slot::Created => {}
         }
     }
 
@@ -201,7 +215,9 @@ impl StreamThread {
             }
             // Given back while it was on its way.
             Ok(task) => {
-                self.cx.updater.send(Command::Close(task_name(opened.task), task.database));
+                self.cx
+                    .updater
+                    .send(Command::Close(task_name(opened.task), task.database));
                 Ok(())
             }
             Err(e) if wanted => Err(e),
@@ -210,25 +226,41 @@ impl StreamThread {
     }
 
     fn subtopology(&self, task: TaskId) -> Option<&Subtopology> {
-        self.cx.topology.subtopologies().iter().find(|s| s.id == task.subtopology)
+        self.cx
+            .topology
+            .subtopologies()
+            .iter()
+            .find(|s| s.id == task.subtopology)
     }
 
     fn build(&mut self, id: TaskId, opened: OpenedTask, now: Now) -> Result<Task> {
         let Some(subtopology) = self.subtopology(id) else {
-            return Err(Error::new(ErrorKind::Topology, "the group assigned a task this topology does not have"));
+            return Err(Error::new(
+                ErrorKind::Topology,
+                "the group assigned a task this topology does not have",
+            ));
         };
         let application_id = &self.cx.config.application_id;
         let full = |name: String| -> Arc<str> { name.into() };
-        let sinks = subtopology.sinks.iter().map(|t| full(t.full_name(application_id))).collect();
+        let sinks = subtopology
+            .sinks
+            .iter()
+            .map(|t| full(t.full_name(application_id)))
+            .collect();
         let stores = || subtopology.stores.iter().enumerate();
-        let changelogs =
-            stores().map(|(_, s)| s.changelog.as_ref().map(|t| full(t.full_name(application_id)))).collect();
+        let changelogs = stores()
+            .map(|(_, s)| s.changelog.as_ref().map(|t| full(t.full_name(application_id))))
+            .collect();
         let source_changelogs = stores()
             .filter_map(|(n, s)| Some((StoreIndex(n as u32), s.source_changelog.clone()?)))
             .collect();
         let collector = Rc::new(TaskCollector::new(self.output.clone(), id, sinks, changelogs));
         let shares = self.cx.config.stream_threads * self.slots.len().max(1);
-        let state = TaskState::new(opened.database, collector.clone(), self.cx.config.record_cache_bytes / shares);
+        let state = TaskState::new(
+            opened.database,
+            collector.clone(),
+            self.cx.config.record_cache_bytes / shares,
+        );
         let name: Arc<str> = task_name(id).into();
         let environment = TaskEnvironment {
             application_id: application_id.as_str().into(),
@@ -240,7 +272,10 @@ impl StreamThread {
             wall_clock_ms: now.wall_ms,
         };
         let graph = self.cx.topology.build_task(id.subtopology, environment).map_err(|e| {
-            Error::new(ErrorKind::Topology, e.message.clone()).operator(e.node.clone()).task(name).caused_by(*e)
+            Error::new(ErrorKind::Topology, e.message.clone())
+                .operator(e.node.clone())
+                .task(name)
+                .caused_by(*e)
         })?;
         let task = Task::new(TaskParts {
             id,
@@ -265,4 +300,3 @@ fn lost() -> crate::cluster::ClusterError {
         partition: None,
     }
 }
-

@@ -119,12 +119,20 @@ impl StreamThread {
             return Err(e);
         }
         self.output.forget_positions();
-        let running: Vec<TaskId> = self.slots.iter().filter(|(_, s)| s.is_running()).map(|(id, _)| *id).collect();
+        let running: Vec<TaskId> = self
+            .slots
+            .iter()
+            .filter(|(_, s)| s.is_running())
+            .map(|(id, _)| *id)
+            .collect();
         for id in running {
-            self.close_task(id, false);
-            self.slots.insert(id, Slot::Created);
+            self.revive(id);
         }
-        let pause = if cause.class == ErrorClass::Migrated { BACKOFF } else { Duration::ZERO };
+        let pause = if cause.class == ErrorClass::Migrated {
+            BACKOFF
+        } else {
+            Duration::ZERO
+        };
         self.resume_at = now.elapsed + pause * self.aborts_in_a_row.min(10);
         Ok(())
     }

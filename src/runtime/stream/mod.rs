@@ -180,7 +180,11 @@ impl StreamThread {
             self.begin_commit(Purpose::Regular)?;
             return Ok(Next::Again);
         }
-        Ok(if work.any { Next::Again } else { Next::WaitUntil(self.wake_at(now, work.wake_at)) })
+        Ok(if work.any {
+            Next::Again
+        } else {
+            Next::WaitUntil(self.wake_at(now, work.wake_at))
+        })
     }
 
     /// The producer's errors mean "undo and go on"; everything else ends the thread.
@@ -201,7 +205,8 @@ impl StreamThread {
         self.sent_seen = sent;
         let state = if self.link.shared.identity().is_none() {
             ThreadState::Starting
-        } else if self.slots.values().all(Slot::is_running) && (self.link.shared.is_settled() || !self.slots.is_empty()) {
+        } else if self.slots.values().all(Slot::is_running) && (self.link.shared.is_settled() || !self.slots.is_empty())
+        {
             ThreadState::Running
         } else {
             ThreadState::Rebalancing

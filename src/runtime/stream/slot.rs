@@ -38,9 +38,14 @@ impl Slot {
         }
     }
 
-    /// The next station of its life; a step that the table does not have is a defect of ours.
-    pub(super) fn become_(&mut self, next: Slot) {
-        debug_assert!(self.phase().may_become(next.phase()), "{:?} to {:?}", self.phase(), next.phase());
-        *self = next;
+    /// The next station of its life; gives the last one. A step that the table does not have is a defect of ours.
+    pub(super) fn become_(&mut self, next: Slot) -> Slot {
+        debug_assert!(
+            self.phase().may_become(next.phase()),
+            "{:?} to {:?}",
+            self.phase(),
+            next.phase()
+        );
+        std::mem::replace(self, next)
     }
 }

@@ -114,7 +114,11 @@ impl StreamThread {
 
     fn report_dead(&mut self) {
         let replaced = matches!(&self.failing, Some(f) if f.action == UncaughtAction::ReplaceThread);
-        let state = if replaced { ThreadState::Starting } else { ThreadState::Dead };
+        let state = if replaced {
+            ThreadState::Starting
+        } else {
+            ThreadState::Dead
+        };
         self.cx.state.thread(self.cx.index, state);
     }
 
@@ -126,5 +130,8 @@ impl StreamThread {
 }
 
 pub(super) fn group_shutdown() -> Error {
-    Error::new(ErrorKind::ShutdownRequested, "an instance of the application asked all instances to stop")
+    Error::new(
+        ErrorKind::ShutdownRequested,
+        "an instance of the application asked all instances to stop",
+    )
 }
