@@ -14,5 +14,6 @@ pub use config::{ProcessingGuarantee, StreamsConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use millstream_dsl as dsl;
 pub use millstream_state as state;
-pub use runtime::{MetricsSnapshot, State};
+pub use runtime::{MetricsHandle, MetricsSnapshot, State};
 pub use streams::{CloseOptions, KafkaStreams, KafkaStreamsBuilder, UncaughtAction};
+pub use task::partition_of;

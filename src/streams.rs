@@ -10,7 +10,7 @@ use crate::{
     dsl::engine::{Handlers, Topology},
     error::{Error, ErrorKind, Result},
     runtime::{
-        MetricsSnapshot, State,
+        MetricsHandle, MetricsSnapshot, State,
         clock::Clock,
         metrics::Metrics,
         spawn::{Blueprint, ErrorHandler, Instance, blocking},
@@ -39,7 +39,7 @@ impl Default for CloseOptions {
 
 impl CloseOptions {
     /// How long committing, giving tasks back and leaving the group may take. Afterwards the threads stop where they are;
-    /// what was not committed is done again by whoever gets the tasks. Default: 30 s.
+    /// what was not committed is done again by whoever gets the tasks. Zero: they stop at once. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -96,6 +96,11 @@ impl KafkaStreams {
         self.metrics.snapshot()
     }
 
+    /// Counters for whoever wants to read them later, for instance while `until_stopped` runs.
+    pub fn metrics_handle(&self) -> MetricsHandle {
+        MetricsHandle(self.metrics.clone())
+    }
+
     /// Why it stopped, if it stopped because of an error.
     pub fn error(&self) -> Option<Error> {
         self.state.error()
@@ -129,11 +134,13 @@ impl KafkaStreams {
     /// Commits, gives the tasks back, leaves the group and makes the state durable, so that the next start restores nothing.
     pub async fn close(mut self, options: CloseOptions) -> Result<()> {
         self.state.become_(State::PendingShutdown);
-        self.instance.request_stop();
         let over = |s: &StateMachine| s.state().is_final();
-        let in_time = tokio::time::timeout(options.timeout, self.state.until(over))
-            .await
-            .is_ok();
+        let in_time = !options.timeout.is_zero() && {
+            self.instance.request_stop();
+            tokio::time::timeout(options.timeout, self.state.until(over))
+                .await
+                .is_ok()
+        };
         if !in_time {
             self.instance.kill();
             let grace = tokio::time::timeout(Duration::from_secs(5), self.state.until(over)).await;

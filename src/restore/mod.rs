@@ -11,4 +11,4 @@ mod plan;
 mod task;
 
 pub(crate) use plan::{ChangelogBounds, StorePlan};
-pub(crate) use task::{Progress, RestoringTask};
+pub(crate) use task::{Changelog, Progress, RestoringTask};

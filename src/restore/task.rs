@@ -10,6 +10,16 @@ use crate::{
     state::{ChangelogRecord, StateError, StoreIndex, TaskDatabase},
 };
 
+/// A changelog a store is restored from.
+#[derive(Clone, Debug)]
+pub(crate) struct Changelog {
+    pub(crate) store: StoreIndex,
+    pub(crate) partition: TopicPartition,
+    pub(crate) bounds: ChangelogBounds,
+    /// A source topic: only records below it have been processed.
+    pub(crate) limit: Option<i64>,
+}
+
 /// One store on its way.
 struct StoreProgress {
     store: StoreIndex,
@@ -40,15 +50,21 @@ pub(crate) struct RestoringTask {
 }
 
 impl RestoringTask {
-    /// `changelogs`: store, partition, bounds, and the limit if it is a source topic. Assigns what has to be read.
+    /// Assigns what has to be read.
     pub(crate) fn begin(
         task: Arc<str>,
         mut database: TaskDatabase,
-        changelogs: Vec<(StoreIndex, TopicPartition, ChangelogBounds, Option<i64>)>,
+        changelogs: Vec<Changelog>,
         consumer: &mut dyn Consumer,
     ) -> Result<Self> {
         let mut stores = Vec::new();
-        for (store, partition, bounds, limit) in changelogs {
+        for changelog in changelogs {
+            let Changelog {
+                store,
+                partition,
+                bounds,
+                limit,
+            } = changelog;
             let stored = database.offset(store);
             let plan = StorePlan::new(stored, bounds, limit);
             if plan.wipe {

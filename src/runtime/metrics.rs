@@ -1,6 +1,9 @@
 //! Counters of one application instance.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// Counted once per batch, never per record.
 #[derive(Debug, Default)]
@@ -43,6 +46,17 @@ pub struct MetricsSnapshot {
     /// Stream threads that ended with an error.
     #[doc(alias = "failed-stream-threads")]
     pub failed_threads: u64,
+}
+
+/// Reads the counters, also while and after somebody else owns the application.
+#[derive(Clone, Debug)]
+pub struct MetricsHandle(pub(crate) Arc<Metrics>);
+
+impl MetricsHandle {
+    /// The counters now.
+    pub fn snapshot(&self) -> MetricsSnapshot {
+        self.0.snapshot()
+    }
 }
 
 impl Metrics {

@@ -18,7 +18,7 @@ pub(crate) mod topology;
 pub(crate) mod updater;
 pub(crate) mod wake;
 
-pub use metrics::MetricsSnapshot;
+pub use metrics::{MetricsHandle, MetricsSnapshot};
 pub use state_machine::State;
 
 /// What a stepped machine waits for.

@@ -339,7 +339,9 @@ impl ThreadMaker {
         let shared = Arc::new(MemberShared::default());
         let config = MemberConfig {
             group_id: b.config.application_id.clone(),
-            member_id: uuid::Uuid::new_v4().to_string(),
+            // The same after a crash: joining again under the old id takes the old tasks over at once, where a new id would
+            // have to wait until the group has given up on the old one. The state directory is locked, so nobody else alive has it.
+            member_id: format!("{}-{}", b.engine.process_id(), self.index + 1),
             process_id: b.engine.process_id().to_owned(),
             topology: self.description.clone(),
             rebalance_timeout_ms: i32::try_from(b.config.rebalance_timeout.as_millis()).unwrap_or(i32::MAX),

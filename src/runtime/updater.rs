@@ -20,7 +20,7 @@ use crate::{
     cluster::{Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker},
     dsl::engine::{SourceIndex, Subtopology, Topology},
     error::{Error, ErrorKind, Result},
-    restore::{ChangelogBounds, Progress, RestoringTask},
+    restore::{Changelog, ChangelogBounds, Progress, RestoringTask},
     state::{StateEngine, StoreIndex, StoreSpec, TaskDatabase},
     task::{CommittedInput, task_name},
 };
@@ -261,7 +261,7 @@ impl StateUpdater {
         subtopology: &Subtopology,
         task: TaskId,
         inputs: &[CommittedInput],
-    ) -> Result<Vec<(StoreIndex, TopicPartition, ChangelogBounds, Option<i64>)>> {
+    ) -> Result<Vec<Changelog>> {
         let mut wanted = Vec::new();
         for (index, store) in subtopology.stores.iter().enumerate() {
             let (topic, limit) = match (&store.changelog, &store.source_changelog) {
@@ -292,7 +292,12 @@ impl StateUpdater {
             .map_err(soft)?;
         let with_bounds = wanted.into_iter().zip(bounds);
         Ok(with_bounds
-            .map(|((s, p, l), (first, end))| (s, p, ChangelogBounds { first, end }, l))
+            .map(|((store, partition, limit), (first, end))| Changelog {
+                store,
+                partition,
+                bounds: ChangelogBounds { first, end },
+                limit,
+            })
             .collect())
     }
 }

@@ -17,4 +17,5 @@ pub(crate) use collector::TaskCollector;
 pub(crate) use lifecycle::Phase;
 pub(crate) use metadata::CommittedMetadata;
 pub(crate) use output::{Output, ProducerFactory};
+pub use partitioner::partition_of;
 pub(crate) use task_impl::{CommittedInput, Task, TaskParts, task_name};

@@ -1,7 +1,7 @@
 //! Which partition does an outgoing record go to? As the Java producer decides, so that keys stay where they are.
 
 /// Murmur2 as Kafka's Java client computes it, seed 0x9747b28c.
-pub(crate) fn murmur2(data: &[u8]) -> u32 {
+fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     let mut h: u32 = 0x9747_b28c ^ (data.len() as u32);
     let (words, tail) = data.as_chunks::<4>();
@@ -21,8 +21,9 @@ pub(crate) fn murmur2(data: &[u8]) -> u32 {
     h ^ (h >> 15)
 }
 
-/// The partition of a key among `partitions` (at least 1).
-pub(crate) fn partition_of(key: &[u8], partitions: i32) -> i32 {
+/// The partition of a serialized key among `partitions` (at least 1), as the Java producer and Kafka Streams decide.
+#[doc(alias = "murmur2")]
+pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     ((murmur2(key) & 0x7fff_ffff) % partitions.max(1) as u32) as i32
 }
 

@@ -48,8 +48,9 @@ impl StopFlags {
 
     /// Stop where you are.
     pub(crate) fn request_kill(&self) {
-        self.requested.store(true, SeqCst);
+        // In this order: who sees the request must not take it for the gentle one.
         self.kill.store(true, SeqCst);
+        self.requested.store(true, SeqCst);
     }
 
     pub(crate) fn kill(&self) -> bool {
@@ -123,6 +124,11 @@ impl StreamThread {
     }
 
     pub(super) fn killed(&mut self) -> Next {
+        tracing::info!(
+            thread = self.cx.index,
+            in_transaction = self.output.in_transaction(),
+            "stopped without a last commit"
+        );
         self.drop_all();
         self.finish(None);
         Next::Stopped
