@@ -53,6 +53,7 @@ pub struct KafkaStreams {
     instance: Instance,
     state: Arc<StateMachine>,
     metrics: Arc<Metrics>,
+    process_id: String,
 }
 
 impl std::fmt::Debug for KafkaStreams {
@@ -89,6 +90,11 @@ impl KafkaStreams {
     #[doc(alias = "setStateListener")]
     pub fn state_changes(&self) -> impl Stream<Item = State> + Send + Unpin + 'static {
         self.state.listen()
+    }
+
+    /// The id kept in the state directory. Transactional ids are `<application id>-<process id>-<thread from 1>`.
+    pub fn process_id(&self) -> &str {
+        &self.process_id
     }
 
     /// Counters since the start.
@@ -326,6 +332,7 @@ impl KafkaStreamsBuilder {
             ));
         }
         let engine = open_engine(&config)?;
+        let process_id = engine.process_id().to_owned();
         let mut admin = cluster.admin(&format!("{}-start", config.application_id))?;
         startup::check(
             admin.as_mut(),
@@ -351,6 +358,7 @@ impl KafkaStreamsBuilder {
             instance,
             state,
             metrics,
+            process_id,
         })
     }
 }
