@@ -134,7 +134,7 @@ pub enum Sent {
 }
 
 /// Offsets that become part of a transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetToCommit {
     pub partition: TopicPartition,
     pub offset: i64,
