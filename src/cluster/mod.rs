@@ -10,6 +10,7 @@ pub mod wire;
 use std::{sync::Arc, time::Duration};
 
 use millstream_dsl::engine::RawRecord;
+pub use millstream_state::Headers;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
