@@ -15,13 +15,14 @@ pub(crate) fn check(
     reach_within: Duration,
     topics_within: Duration,
 ) -> Result<()> {
+    refuse_patterns(topology)?;
     let mut topics: Vec<String> = topology
         .subtopologies()
         .iter()
         .flat_map(|s| &s.sources)
         .filter_map(|t| match t {
             TopicRef::External(name) => Some(name.to_string()),
-            TopicRef::Internal(_) => None,
+            TopicRef::Internal(_) | TopicRef::Pattern(_) => None,
         })
         .collect();
     topics.sort();
@@ -33,7 +34,7 @@ pub(crate) fn check(
             let known: Vec<&(String, i32)> = sources
                 .filter_map(|t| match t {
                     TopicRef::External(name) => counts.iter().find(|(n, _)| **n == **name),
-                    TopicRef::Internal(_) => None,
+                    TopicRef::Internal(_) | TopicRef::Pattern(_) => None,
                 })
                 .collect();
             if known.windows(2).any(|w| matches!(w, [a, b] if a.1 != b.1)) {
@@ -49,6 +50,18 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+/// Streams groups do not know patterns (KIP-1071, as of Kafka 4.3).
+fn refuse_patterns(topology: &Topology) -> Result<()> {
+    let mut sources = topology.subtopologies().iter().flat_map(|s| &s.sources);
+    match sources.find(|t| matches!(t, TopicRef::Pattern(_))) {
+        Some(pattern) => Err(Error::new(
+            ErrorKind::Topology,
+            format!("streams groups do not support source patterns yet: name the topics instead of {pattern:?}"),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn wait_for(

@@ -25,6 +25,8 @@ fn subtopology(s: &Subtopology, application_id: &str) -> SubtopologyDescription 
         match source {
             TopicRef::External(name) => source_topics.push(name.to_string()),
             TopicRef::Internal(topic) => repartition_sources.push(info(topic, application_id)),
+            // Refused before anything starts.
+            TopicRef::Pattern(_) => {}
         }
     }
     source_topics.sort();

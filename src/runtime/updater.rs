@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cluster::{Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker},
-    dsl::engine::{SourceIndex, Subtopology, Topology},
+    dsl::engine::{OffsetReset, SourceIndex, Subtopology, Topology},
     error::{Error, ErrorKind, Result},
     restore::{Changelog, ChangelogBounds, Progress, RestoringTask},
     state::{StateEngine, StoreIndex, StoreSpec, TaskDatabase},
@@ -248,6 +248,12 @@ impl StateUpdater {
                 let committed = request.committed.iter().find(|o| o.partition == partition);
                 inputs.push(CommittedInput {
                     source: SourceIndex(index as u32),
+                    reset: subtopology
+                        .resets
+                        .get(index)
+                        .copied()
+                        .flatten()
+                        .unwrap_or(OffsetReset::Earliest),
                     committed: committed.map(|o| (o.offset, o.metadata.clone())),
                     partition,
                 });

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::CommittedMetadata;
 use crate::{
     cluster::{RecordBatch, TopicPartition},
-    dsl::engine::{RawRecord, SourceIndex},
+    dsl::engine::{OffsetReset, RawRecord, SourceIndex},
 };
 
 struct Batch {
@@ -17,6 +17,7 @@ struct Batch {
 pub(super) struct Input {
     pub(super) partition: TopicPartition,
     pub(super) source: SourceIndex,
+    pub(super) reset: OffsetReset,
     batches: VecDeque<Batch>,
     buffered: usize,
     /// Timestamp of the head record, once it has been looked at.
@@ -35,7 +36,12 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(partition: TopicPartition, source: SourceIndex, committed: Option<(i64, String)>) -> Self {
+    pub(super) fn new(
+        partition: TopicPartition,
+        source: SourceIndex,
+        committed: Option<(i64, String)>,
+        reset: OffsetReset,
+    ) -> Self {
         let metadata = committed
             .as_ref()
             .map(|(_, m)| CommittedMetadata::decode(m))
@@ -43,6 +49,7 @@ impl Input {
         Self {
             partition,
             source,
+            reset,
             batches: VecDeque::new(),
             buffered: 0,
             head_timestamp: None,

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::{
         cluster::{RecordBatch, TopicPartition},
-        dsl::engine::{RawHeaders, RawRecord, SourceIndex},
+        dsl::engine::{OffsetReset, RawHeaders, RawRecord, SourceIndex},
     };
 
     struct One;
@@ -72,7 +72,7 @@ mod tests {
                 topic: topic.into(),
                 partition: 0,
             };
-            Input::new(partition, SourceIndex(0), None)
+            Input::new(partition, SourceIndex(0), None, OffsetReset::Earliest)
         })
     }
 

@@ -9,8 +9,8 @@ use super::{
     readiness::{Readiness, readiness},
 };
 use crate::{
-    cluster::{OffsetToCommit, RecordBatch, TaskId, TopicPartition},
-    dsl::engine::{ProcessError, ProcessErrorKind, SourceIndex, TaskGraph},
+    cluster::{OffsetToCommit, RecordBatch, StartOffset, TaskId, TopicPartition},
+    dsl::engine::{OffsetReset, ProcessError, ProcessErrorKind, SourceIndex, TaskGraph},
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
     state::{StoreIndex, TaskDatabase},
@@ -22,6 +22,7 @@ pub(crate) struct CommittedInput {
     pub(crate) partition: TopicPartition,
     pub(crate) source: SourceIndex,
     pub(crate) committed: Option<(i64, String)>,
+    pub(crate) reset: OffsetReset,
 }
 
 /// What a task is made of.
@@ -63,7 +64,7 @@ impl Task {
         let inputs: Vec<Input> = parts
             .inputs
             .into_iter()
-            .map(|i| Input::new(i.partition, i.source, i.committed))
+            .map(|i| Input::new(i.partition, i.source, i.committed, i.reset))
             .collect();
         let mut remembered: Vec<(String, i64)> = Vec::new();
         let mut stream_time = -1;
@@ -134,12 +135,27 @@ impl Task {
         self.inputs.iter().map(|i| &i.partition)
     }
 
-    /// Where each partition is to be read from; None: nothing is committed.
-    pub(crate) fn start_offsets(&self) -> impl Iterator<Item = (usize, &TopicPartition, Option<i64>)> {
-        self.inputs
-            .iter()
-            .enumerate()
-            .map(|(n, i)| (n, &i.partition, i.position))
+    /// Where a partition is to be read from.
+    pub(crate) fn start_offset(&self, input: usize) -> Result<StartOffset> {
+        let Some(input) = self.inputs.get(input) else {
+            return Ok(StartOffset::Earliest);
+        };
+        match (input.position, input.reset) {
+            (Some(position), _) => Ok(StartOffset::At(position)),
+            (None, OffsetReset::Earliest) => Ok(StartOffset::Earliest),
+            (None, OffsetReset::Latest) => Ok(StartOffset::Latest),
+            (None, OffsetReset::None) => Err(Error::new(
+                ErrorKind::Configuration,
+                "there is no usable committed offset, and the source's reset policy is to stop then",
+            )
+            .task(self.name.clone())
+            .at(input.partition.topic.clone(), input.partition.partition)),
+        }
+    }
+
+    /// One of the partitions.
+    pub(crate) fn partition(&self, input: usize) -> Option<&TopicPartition> {
+        self.inputs.get(input).map(|i| &i.partition)
     }
 
     pub(crate) fn add_records(&mut self, input: usize, records: Box<dyn RecordBatch>) {

@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use super::{BACKOFF, StreamThread, commits::Purpose, slot::Slot, stop::group_shutdown};
 use crate::{
-    cluster::{ErrorClass, GroupRequest, GroupResponse, RequestId, StartOffset, TaskId, TaskLists, TopicPartition},
+    cluster::{ErrorClass, GroupRequest, GroupResponse, RequestId, TaskId, TaskLists, TopicPartition},
     dsl::engine::{Subtopology, TaskEnvironment},
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
@@ -284,9 +284,10 @@ impl StreamThread {
             source_changelogs,
             max_task_idle: self.cx.config.max_task_idle,
         });
-        for (_, partition, committed) in task.start_offsets() {
-            let start = committed.map_or(StartOffset::Earliest, StartOffset::At);
-            self.consumer.assign(partition, start)?;
+        for input in 0..task.inputs() {
+            if let Some(partition) = task.partition(input) {
+                self.consumer.assign(partition, task.start_offset(input)?)?;
+            }
         }
         Ok(task)
     }

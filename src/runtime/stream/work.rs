@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BATCH, StreamThread, slot::Slot};
 use crate::{
-    cluster::{Consumer, ErrorClass, Fetched, StartOffset},
+    cluster::{Consumer, ErrorClass, Fetched},
     error::{Error, Result},
     runtime::{clock::Now, metrics::add},
     task::Task,
@@ -66,11 +66,12 @@ fn fetch(task: &mut Task, consumer: &mut dyn Consumer, limit: usize) -> Result<b
             Err(e) if e.class == ErrorClass::Corrupted => {
                 tracing::warn!(
                     task = &**task.name(), topic = &*partition.topic, partition = partition.partition, error = %e,
-                    "the offset to read from does not exist any more; reading goes on at the first record"
+                    "the offset to read from does not exist any more; the source's reset policy decides"
                 );
-                consumer.unassign(partition);
-                consumer.assign(partition, StartOffset::Earliest)?;
+                let partition = partition.clone();
                 task.forget_position(input);
+                consumer.unassign(&partition);
+                consumer.assign(&partition, task.start_offset(input)?)?;
             }
             Err(e) if e.class == ErrorClass::Fatal => {
                 let place = (partition.topic.clone(), partition.partition);
