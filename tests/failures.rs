@@ -70,13 +70,12 @@ async fn a_replaced_thread_goes_on_from_the_last_commit() {
     lines.send_many(30);
     let failures = Arc::new(AtomicU32::new(0));
     let seen = failures.clone();
-    support::POISON_FAILS.store(3, SeqCst);
     let app = app(dir.path())
         .on_uncaught_error(move |_| {
             seen.fetch_add(1, SeqCst);
             UncaughtAction::ReplaceThread
         })
-        .start_on(cluster.clone(), support::word_count_that_fails_sometimes())
+        .start_on(cluster.clone(), support::word_count_failing(3))
         .await
         .unwrap();
     app.until_running(PATIENCE).await.unwrap();

@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU32},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,17 +14,53 @@ use millstream::cluster::{
     Cluster, ConsumerConfig, Fetched, Isolation, Producer, ProducerConfig, ProducerRecord, Sent, StartOffset, Step,
     TopicPartition, Waker, memory::MemoryCluster,
 };
-use millstream::dsl::engine::Topology;
+use millstream::dsl::{engine::Topology, prelude::*};
 
-/// How often the word `flaky` still fails.
-pub static POISON_FAILS: AtomicU32 = AtomicU32::new(0);
-
+/// Lines to words to counts; the word `poison` cannot be processed.
 pub fn word_count() -> Topology {
-    Topology::word_count()
+    counting(|word| if word == "poison" { Err("poison") } else { Ok(()) })
 }
 
-pub fn word_count_that_fails_sometimes() -> Topology {
-    Topology::word_count()
+/// The word `flaky` fails that often before it is counted.
+pub fn word_count_failing(times: u32) -> Topology {
+    let left = AtomicU32::new(times);
+    counting(move |word| {
+        let fails = word == "flaky" && left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok();
+        if fails { Err("flaky") } else { Ok(()) }
+    })
+}
+
+fn counting(check: impl Fn(&str) -> Result<(), &'static str> + Send + Sync + 'static) -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<Option<String>, String>("lines")
+        .try_map_values(move |line: &String| line.split(' ').try_for_each(&check).map(|()| line.clone()))
+        .flat_map(|_, line| line.split(' ').map(|word| (word.to_owned(), 1i64)).collect::<Vec<_>>())
+        .repartition_with(Repartitioned::named("words"))
+        .process_with(|| Count(None), Processing::new().with_store(Store::<String, i64>::key_value("counts")))
+        .to("counts");
+    builder.build().unwrap()
+}
+
+struct Count(Option<KeyValueStore<String, i64>>);
+
+impl Processor<String, i64, String, i64> for Count {
+    fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+        self.0 = Some(ctx.store("counts")?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        ctx: &ProcessorContext<'_, String, i64>,
+        record: Record<'_, String, i64>,
+    ) -> Result<(), BoxError> {
+        let store = self.0.as_ref().ok_or("not started")?;
+        let count = store.get(record.key)?.unwrap_or(0) + 1;
+        store.put(record.key, &count)?;
+        ctx.forward(record.with_value(&count))?;
+        Ok(())
+    }
 }
 
 pub const PARTITIONS: i32 = 3;
