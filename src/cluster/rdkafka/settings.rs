@@ -135,7 +135,7 @@ pub(super) fn consumer(bootstrap: &str, config: &ConsumerConfig, properties: &Pr
         ("queued.min.messages", "20000"),
         ("queued.max.messages.kbytes", "16384"),
         ("fetch.message.max.bytes", "1048576"),
-        ("fetch.wait.max.ms", "500"),
+        ("fetch.wait.max.ms", "100"),
         ("check.crcs", "true"),
         ("allow.auto.create.topics", "false"),
     ]));

@@ -130,12 +130,12 @@ fn millis(limit: Duration) -> i32 {
     i32::try_from(limit.as_millis()).unwrap_or(i32::MAX)
 }
 
+/// Partition numbers by topic.
+type Partitions = BTreeMap<Arc<str>, Vec<i32>>;
+
 /// Partitions by the broker that leads them.
-fn by_leader(
-    metadata: &MetadataResponse,
-    partitions: &[TopicPartition],
-) -> Result<BTreeMap<i32, BTreeMap<Arc<str>, Vec<i32>>>> {
-    let mut leaders: BTreeMap<i32, BTreeMap<Arc<str>, Vec<i32>>> = BTreeMap::new();
+fn by_leader(metadata: &MetadataResponse, partitions: &[TopicPartition]) -> Result<BTreeMap<i32, Partitions>> {
+    let mut leaders: BTreeMap<i32, Partitions> = BTreeMap::new();
     for wanted in partitions {
         let topic = metadata
             .topics
@@ -239,7 +239,7 @@ async fn delete_records(pool: &mut Pool, below: &BTreeMap<TopicPartition, i64>, 
         let address = pool.broker(leader)?;
         let answer = ask(pool, &address, &request, DELETE_RECORDS).await?;
         for topic in &answer.topics {
-            for partition in topic.partitions.iter().filter(|partition| partition.error_code != 0) {
+            if let Some(partition) = topic.partitions.iter().find(|partition| partition.error_code != 0) {
                 let error = broker_error(Call::Topics, partition.error_code, "deleting records", None);
                 return Err(with_partition(error, &topic.name, partition.partition_index));
             }
@@ -273,10 +273,10 @@ impl Admin for WireAdmin {
             let request = request.clone();
             async move {
                 let answer = ask_any(pool, &request.0, CREATE_TOPICS).await?;
-                for topic in answer
+                if let Some(topic) = answer
                     .topics
                     .iter()
-                    .filter(|topic| ![0, TOPIC_EXISTS].contains(&topic.error_code))
+                    .find(|topic| ![0, TOPIC_EXISTS].contains(&topic.error_code))
                 {
                     let what = format!("creating topic {}", &*topic.name.0);
                     return Err(broker_error(
@@ -317,10 +317,10 @@ impl Admin for WireAdmin {
                     .with_topics(states.collect())
                     .with_timeout_ms(millis(timeout));
                 let answer = ask_any(pool, &request, DELETE_TOPICS).await?;
-                for topic in answer
+                if let Some(topic) = answer
                     .responses
                     .iter()
-                    .filter(|topic| ![0, UNKNOWN_TOPIC].contains(&topic.error_code))
+                    .find(|topic| ![0, UNKNOWN_TOPIC].contains(&topic.error_code))
                 {
                     let name = topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
                     let what = format!("deleting topic {name}");

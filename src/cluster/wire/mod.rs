@@ -8,6 +8,8 @@ mod connection;
 mod errors;
 mod group;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -43,7 +43,7 @@ pub(in super::super) fn commit_request(identity: &GroupIdentity, offsets: &[Offs
 /// The first refused partition makes the whole commit fail, as it does in the broker for a stale epoch.
 pub(in super::super) fn commit_response(response: &OffsetCommitResponse) -> Result<()> {
     for topic in &response.topics {
-        for partition in topic.partitions.iter().filter(|partition| partition.error_code != 0) {
+        if let Some(partition) = topic.partitions.iter().find(|partition| partition.error_code != 0) {
             let error = broker_error(Call::CommitOffsets, partition.error_code, "committing an offset", None);
             return Err(with_partition(error, &topic.name, partition.partition_index));
         }
