@@ -1,3 +1,30 @@
-//! CONTRACT: how records move through a task. Real modules replace `contract.rs` and keep these names.
-mod contract;
-pub use contract::*;
+//! How records move through a task: typed edges, the context of a task, the graph built from a topology, handlers.
+mod collector;
+mod context;
+mod environment;
+mod error;
+mod factory;
+mod graph;
+mod handlers;
+mod punctuation;
+mod raw;
+mod receiver;
+mod record;
+mod source;
+
+pub use crate::topology::{InternalTopic, OffsetReset, StoreDefinition, Subtopology, Topology, TopicRef};
+pub use collector::{Collector, CollectorError, OutgoingRecord, SinkIndex, SinkTopic};
+pub use context::TaskContext;
+pub use environment::TaskEnvironment;
+pub use error::{BoxError, ProcessError, ProcessErrorKind, ProcessResult};
+pub use factory::{AnyPort, NodeFactory, NodeScope, port, table_port};
+pub use graph::{SourceIndex, TaskGraph};
+pub use handlers::{
+    DeserializationHandler, ErrorContext, Handlers, LogAndContinue, LogAndFail, ProcessingHandler, ProductionHandler,
+    Response,
+};
+pub use punctuation::{Cancellable, PunctuationType};
+pub use raw::{HeaderSource, RawHeaders, RawRecord};
+pub use receiver::{Children, Receiver, StreamPort, TableChildren, TablePort, TableReceiver};
+pub use record::{Change, Record};
+pub use source::{SourceFactory, SourcePort};

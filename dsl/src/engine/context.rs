@@ -1,0 +1,345 @@
+//! What operators see of their task while a record is processed.
+use std::{
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+};
+
+use millstream_state::{Headers, RecordContext, StateError, TaskState};
+
+use super::{
+    BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
+    ProcessResult, PunctuationType, RawRecord, Response, SinkTopic, TaskEnvironment,
+    punctuation::PunctuationQueue,
+};
+
+/// State of the task that operators see while a record is processed. Cells, set once per record: no clock is read here.
+pub struct TaskContext {
+    application_id: Arc<str>,
+    task_id: Arc<str>,
+    task_partition: i32,
+    collector: Rc<dyn Collector>,
+    state: TaskState,
+    handlers: Arc<Handlers>,
+    /// Empty outside of a record (punctuation).
+    topic: RefCell<Rc<str>>,
+    partition: Cell<i32>,
+    offset: Cell<i64>,
+    stream_time: Cell<i64>,
+    wall_clock_ms: Cell<i64>,
+    dropped: Cell<u64>,
+    commit_requested: Cell<bool>,
+    keeps_source: bool,
+    source_key: RefCell<Option<Vec<u8>>>,
+    source_value: RefCell<Option<Vec<u8>>>,
+    no_topic: Rc<str>,
+    no_headers: Headers,
+    stream_punctuations: PunctuationQueue,
+    wall_punctuations: PunctuationQueue,
+}
+
+impl TaskContext {
+    pub(crate) fn new(environment: TaskEnvironment) -> Self {
+        let no_topic: Rc<str> = "".into();
+        let handlers = environment.handlers;
+        Self {
+            application_id: environment.application_id,
+            task_id: environment.task_id,
+            task_partition: environment.partition,
+            collector: environment.collector,
+            state: environment.state,
+            keeps_source: handlers.dead_letter_topic.is_some() || handlers.keep_source_bytes,
+            handlers,
+            topic: RefCell::new(no_topic.clone()),
+            partition: Cell::new(-1),
+            offset: Cell::new(-1),
+            stream_time: Cell::new(-1),
+            wall_clock_ms: Cell::new(environment.wall_clock_ms),
+            dropped: Cell::new(0),
+            commit_requested: Cell::new(false),
+            source_key: RefCell::new(None),
+            source_value: RefCell::new(None),
+            no_topic,
+            no_headers: Headers::new(),
+            stream_punctuations: PunctuationQueue::default(),
+            wall_punctuations: PunctuationQueue::default(),
+        }
+    }
+
+    /// `application.id`.
+    pub fn application_id(&self) -> &str {
+        &self.application_id
+    }
+    /// `<subtopology>_<partition>`.
+    pub fn task_id(&self) -> &str {
+        &self.task_id
+    }
+    /// The partition this task is for.
+    pub fn task_partition(&self) -> i32 {
+        self.task_partition
+    }
+    /// Topic of the record being processed; None inside a punctuation.
+    pub fn topic(&self) -> Option<Rc<str>> {
+        Some(self.topic.borrow().clone()).filter(|t| !t.is_empty())
+    }
+    /// Partition of the record being processed; -1 inside a punctuation.
+    pub fn partition(&self) -> i32 {
+        self.partition.get()
+    }
+    /// Offset of the record being processed; -1 inside a punctuation.
+    pub fn offset(&self) -> i64 {
+        self.offset.get()
+    }
+    /// Highest timestamp the task has seen, milliseconds since the epoch; -1 before the first record.
+    pub fn stream_time(&self) -> i64 {
+        self.stream_time.get()
+    }
+    /// Clock of this step, milliseconds since the epoch.
+    pub fn wall_clock_ms(&self) -> i64 {
+        self.wall_clock_ms.get()
+    }
+    /// Where output goes.
+    pub fn collector(&self) -> &dyn Collector {
+        &*self.collector
+    }
+    /// The stores of the task.
+    pub fn state(&self) -> &TaskState {
+        &self.state
+    }
+    /// The error handlers.
+    pub fn handlers(&self) -> &Handlers {
+        &self.handlers
+    }
+    /// Headers for records that have none. Must not be added to.
+    pub fn no_headers(&self) -> &Headers {
+        &self.no_headers
+    }
+    /// Asks for a commit soon.
+    pub fn request_commit(&self) {
+        self.commit_requested.set(true);
+    }
+    pub(crate) fn take_commit_request(&self) -> bool {
+        self.commit_requested.replace(false)
+    }
+    /// Counts a record that was dropped (Kafka Streams: `dropped-records-total`).
+    pub fn count_dropped(&self) {
+        self.dropped.set(self.dropped.get() + 1);
+    }
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+    pub(crate) fn advance_stream_time(&self, timestamp: i64) {
+        if timestamp > self.stream_time.get() {
+            self.stream_time.set(timestamp);
+        }
+    }
+    pub(crate) fn set_wall_clock(&self, now_ms: i64) {
+        self.wall_clock_ms.set(now_ms);
+    }
+
+    /// The record context that stores keep beside an update. Allocates only when there are headers.
+    pub fn record_context(&self, timestamp: i64, headers: &Headers) -> RecordContext {
+        RecordContext {
+            topic: self.topic.borrow().clone(),
+            partition: self.partition.get(),
+            offset: self.offset.get(),
+            timestamp,
+            headers: headers.clone(),
+        }
+    }
+
+    pub(crate) fn enter_record(&self, topic: &Rc<str>, raw: &RawRecord<'_>) {
+        {
+            let mut current = self.topic.borrow_mut();
+            if !Rc::ptr_eq(&current, topic) {
+                *current = topic.clone();
+            }
+        }
+        self.partition.set(self.task_partition);
+        self.offset.set(raw.offset);
+        if self.keeps_source {
+            keep(&self.source_key, raw.key);
+            keep(&self.source_value, raw.value);
+        }
+    }
+
+    /// Runs `f` as if the record of `context` were being processed: how updates leave a record cache.
+    pub fn with_context<T>(&self, context: &RecordContext, f: impl FnOnce() -> T) -> T {
+        self.scoped(context.topic.clone(), context.partition, context.offset, f)
+    }
+    pub(crate) fn punctuating<T>(&self, _now: i64, f: impl FnOnce() -> T) -> T {
+        self.scoped(self.no_topic.clone(), -1, -1, f)
+    }
+    fn scoped<T>(&self, topic: Rc<str>, partition: i32, offset: i64, f: impl FnOnce() -> T) -> T {
+        let saved_topic = self.topic.replace(topic);
+        let (saved_partition, saved_offset) = (self.partition.replace(partition), self.offset.replace(offset));
+        let saved_source = (self.source_key.take(), self.source_value.take());
+        let result = f();
+        *self.topic.borrow_mut() = saved_topic;
+        self.partition.set(saved_partition);
+        self.offset.set(saved_offset);
+        self.source_key.replace(saved_source.0);
+        self.source_value.replace(saved_source.1);
+        result
+    }
+
+    /// Schedules `f` for the operator `node` every `interval_ms`.
+    pub fn schedule(
+        &self,
+        node: &Arc<str>,
+        interval_ms: i64,
+        kind: PunctuationType,
+        f: Rc<dyn Fn(&TaskContext, i64) -> ProcessResult>,
+    ) -> Cancellable {
+        match kind {
+            PunctuationType::StreamTime => self.stream_punctuations.schedule(node, 0, interval_ms, f),
+            PunctuationType::WallClock => {
+                let due = self.wall_clock_ms.get().saturating_add(interval_ms);
+                self.wall_punctuations.schedule(node, due, interval_ms, f)
+            }
+        }
+    }
+    pub(crate) fn punctuate_stream_time(&self) -> Result<bool, Box<ProcessError>> {
+        match self.stream_time.get() {
+            ..0 => Ok(false),
+            now => self.stream_punctuations.run(self, now),
+        }
+    }
+    pub(crate) fn punctuate_wall_clock(&self) -> Result<bool, Box<ProcessError>> {
+        self.wall_punctuations.run(self, self.wall_clock_ms.get())
+    }
+    pub(crate) fn next_wall_clock_punctuation(&self) -> Option<i64> {
+        self.wall_punctuations.next_due()
+    }
+
+    /// Calls a function of the user; a panic becomes an error of the operator.
+    #[inline]
+    pub fn call<T>(&self, node: &Arc<str>, f: impl FnOnce() -> T) -> Result<T, Box<ProcessError>> {
+        // What the closure captures is either the record (by shared reference) or the user's own `Fn`, which other
+        // records may call again: a broken invariant in there is the user's, exactly as after an exception in Java.
+        catch_unwind(AssertUnwindSafe(f)).map_err(|payload| ProcessError::panicked(node, &*payload))
+    }
+    /// Calls a fallible function of the user; an error or a panic becomes an error of the operator.
+    #[inline]
+    pub fn try_call<T, E: Into<BoxError>>(
+        &self,
+        node: &Arc<str>,
+        f: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, Box<ProcessError>> {
+        self.call(node, f)?.map_err(|e| ProcessError::caused(ProcessErrorKind::UserFunction, node, e))
+    }
+
+    /// An operator failed on a record: asks the processing handler. `Ok`: the record is dropped (counted), go on with the next.
+    #[cold]
+    pub fn processing_failed(&self, error: Box<ProcessError>, timestamp: i64, headers: &Headers) -> ProcessResult {
+        let handlers = self.handlers.clone();
+        self.decide(error, timestamp, headers, |context, error| handlers.processing.on_processing_error(context, error))
+    }
+    /// Bytes could not be read: asks the deserialization handler.
+    #[cold]
+    pub(crate) fn deserialization_failed(
+        &self,
+        error: Box<ProcessError>,
+        raw: &RawRecord<'_>,
+        headers: &Headers,
+    ) -> ProcessResult {
+        keep(&self.source_key, raw.key);
+        keep(&self.source_value, raw.value);
+        let handlers = self.handlers.clone();
+        self.decide(error, raw.timestamp, headers, |context, error| {
+            handlers.deserialization.on_deserialization_error(context, error)
+        })
+    }
+    /// A record could not be written: asks the production handler.
+    #[cold]
+    pub fn production_failed(&self, error: Box<ProcessError>, timestamp: i64, headers: &Headers) -> ProcessResult {
+        let handlers = self.handlers.clone();
+        self.decide(error, timestamp, headers, |context, error| handlers.production.on_production_error(context, error))
+    }
+
+    fn decide(
+        &self,
+        error: Box<ProcessError>,
+        timestamp: i64,
+        headers: &Headers,
+        ask: impl FnOnce(&ErrorContext<'_>, &ProcessError) -> Response,
+    ) -> ProcessResult {
+        let topic = self.topic();
+        let (key, value) = (self.source_key.borrow(), self.source_value.borrow());
+        let context = ErrorContext {
+            task_id: &self.task_id,
+            node: &error.node,
+            topic: topic.as_deref(),
+            partition: self.partition.get(),
+            offset: self.offset.get(),
+            timestamp,
+            headers,
+            source_key: key.as_deref(),
+            source_value: value.as_deref(),
+        };
+        let response = ask(&context, &error);
+        self.send_dead_letter(&context, &error)?;
+        match response {
+            Response::Fail => Err(error),
+            Response::Continue => {
+                self.count_dropped();
+                Ok(())
+            }
+        }
+    }
+
+    /// Provenance headers of KIP-1034, so that existing tools understand them.
+    fn send_dead_letter(&self, context: &ErrorContext<'_>, error: &ProcessError) -> ProcessResult {
+        let Some(topic) = &self.handlers.dead_letter_topic else { return Ok(()) };
+        let headers = context.headers.clone();
+        let text = |name: &str, value: &str| headers.add(name, Some(value.as_bytes()));
+        text("__streams.errors.exception", &format!("{:?}", error.kind));
+        text("__streams.errors.message", &error.message);
+        text("__streams.errors.stacktrace", &chain(error));
+        text("__streams.errors.topic", context.topic.unwrap_or_default());
+        text("__streams.errors.partition", &context.partition.to_string());
+        text("__streams.errors.offset", &context.offset.to_string());
+        self.collector
+            .send(OutgoingRecord {
+                topic: SinkTopic::Dynamic(topic),
+                partition: None,
+                partition_key: None,
+                key: context.source_key,
+                value: context.source_value,
+                timestamp: context.timestamp,
+                headers: &headers,
+            })
+            .map_err(|e| ProcessError::caused(ProcessErrorKind::Production, &error.node, e))
+    }
+
+    /// A store failed: never handed to a handler, the task stops.
+    #[cold]
+    pub fn store_failed(&self, node: &Arc<str>, error: StateError) -> Box<ProcessError> {
+        ProcessError::caused(ProcessErrorKind::Store, node, error)
+    }
+}
+
+fn keep(slot: &RefCell<Option<Vec<u8>>>, bytes: Option<&[u8]>) {
+    let mut slot = slot.borrow_mut();
+    match bytes {
+        None => *slot = None,
+        Some(bytes) => {
+            let buffer = slot.get_or_insert_with(Vec::new);
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// The operator and every cause, one a line: what a stack trace says in Java.
+fn chain(error: &ProcessError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        text.push_str("\ncaused by: ");
+        text.push_str(&e.to_string());
+        cause = e.source();
+    }
+    text
+}

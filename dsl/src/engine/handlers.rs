@@ -1,0 +1,110 @@
+//! What to do with a record that cannot be read, processed or produced: fail, or go on without it.
+use std::sync::Arc;
+
+use millstream_state::Headers;
+
+use super::ProcessError;
+
+/// Answer of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Stop the task with the error.
+    Fail,
+    /// Drop the record (counted) and go on.
+    Continue,
+}
+
+/// Where a record came from when it failed.
+pub struct ErrorContext<'a> {
+    /// `<subtopology>_<partition>`
+    pub task_id: &'a str,
+    /// The operator that failed.
+    pub node: &'a str,
+    /// Source topic; None inside a punctuation.
+    pub topic: Option<&'a str>,
+    /// Source partition; -1 inside a punctuation.
+    pub partition: i32,
+    /// Source offset; -1 inside a punctuation.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    /// Headers of the record.
+    pub headers: &'a Headers,
+    /// Key bytes of the source record, where they are known.
+    pub source_key: Option<&'a [u8]>,
+    /// Value bytes of the source record, where they are known.
+    pub source_value: Option<&'a [u8]>,
+}
+
+/// Decides about records whose bytes cannot be read. Kafka Streams: `DeserializationExceptionHandler`.
+pub trait DeserializationHandler: Send + Sync {
+    /// Decides about one record.
+    fn on_deserialization_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
+}
+/// Decides about records on which an operator failed. Kafka Streams: `ProcessingExceptionHandler`.
+pub trait ProcessingHandler: Send + Sync {
+    /// Decides about one record.
+    fn on_processing_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
+}
+/// Decides about records that cannot be written. Kafka Streams: `ProductionExceptionHandler`.
+pub trait ProductionHandler: Send + Sync {
+    /// Decides about one record.
+    fn on_production_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
+}
+
+/// Logs and stops: the default of every kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogAndFail;
+/// Logs, drops the record and goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogAndContinue;
+
+macro_rules! log_handlers {
+    ($($t:ident :: $method:ident),*) => {$(
+        impl $t for LogAndFail {
+            fn $method(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response {
+                tracing::error!(task = context.task_id, topic = context.topic, partition = context.partition, offset = context.offset, %error, "record failed");
+                Response::Fail
+            }
+        }
+        impl $t for LogAndContinue {
+            fn $method(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response {
+                tracing::warn!(task = context.task_id, topic = context.topic, partition = context.partition, offset = context.offset, %error, "record dropped");
+                Response::Continue
+            }
+        }
+    )*};
+}
+log_handlers!(
+    DeserializationHandler::on_deserialization_error,
+    ProcessingHandler::on_processing_error,
+    ProductionHandler::on_production_error
+);
+
+/// Error handlers of an application. `Default` = fail, as in Kafka Streams.
+#[derive(Clone)]
+pub struct Handlers {
+    /// For bytes that cannot be read.
+    pub deserialization: Arc<dyn DeserializationHandler>,
+    /// For operators that fail.
+    pub processing: Arc<dyn ProcessingHandler>,
+    /// For records that cannot be written.
+    pub production: Arc<dyn ProductionHandler>,
+    /// Failed records go here with their source bytes and `__streams.errors.*` headers, whatever the handler answers.
+    pub dead_letter_topic: Option<Arc<str>>,
+    /// Keep a copy of each source record's bytes, so that `ErrorContext` shows them to the processing handler.
+    /// Implied by `dead_letter_topic`.
+    pub keep_source_bytes: bool,
+}
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Self {
+            deserialization: Arc::new(LogAndFail),
+            processing: Arc::new(LogAndFail),
+            production: Arc::new(LogAndFail),
+            dead_letter_topic: None,
+            keep_source_bytes: false,
+        }
+    }
+}

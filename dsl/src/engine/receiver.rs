@@ -1,0 +1,80 @@
+//! Who takes a record: the typed edges of a task's graph. Erased once, when the task is built; a hop is one virtual call.
+use std::rc::Rc;
+
+use super::{Change, ProcessResult, Record, TaskContext};
+
+/// Takes the records of a stream.
+pub trait Receiver<K, V> {
+    /// Takes one record and everything that follows from it, depth first.
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult;
+}
+/// Takes the updates of a table.
+pub trait TableReceiver<K, V> {
+    /// Takes one update and everything that follows from it, depth first.
+    fn receive_change(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult;
+}
+
+/// A shared edge of a stream.
+pub type StreamPort<K, V> = Rc<dyn Receiver<K, V>>;
+/// A shared edge of a table.
+pub type TablePort<K, V> = Rc<dyn TableReceiver<K, V>>;
+
+/// The operators behind an operator, in the order in which they were added.
+pub enum Children<K, V> {
+    /// Nobody listens.
+    None,
+    /// The common case.
+    One(StreamPort<K, V>),
+    /// Several: each gets the same references.
+    Many(Box<[StreamPort<K, V>]>),
+}
+
+impl<K, V> Children<K, V> {
+    /// Sorts the number of ports into the cheapest form.
+    pub fn new(mut ports: Vec<StreamPort<K, V>>) -> Self {
+        match ports.len() {
+            0 => Self::None,
+            1 => ports.pop().map_or(Self::None, Self::One),
+            _ => Self::Many(ports.into()),
+        }
+    }
+    /// Gives the record to every child.
+    #[inline]
+    pub fn forward(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        match self {
+            Self::None => Ok(()),
+            Self::One(port) => port.receive(cx, record),
+            Self::Many(ports) => ports.iter().try_for_each(|port| port.receive(cx, record)),
+        }
+    }
+}
+
+/// The operators behind a table, in the order in which they were added.
+pub enum TableChildren<K, V> {
+    /// Nobody listens.
+    None,
+    /// The common case.
+    One(TablePort<K, V>),
+    /// Several: each gets the same references.
+    Many(Box<[TablePort<K, V>]>),
+}
+
+impl<K, V> TableChildren<K, V> {
+    /// Sorts the number of ports into the cheapest form.
+    pub fn new(mut ports: Vec<TablePort<K, V>>) -> Self {
+        match ports.len() {
+            0 => Self::None,
+            1 => ports.pop().map_or(Self::None, Self::One),
+            _ => Self::Many(ports.into()),
+        }
+    }
+    /// Gives the update to every child.
+    #[inline]
+    pub fn forward(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
+        match self {
+            Self::None => Ok(()),
+            Self::One(port) => port.receive_change(cx, change),
+            Self::Many(ports) => ports.iter().try_for_each(|port| port.receive_change(cx, change)),
+        }
+    }
+}
