@@ -40,15 +40,9 @@ struct Topic {
     name: Rc<str>,
     keep: Keep,
     /// Its records are input as well.
-    feeds: Option<Feed>,
+    feeds: Option<SourceIndex>,
     /// Positions in the log that no output handle has read.
     unread: VecDeque<usize>,
-}
-
-/// What a looped-back record feeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Feed {
-    Source(SourceIndex),
 }
 
 #[derive(Default)]
@@ -56,7 +50,7 @@ struct Topics {
     all: Vec<Topic>,
     by_name: HashMap<Rc<str>, usize>,
     /// Sources by full name, for topics that are first seen when a record goes to them.
-    feeds: HashMap<Rc<str>, Feed>,
+    feeds: HashMap<Rc<str>, SourceIndex>,
     keep_new: Option<Keep>,
 }
 
@@ -83,15 +77,15 @@ pub(super) struct Capture {
     sinks: Vec<usize>,
     changelogs: Vec<Option<usize>>,
     log: RefCell<RecordLog>,
-    looped: RefCell<VecDeque<(Feed, QueuedRecord)>>,
+    looped: RefCell<VecDeque<(SourceIndex, QueuedRecord)>>,
     /// Length of the log at the last completed step: what a failed step wrote is cut off there.
     completed: Cell<usize>,
 }
 
 impl Capture {
     /// `sinks` and `changelogs`: full topic names by `SinkIndex` and `StoreIndex`.
-    pub(super) fn new(sinks: &[String], changelogs: &[Option<String>], feeds: HashMap<Rc<str>, Feed>) -> Self {
-        let mut topics = Topics { feeds, ..Topics::default() };
+    pub(super) fn new(sinks: &[String], changelogs: &[Option<String>]) -> Self {
+        let mut topics = Topics::default();
         let sinks = sinks.iter().map(|name| topics.index(name)).collect();
         let changelogs = changelogs.iter().map(|name| name.as_deref().map(|n| topics.index(n))).collect();
         Self {
@@ -102,6 +96,15 @@ impl Capture {
             looped: RefCell::default(),
             completed: Cell::new(0),
         }
+    }
+
+    /// Names the topics whose records are input as well.
+    pub(super) fn connect(&self, feeds: HashMap<Rc<str>, SourceIndex>) {
+        let mut topics = self.topics.borrow_mut();
+        for topic in &mut topics.all {
+            topic.feeds = feeds.get(&topic.name).copied();
+        }
+        topics.feeds = feeds;
     }
 
     fn record(&self, topic: usize, record: &OutgoingRecord<'_>, timestamp: Option<i64>, headers: Option<&Headers>) {
@@ -153,7 +156,7 @@ impl Capture {
         }
     }
 
-    pub(super) fn next_looped(&self) -> Option<(Feed, QueuedRecord)> {
+    pub(super) fn next_looped(&self) -> Option<(SourceIndex, QueuedRecord)> {
         self.looped.borrow_mut().pop_front()
     }
 
@@ -182,10 +185,6 @@ impl Capture {
 
     pub(super) fn topic_index(&self, topic: &str) -> usize {
         self.topics.borrow_mut().index(topic)
-    }
-
-    pub(super) fn topic_name(&self, topic: usize) -> Rc<str> {
-        self.topics.borrow().all[topic].name.clone()
     }
 
     pub(super) fn unread(&self, topic: usize) -> usize {

@@ -9,7 +9,7 @@ use std::{
 use millstream_state::{Headers, StateEngine, StoreSpec, TaskState};
 
 use super::{
-    capture::{Capture, Feed},
+    capture::Capture,
     error::{DriverError, Result},
     queues::{HeadHeap, QueuedRecord, SourceQueue},
 };
@@ -45,6 +45,9 @@ pub(super) struct Core {
     pub(super) capture: Rc<Capture>,
     inputs: RefCell<Inputs>,
     by_topic: HashMap<Rc<str>, SourceIndex>,
+    stores: Vec<StoreSpec>,
+    /// Some sink chooses its topic, or failed records go to one: any topic may get records.
+    open_outputs: bool,
     wall_clock_ms: Cell<i64>,
     max_task_idle_ms: i64,
     records_since_commit: Cell<u32>,
@@ -91,22 +94,15 @@ impl Core {
     pub(super) fn start(topology: &Topology, settings: Settings) -> Result<Self> {
         let id = settings.application_id.as_str();
         let parts = topology.subtopologies();
-        let stores: Vec<&StoreDefinition> = parts.iter().flat_map(|s| &s.stores).collect();
+        let stores: Vec<&StoreDefinition> =
+            parts.iter().flat_map(|s| &s.stores).chain(topology.global_stores()).collect();
         let specs: Vec<StoreSpec> = stores.iter().map(|s| s.spec.clone()).collect();
         let changelogs: Vec<Option<String>> =
             stores.iter().map(|s| s.changelog.as_ref().map(|topic| topic.full_name(id))).collect();
         let sinks: Vec<String> = parts.iter().flat_map(|s| &s.sinks).map(|topic| topic.full_name(id)).collect();
-        let sources: Vec<Rc<str>> =
-            parts.iter().flat_map(|s| &s.sources).map(|topic| topic.full_name(id).into()).collect();
 
-        let mut by_topic = HashMap::new();
-        let mut feeds = HashMap::new();
-        for (i, name) in sources.iter().enumerate() {
-            let index = SourceIndex(i as u32);
-            by_topic.insert(name.clone(), index);
-            feeds.insert(name.clone(), Feed::Source(index));
-        }
-        let capture = Rc::new(Capture::new(&sinks, &changelogs, feeds));
+        let dead_letters = settings.handlers.dead_letter_topic.is_some();
+        let capture = Rc::new(Capture::new(&sinks, &changelogs));
         let database = settings.state.open_task(TASK_ID, &specs)?;
         let state = TaskState::new(database, capture.clone(), settings.cache_bytes);
         let graph = topology.build_all(TaskEnvironment {
@@ -118,14 +114,22 @@ impl Core {
             handlers: settings.handlers,
             wall_clock_ms: settings.wall_clock_ms,
         })?;
+        let sources: Vec<Rc<str>> = graph.sources().iter().map(|topic| topic.full_name(id).into()).collect();
+        let by_topic: HashMap<Rc<str>, SourceIndex> =
+            sources.iter().enumerate().map(|(i, name)| (name.clone(), SourceIndex(i as u32))).collect();
+        capture.connect(by_topic.clone());
         capture.complete();
         Ok(Self {
-            graph,
             capture,
             inputs: RefCell::new(Inputs {
-                sources: sources.into_iter().map(SourceQueue::new).collect(),
+                sources: (0..sources.len())
+                    .map(|i| SourceQueue::new(graph.is_global(SourceIndex(i as u32))))
+                    .collect(),
                 heap: HeadHeap::default(),
             }),
+            graph,
+            open_outputs: topology.has_dynamic_sinks() || dead_letters,
+            stores: stores.into_iter().map(|s| s.spec.clone()).collect(),
             by_topic,
             wall_clock_ms: Cell::new(settings.wall_clock_ms),
             max_task_idle_ms: settings.max_task_idle_ms,
@@ -139,6 +143,25 @@ impl Core {
             let mut known: Vec<&str> = self.by_topic.keys().map(|name| &**name).collect();
             known.sort_unstable();
             DriverError::UnknownInputTopic { topic: topic.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// The topic in the capture.
+    pub(super) fn output(&self, topic: &str) -> Result<usize> {
+        if self.open_outputs || self.capture.knows(topic) {
+            return Ok(self.capture.topic_index(topic));
+        }
+        let mut known = self.capture.topic_names();
+        known.sort_unstable();
+        Err(DriverError::UnknownOutputTopic { topic: topic.to_owned(), known: known.join(", ") })
+    }
+
+    /// What the topology says about a store.
+    pub(super) fn store(&self, name: &str) -> Result<&StoreSpec> {
+        self.stores.iter().find(|s| &*s.name == name).ok_or_else(|| {
+            let mut known: Vec<&str> = self.stores.iter().map(|s| &*s.name).collect();
+            known.sort_unstable();
+            DriverError::UnknownStore { store: name.to_owned(), known: known.join(", ") }
         })
     }
 
@@ -162,7 +185,7 @@ impl Core {
 
     fn pipe_inner(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
         // With all queues empty and nothing to wait for, the record would be queued only to be taken off again.
-        if self.max_task_idle_ms <= 0 && self.inputs.borrow().heap.is_empty() {
+        if self.graph.is_global(source) || self.max_task_idle_ms <= 0 && self.inputs.borrow().heap.is_empty() {
             self.process_at_once(source, record)?;
         } else {
             let queued = QueuedRecord {
@@ -214,6 +237,12 @@ impl Core {
     }
 
     fn enqueue(&self, source: SourceIndex, mut record: QueuedRecord) -> Result<()> {
+        // Global tables have no queue: their updates are there before whatever comes next.
+        if self.graph.is_global(source) {
+            let QueuedRecord { key, value, timestamp, headers, .. } = &record;
+            let piped = Piped { key: key.as_deref(), value: value.as_deref(), timestamp: *timestamp, headers };
+            return self.process_at_once(source, piped);
+        }
         {
             let mut inputs = self.inputs.borrow_mut();
             let queue = &mut inputs.sources[source.0 as usize];
@@ -284,7 +313,7 @@ impl Core {
         let now = self.wall_clock_ms.get();
         let idle = self.max_task_idle_ms;
         let mut ready = true;
-        for queue in &mut inputs.sources {
+        for queue in inputs.sources.iter_mut().filter(|q| !q.global) {
             if queue.head.is_some() {
                 queue.idle_deadline_ms = None;
             } else {
@@ -318,9 +347,7 @@ impl Core {
     /// What was produced for topics that are read as well goes to their queues, in the order of production.
     fn loop_back(&self) -> Result<()> {
         while let Some((feed, record)) = self.capture.next_looped() {
-            match feed {
-                Feed::Source(source) => self.enqueue(source, record)?,
-            }
+            self.enqueue(feed, record)?;
         }
         Ok(())
     }

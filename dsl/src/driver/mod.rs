@@ -6,23 +6,30 @@
 //! one record.
 use std::{rc::Rc, time::Duration};
 
-use millstream_state::{Header, Headers, TaskState};
+use millstream_state::{Header, Headers, StoreKind, StoreSpec, TaskState};
 
 mod builder;
 mod capture;
 mod core;
 mod error;
+mod input;
 mod log;
+mod output;
 mod queues;
+mod stores;
 pub use builder::DriverBuilder;
 pub use capture::ProducedRef;
 pub use error::{DriverError, Result};
+pub use input::{InputRecord, TestInput};
+pub use output::{OutputRecord, TestOutput};
+pub use stores::{KeyValueView, SessionView, Version, VersionedView, WindowView};
 
 use self::{
     capture::Keep,
     core::{Core, Piped},
 };
-use crate::engine::Topology;
+use self::stores::Codec;
+use crate::{engine::Topology, serde::IntoSerde};
 
 /// A record the topology produced, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +78,104 @@ impl TopologyTestDriver {
         DriverBuilder::new(topology)
     }
 
+    /// A typed handle that pipes records into a source topic.
+    ///
+    /// # Errors
+    /// For a topic the topology does not read.
+    #[doc(alias = "createInputTopic")]
+    pub fn input<K, V>(
+        &self,
+        topic: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+    ) -> Result<TestInput<K, V>> {
+        TestInput::new(self.core.clone(), topic, key.into_serde(), value.into_serde())
+    }
+
+    /// A typed handle that reads the records of a topic, each once.
+    ///
+    /// # Errors
+    /// For a topic the topology cannot write to.
+    #[doc(alias = "createOutputTopic")]
+    pub fn output<K, V>(
+        &self,
+        topic: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+    ) -> Result<TestOutput<K, V>> {
+        TestOutput::new(self.core.clone(), topic, key.into_serde(), value.into_serde())
+    }
+
+    /// A typed view of a key-value store.
+    ///
+    /// # Errors
+    /// For an unknown store, and for one of another type; so with all views.
+    pub fn key_value_store<K, V>(
+        &self,
+        name: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+    ) -> Result<KeyValueView<K, V>> {
+        self.core.store(name)?;
+        let store = self.state().key_value(name).ok_or_else(|| wrong_type(name, "key-value"))?;
+        Ok(KeyValueView { codec: codec(name, key, value), store })
+    }
+
+    /// A typed view of a window store.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn window_store<K, V>(
+        &self,
+        name: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+    ) -> Result<WindowView<K, V>> {
+        let StoreKind::Window { window_size_ms, .. } = self.core.store(name)?.kind else {
+            return Err(wrong_type(name, "window"));
+        };
+        let store = self.state().window(name).ok_or_else(|| wrong_type(name, "window"))?;
+        Ok(WindowView { codec: codec(name, key, value), store, window_size_ms })
+    }
+
+    /// A typed view of a session store.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn session_store<K, V>(
+        &self,
+        name: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+    ) -> Result<SessionView<K, V>> {
+        self.core.store(name)?;
+        let store = self.state().session(name).ok_or_else(|| wrong_type(name, "session"))?;
+        Ok(SessionView { codec: codec(name, key, value), store })
+    }
+
+    /// A typed view of a versioned store.
+    ///
+    /// # Errors
+    /// As [`key_value_store`](Self::key_value_store).
+    pub fn versioned_store<K, V>(
+        &self,
+        name: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+    ) -> Result<VersionedView<K, V>> {
+        self.core.store(name)?;
+        let store = self.state().versioned(name).ok_or_else(|| wrong_type(name, "versioned"))?;
+        Ok(VersionedView { codec: codec(name, key, value), store })
+    }
+
+    /// What the topology says about a store.
+    ///
+    /// # Errors
+    /// For an unknown store.
+    pub fn store_spec(&self, name: &str) -> Result<&StoreSpec> {
+        self.core.store(name)
+    }
+
     /// Pipes serialized bytes into a topic of the topology (also an internal one).
     ///
     /// # Errors
@@ -108,6 +213,11 @@ impl TopologyTestDriver {
         let mut all = Vec::new();
         self.core.capture.for_each(|record| all.push(record.into()));
         all
+    }
+
+    /// Lends every kept record in the order of production to `f`; `f` must not use the driver.
+    pub fn for_each_produced(&self, f: impl FnMut(ProducedRef<'_>)) {
+        self.core.capture.for_each(f);
     }
 
     /// The kept records of one topic, in the order of production.
@@ -159,4 +269,12 @@ impl TopologyTestDriver {
     pub fn close(self) -> Result<()> {
         self.core.close()
     }
+}
+
+fn wrong_type(store: &str, wanted: &'static str) -> DriverError {
+    DriverError::WrongStoreType { store: store.to_owned(), wanted }
+}
+
+fn codec<K, V>(store: &str, key: impl IntoSerde<K>, value: impl IntoSerde<V>) -> Codec<K, V> {
+    Codec { store: store.to_owned(), key: key.into_serde(), value: value.into_serde() }
 }

@@ -2,7 +2,7 @@
 //!
 //! Kafka Streams keeps non-empty queues in a `java.util.PriorityQueue`; which of two queues with equal head times
 //! comes first depends on how that heap sifts, and outputs depend on it. So this heap sifts the same way.
-use std::{collections::VecDeque, rc::Rc};
+use std::collections::VecDeque;
 
 use millstream_state::Headers;
 
@@ -22,7 +22,8 @@ pub(super) struct QueuedRecord {
 /// One source topic.
 #[derive(Debug)]
 pub(super) struct SourceQueue {
-    pub(super) topic: Rc<str>,
+    /// Feeds a global table: never queued, never waited for.
+    pub(super) global: bool,
     pub(super) next_offset: i64,
     /// Highest time of a record taken off, -1 before the first.
     pub(super) partition_time: i64,
@@ -34,9 +35,9 @@ pub(super) struct SourceQueue {
 }
 
 impl SourceQueue {
-    pub(super) fn new(topic: Rc<str>) -> Self {
+    pub(super) fn new(global: bool) -> Self {
         Self {
-            topic,
+            global,
             next_offset: 0,
             partition_time: -1,
             idle_deadline_ms: None,
