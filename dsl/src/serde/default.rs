@@ -1,0 +1,56 @@
+//! Types whose format is obvious.
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+
+use super::{
+    BytesSerde, F32Serde, F64Serde, I16Serde, I32Serde, I64Serde, OptionSerde, SharedSerde, StringSerde, UnitSerde,
+};
+
+/// A type with one obvious serde: text, numbers, bytes, unit, and `Option` of these.
+pub trait DefaultSerde: Sized + 'static {
+    /// The serde of the type.
+    fn default_serde() -> SharedSerde<Self>;
+}
+
+macro_rules! defaults {
+    ($($type:ty => $serde:expr),* $(,)?) => {
+        $(impl DefaultSerde for $type {
+            fn default_serde() -> SharedSerde<Self> {
+                Arc::new($serde)
+            }
+        })*
+
+        /// The default serde of a type that is only known as `'static`, if it has one.
+        ///
+        /// Lets operators find the serde of, say, a `String` that a `map` made, without a bound on the method.
+        pub fn default_serde_of<T: 'static>() -> Option<SharedSerde<T>> {
+            $(if let Some(found) = lookup::<$type, T>() { return Some(found); }
+              if let Some(found) = lookup::<Option<$type>, T>() { return Some(found); })*
+            None
+        }
+    };
+}
+defaults! {
+    String => StringSerde,
+    i64 => I64Serde,
+    i32 => I32Serde,
+    i16 => I16Serde,
+    f64 => F64Serde,
+    f32 => F32Serde,
+    Vec<u8> => BytesSerde,
+    () => UnitSerde,
+}
+
+impl<T: DefaultSerde> DefaultSerde for Option<T> {
+    fn default_serde() -> SharedSerde<Self> {
+        Arc::new(OptionSerde::new(T::default_serde()))
+    }
+}
+
+fn lookup<D: DefaultSerde, T: 'static>() -> Option<SharedSerde<T>> {
+    if TypeId::of::<D>() != TypeId::of::<T>() {
+        return None;
+    }
+    let serde: Box<dyn Any> = Box::new(D::default_serde());
+    serde.downcast::<SharedSerde<T>>().ok().map(|serde| *serde)
+}

@@ -1,0 +1,105 @@
+//! How do keys and values become bytes, and back?
+//!
+//! A [`Serde`] knows one type. Types with one obvious format have it through [`DefaultSerde`]; everything else is
+//! given explicitly, for example [`json`]. Null is `Option` and only `Option`: its serde is the one whose
+//! [`Serde::is_null`] can be true.
+mod default;
+mod json;
+mod optional;
+mod primitive;
+mod windowed;
+
+use std::sync::Arc;
+
+pub use default::{DefaultSerde, default_serde_of};
+pub use json::{JsonSerde, json};
+pub use optional::OptionSerde;
+pub use primitive::{BytesSerde, F32Serde, F64Serde, I16Serde, I32Serde, I64Serde, StringSerde, UnitSerde};
+pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
+
+/// Why bytes could not be read or a value not written. Never holds the payload.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SerdeError(pub String);
+
+impl SerdeError {
+    /// An error with a sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Serializer and deserializer of one type. Kafka Streams: `Serde`.
+#[doc(alias = "Serializer")]
+#[doc(alias = "Deserializer")]
+pub trait Serde<T>: Send + Sync {
+    /// Appends the bytes of `value` to `out`. Not called for values that [`is_null`](Self::is_null).
+    ///
+    /// # Errors
+    /// When the value has no representation; the error goes to the production handler.
+    fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<(), SerdeError>;
+
+    /// Reads a value from all of `bytes`.
+    ///
+    /// # Errors
+    /// When the bytes are no value of the type; the error goes to the deserialization handler.
+    fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError>;
+
+    /// Whether the value is null, i.e. has no bytes at all. False except for the serde of `Option`.
+    fn is_null(&self, _value: &T) -> bool {
+        false
+    }
+
+    /// The value that null bytes mean, for types that have null.
+    fn null(&self) -> Option<T> {
+        None
+    }
+}
+
+/// A shared serde, as topologies keep it.
+pub type SharedSerde<T> = Arc<dyn Serde<T>>;
+
+/// A shared serde is a serde, so that options take either.
+impl<T, S: Serde<T> + ?Sized> Serde<T> for Arc<S> {
+    fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+        (**self).serialize(value, out)
+    }
+    fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError> {
+        (**self).deserialize(bytes)
+    }
+    fn is_null(&self, value: &T) -> bool {
+        (**self).is_null(value)
+    }
+    fn null(&self) -> Option<T> {
+        (**self).null()
+    }
+}
+
+/// Something that can be turned into a shared serde.
+pub trait IntoSerde<T> {
+    /// Shares the serde.
+    fn into_serde(self) -> SharedSerde<T>;
+}
+impl<T, S: Serde<T> + 'static> IntoSerde<T> for S {
+    fn into_serde(self) -> SharedSerde<T> {
+        Arc::new(self)
+    }
+}
+
+/// Reads bytes that may be null.
+pub(crate) fn read<T>(serde: &dyn Serde<T>, bytes: Option<&[u8]>) -> Result<T, SerdeError> {
+    match bytes {
+        Some(bytes) => serde.deserialize(bytes),
+        None => serde.null().ok_or_else(|| SerdeError::new("null, but the type has no null: use Option")),
+    }
+}
+
+/// Writes into a cleared buffer; false: the value is null and has no bytes.
+pub(crate) fn write<T>(serde: &dyn Serde<T>, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+    out.clear();
+    if serde.is_null(value) {
+        return Ok(false);
+    }
+    serde.serialize(value, out)?;
+    Ok(true)
+}

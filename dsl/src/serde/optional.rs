@@ -1,0 +1,26 @@
+//! Null: `Option` of a type that has a serde.
+use super::{IntoSerde, Serde, SerdeError, SharedSerde};
+
+/// `None` is null (no bytes); `Some` has the format of the inner serde.
+#[derive(Clone)]
+pub struct OptionSerde<T>(SharedSerde<T>);
+impl<T> OptionSerde<T> {
+    /// Makes a serde nullable.
+    pub fn new(inner: impl IntoSerde<T>) -> Self {
+        Self(inner.into_serde())
+    }
+}
+impl<T> Serde<Option<T>> for OptionSerde<T> {
+    fn serialize(&self, value: &Option<T>, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+        value.as_ref().map_or(Ok(()), |value| self.0.serialize(value, out))
+    }
+    fn deserialize(&self, bytes: &[u8]) -> Result<Option<T>, SerdeError> {
+        self.0.deserialize(bytes).map(Some)
+    }
+    fn is_null(&self, value: &Option<T>) -> bool {
+        value.as_ref().is_none_or(|value| self.0.is_null(value))
+    }
+    fn null(&self) -> Option<Option<T>> {
+        Some(None)
+    }
+}

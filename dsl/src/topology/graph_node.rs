@@ -1,0 +1,53 @@
+//! The logical graph that the DSL makes: written to the topology only at build, so that later calls can still change it.
+use std::{any::Any, sync::Arc};
+
+use super::TopologyWriter;
+
+/// Index of a node of the logical graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GraphId(pub(crate) usize);
+
+/// How a logical node becomes nodes of the topology.
+pub trait WriteNode: Any {
+    /// Adds nodes, stores and topics. `parents`: names of the nodes whose output this one takes.
+    fn write(&self, name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter);
+}
+impl<F: Fn(&Arc<str>, &[Arc<str>], &mut TopologyWriter) + 'static> WriteNode for F {
+    fn write(&self, name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter) {
+        self(name, parents, writer);
+    }
+}
+
+/// A node of the logical graph.
+pub struct GraphNode {
+    /// Name of the topology node whose output children take.
+    pub name: Arc<str>,
+    /// Whether it may change the key.
+    pub key_changing: bool,
+    /// Whether it merges streams.
+    pub merge: bool,
+    pub(crate) parents: Vec<GraphId>,
+    pub(crate) children: Vec<GraphId>,
+    pub(crate) write: Box<dyn WriteNode>,
+    pub(crate) removed: bool,
+}
+impl GraphNode {
+    /// A node that neither changes keys nor merges.
+    pub fn new(name: Arc<str>, write: impl WriteNode) -> Self {
+        Self {
+            name,
+            key_changing: false,
+            merge: false,
+            parents: Vec::new(),
+            children: Vec::new(),
+            write: Box::new(write),
+            removed: false,
+        }
+    }
+    /// A node that may change the key.
+    #[must_use]
+    pub fn key_changing(mut self) -> Self {
+        self.key_changing = true;
+        self
+    }
+}

@@ -1,0 +1,144 @@
+//! Sub-topologies: connected components over edges and shared stores, numbered by their first node.
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    StoreDefinition, Subtopology, Topology, TopologyData, TopologyWriter, TopicRef, describe, fingerprint,
+    node::{Node, NodeKind},
+};
+
+pub(super) fn topology(writer: TopologyWriter) -> Topology {
+    let groups = components(&writer.nodes);
+    let mut subtopologies = Vec::new();
+    let mut globals = Vec::new();
+    for (id, members) in groups.iter().enumerate() {
+        let id = u32::try_from(id).unwrap_or(u32::MAX);
+        if members.iter().filter_map(|i| writer.nodes.get(*i)).any(Node::is_global_source) {
+            globals.push((id, members.clone()));
+        } else {
+            subtopologies.push(subtopology(id, members, &writer));
+        }
+    }
+    let description = describe::describe(&writer.nodes, &groups);
+    let fingerprint = fingerprint::fingerprint(&description, &subtopologies);
+    Topology {
+        inner: Arc::new(TopologyData {
+            global_stores: writer.global_stores.iter().map(super::StoreBuilder::define).collect(),
+            nodes: writer.nodes,
+            subtopologies,
+            globals,
+            description,
+            fingerprint,
+        }),
+    }
+}
+
+fn components(nodes: &[Node]) -> Vec<Vec<usize>> {
+    let mut union = Union((0..nodes.len()).collect());
+    let mut first_user: HashMap<&Arc<str>, usize> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        for parent in &node.parents {
+            union.join(index, *parent);
+        }
+        for store in &node.stores {
+            let first = *first_user.entry(store).or_insert(index);
+            union.join(index, first);
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut group_of: HashMap<usize, usize> = HashMap::new();
+    for index in 0..nodes.len() {
+        let group = *group_of.entry(union.root(index)).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(group) {
+            group.push(index);
+        }
+    }
+    groups
+}
+
+struct Union(Vec<usize>);
+impl Union {
+    fn root(&self, mut index: usize) -> usize {
+        while let Some(parent) = self.0.get(index).copied().filter(|p| *p != index) {
+            index = parent;
+        }
+        index
+    }
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        if let Some(slot) = self.0.get_mut(a.max(b)) {
+            *slot = a.min(b);
+        }
+    }
+}
+
+fn subtopology(id: u32, members: &[usize], writer: &TopologyWriter) -> Subtopology {
+    let nodes = || members.iter().filter_map(|i| writer.nodes.get(*i));
+    let mut sources: Vec<_> = nodes()
+        .filter_map(|n| match &n.kind {
+            NodeKind::Source { topics, reset, .. } => Some(topics.refs().into_iter().map(|t| (t, *reset))),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    sources.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+    sources.dedup_by(|(a, _), (b, _)| a == b);
+    let mut sinks: Vec<TopicRef> = Vec::new();
+    for node in nodes() {
+        if let NodeKind::Sink { target, .. } = &node.kind
+            && let Some(topic) = target.topic()
+            && !sinks.contains(&topic)
+        {
+            sinks.push(topic);
+        }
+    }
+    let stores: Vec<StoreDefinition> = writer
+        .stores
+        .iter()
+        .filter(|s| nodes().any(|n| n.stores.contains(&s.spec.name)))
+        .map(super::StoreBuilder::define)
+        .collect();
+    let copartition_groups = copartition_groups(members, &sources, writer);
+    let (sources, resets) = sources.into_iter().unzip();
+    Subtopology { id, sources, resets, sinks, stores, copartition_groups, nodes: members.to_vec() }
+}
+
+/// Overlapping groups become one, as every member of both must have the same number of partitions.
+fn copartition_groups(
+    members: &[usize],
+    sources: &[(TopicRef, Option<super::OffsetReset>)],
+    writer: &TopologyWriter,
+) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for names in &writer.copartitioned {
+        let mut group: Vec<usize> = names
+            .iter()
+            .filter_map(|name| writer.by_name.get(name).copied())
+            .filter(|index| members.contains(index))
+            .filter_map(|index| match &writer.nodes.get(index)?.kind {
+                NodeKind::Source { topics, .. } => Some(topics.refs()),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|topic| sources.iter().position(|(t, _)| *t == topic))
+            .collect();
+        if group.is_empty() {
+            continue;
+        }
+        groups.retain(|other| {
+            let overlaps = other.iter().any(|i| group.contains(i));
+            if overlaps {
+                group.extend(other.iter().copied());
+            }
+            !overlaps
+        });
+        group.sort_unstable();
+        group.dedup();
+        groups.push(group);
+    }
+    groups.retain(|g| g.len() > 1);
+    groups.sort();
+    groups
+}

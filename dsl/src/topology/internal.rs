@@ -1,0 +1,100 @@
+//! What the handles of the DSL share while a topology is made.
+use std::{
+    any::{Any, TypeId},
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+};
+
+use crate::{
+    engine::OffsetReset,
+    serde::{SharedSerde, default_serde_of},
+};
+
+use super::{BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWriter, Violation, WriteNode, build};
+
+/// Shared by the builder and all handles.
+pub type BuilderRef = Rc<RefCell<Builder>>;
+
+/// The logical graph while the DSL is used.
+pub struct Builder {
+    pub(crate) counter: u32,
+    pub(crate) nodes: Vec<GraphNode>,
+    pub(crate) violations: Vec<Violation>,
+    serdes: HashMap<TypeId, Box<dyn Any>>,
+    /// Source streams by topics, so that two streams of one topic become one source.
+    pub(crate) stream_sources: Vec<(GraphId, SourceTopics, Option<OffsetReset>)>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let root = GraphNode::new("root".into(), |_: &Arc<str>, _: &[Arc<str>], _: &mut TopologyWriter| {});
+        Self {
+            counter: 0,
+            nodes: vec![root],
+            violations: Vec::new(),
+            serdes: HashMap::new(),
+            stream_sources: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// The parent of all sources.
+    pub const ROOT: GraphId = GraphId(0);
+
+    /// Adds a node behind `parents`.
+    pub fn add(&mut self, parents: &[GraphId], mut node: GraphNode) -> GraphId {
+        let id = GraphId(self.nodes.len());
+        node.parents = parents.to_vec();
+        self.nodes.push(node);
+        for parent in parents {
+            if let Some(parent) = self.nodes.get_mut(parent.0) {
+                parent.children.push(id);
+            }
+        }
+        id
+    }
+    /// The node, to look at or change before the build.
+    pub fn node_mut(&mut self, id: GraphId) -> Option<&mut GraphNode> {
+        self.nodes.get_mut(id.0)
+    }
+    /// What the node writes, if it is a `W`.
+    pub fn writer_mut<W: WriteNode>(&mut self, id: GraphId) -> Option<&mut W> {
+        let node = self.nodes.get_mut(id.0)?;
+        let any: &mut dyn Any = &mut *node.write;
+        any.downcast_mut()
+    }
+    /// Notes a broken rule; `build` reports all of them.
+    pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violations.push(Violation { name: name.clone(), message: message.into() });
+    }
+    /// Registers the serde used for `T` where none is given or inherited. Replaces the default of the type.
+    pub fn set_default_serde<T: 'static>(&mut self, serde: SharedSerde<T>) {
+        self.serdes.insert(TypeId::of::<T>(), Box::new(serde));
+    }
+    /// The serde of a type that is neither given nor inherited.
+    pub fn default_serde<T: 'static>(&self) -> Option<SharedSerde<T>> {
+        let registered = self.serdes.get(&TypeId::of::<T>()).and_then(|s| s.downcast_ref::<SharedSerde<T>>());
+        registered.cloned().or_else(default_serde_of::<T>)
+    }
+    /// The serde to use: given, inherited, or the default of the type; else a violation that names operator and type.
+    pub fn resolve_serde<T: 'static>(
+        &mut self,
+        name: &Arc<str>,
+        given: Option<&SharedSerde<T>>,
+        inherited: Option<&SharedSerde<T>>,
+    ) -> Option<SharedSerde<T>> {
+        let found = given.or(inherited).cloned().or_else(|| self.default_serde::<T>());
+        if found.is_none() {
+            let message = format!("no serde for `{}`: give one", std::any::type_name::<T>());
+            self.violation(name, message);
+        }
+        found
+    }
+    /// Writes the logical graph and checks every rule.
+    pub fn build(&mut self) -> Result<Topology, BuildError> {
+        build::build(self)
+    }
+}

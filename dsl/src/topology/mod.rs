@@ -1,0 +1,109 @@
+//! The immutable topology: nodes, stores, sub-topologies, internal topics, co-partition groups.
+mod build;
+mod describe;
+mod error;
+mod fingerprint;
+mod graph_node;
+mod group;
+mod instantiate;
+mod internal;
+mod naming;
+mod node;
+mod store;
+mod topic;
+mod writer;
+
+use std::sync::Arc;
+
+use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
+
+pub use error::{BuildError, Violation};
+pub use graph_node::{GraphId, GraphNode, WriteNode};
+pub use internal::{Builder, BuilderRef};
+pub use node::{SinkTarget, SourceTopics};
+pub use store::{StoreBuilder, StoreDefinition};
+pub use topic::{InternalTopic, OffsetReset, TopicRef};
+pub use writer::TopologyWriter;
+
+use node::Node;
+
+/// One connected part of the topology; one task per partition.
+#[derive(Debug)]
+pub struct Subtopology {
+    /// Number, as Kafka Streams gives it.
+    pub id: u32,
+    /// Source topics in sorted order; repartition topics are `<application>-<name>-repartition`, see `TopicRef::full_name`.
+    pub sources: Vec<TopicRef>,
+    /// Where to start without a committed offset, one per source; None: the application's default (earliest).
+    pub resets: Vec<Option<OffsetReset>>,
+    /// Topics written to (fixed ones).
+    pub sinks: Vec<TopicRef>,
+    /// Stores of its tasks, in opening order, with the changelog of each (None: logging off, or the source topic serves as changelog).
+    pub stores: Vec<StoreDefinition>,
+    /// Groups of indices into `sources` that must have equal partition counts.
+    pub copartition_groups: Vec<Vec<usize>>,
+    pub(crate) nodes: Vec<usize>,
+}
+
+pub(crate) struct TopologyData {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) subtopologies: Vec<Subtopology>,
+    /// Group id and nodes of each global table.
+    pub(crate) globals: Vec<(u32, Vec<usize>)>,
+    pub(crate) global_stores: Vec<StoreDefinition>,
+    pub(crate) description: String,
+    pub(crate) fingerprint: u64,
+}
+
+/// The immutable result of `StreamsBuilder::build`: `Send + Sync`, cheap to clone.
+#[derive(Clone)]
+pub struct Topology {
+    pub(crate) inner: Arc<TopologyData>,
+}
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Topology>();
+};
+
+impl std::fmt::Debug for Topology {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.inner.description)
+    }
+}
+impl std::fmt::Display for Topology {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.inner.description)
+    }
+}
+
+impl Topology {
+    /// The connected parts, in order of their ids (ids of global tables are left out).
+    pub fn subtopologies(&self) -> &[Subtopology] {
+        &self.inner.subtopologies
+    }
+    /// The text of Java's `Topology.describe()`.
+    pub fn describe(&self) -> String {
+        self.inner.description.clone()
+    }
+    /// Global stores: restored by every instance before it runs; `source_changelog` is the topic.
+    pub fn global_stores(&self) -> &[StoreDefinition] {
+        &self.inner.global_stores
+    }
+    /// A hash of structure and names, kept beside the state.
+    pub fn fingerprint(&self) -> u64 {
+        self.inner.fingerprint
+    }
+    /// Whether some sink chooses its topic per record.
+    pub fn has_dynamic_sinks(&self) -> bool {
+        self.inner.nodes.iter().any(Node::is_dynamic_sink)
+    }
+    /// Builds the operators of one task.
+    pub fn build_task(&self, subtopology: u32, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+        instantiate::build_task(self, subtopology, environment)
+    }
+    /// One graph with the nodes of all subtopologies and global tables (test driver): sources, sinks and stores are
+    /// concatenated in subtopology order, global ones last.
+    pub fn build_all(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+        instantiate::build_all(self, environment)
+    }
+}

@@ -1,0 +1,74 @@
+//! Topics as the topology names them, before the application id is known.
+use std::sync::Arc;
+
+/// Where to start reading a topic without a committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OffsetReset {
+    /// From the first record.
+    Earliest,
+    /// From the next record.
+    Latest,
+    /// It is an error.
+    None,
+}
+
+/// A topic by name, or an internal one whose name gets the application id in front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicRef {
+    /// A topic of the user.
+    External(Arc<str>),
+    /// A repartition topic.
+    Internal(InternalTopic),
+    /// All topics whose whole name matches a regular expression.
+    Pattern(Arc<str>),
+}
+/// `name` without the application id: `<name>-repartition` or `<name>-changelog`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternalTopic {
+    /// Name without the application id.
+    pub name: Arc<str>,
+    /// Enforced number of partitions.
+    pub partitions: Option<i32>,
+    /// Topic configs.
+    pub config: Vec<(String, String)>,
+}
+impl InternalTopic {
+    /// A repartition topic with the configs Kafka Streams gives it.
+    pub fn repartition(name: &str, partitions: Option<i32>) -> Self {
+        let config = [
+            ("cleanup.policy", "delete"),
+            ("message.timestamp.type", "CreateTime"),
+            ("retention.ms", "-1"),
+            ("segment.bytes", "52428800"),
+        ];
+        Self {
+            name: name.into(),
+            partitions,
+            config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        }
+    }
+    /// The name on the cluster.
+    pub fn full_name(&self, application_id: &str) -> String {
+        format!("{application_id}-{}", self.name)
+    }
+}
+impl TopicRef {
+    /// The name on the cluster.
+    pub fn full_name(&self, application_id: &str) -> String {
+        match self {
+            Self::External(name) | Self::Pattern(name) => name.to_string(),
+            Self::Internal(topic) => topic.full_name(application_id),
+        }
+    }
+    /// The name without the application id.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::External(name) | Self::Pattern(name) => name,
+            Self::Internal(topic) => &topic.name,
+        }
+    }
+    /// Whether it stands for all topics that match.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self, Self::Pattern(_))
+    }
+}

@@ -1,0 +1,191 @@
+//! Takes nodes, stores and topics while a topology is written, and checks the rules that need all of them.
+use std::{collections::HashMap, sync::Arc};
+
+use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
+
+use super::{
+    BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, Topology, Violation, group,
+    naming::name_problem,
+    node::{Node, NodeKind},
+};
+
+/// Takes nodes, stores and topics.
+#[derive(Default)]
+pub struct TopologyWriter {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) by_name: HashMap<Arc<str>, usize>,
+    pub(crate) stores: Vec<StoreBuilder>,
+    pub(crate) global_stores: Vec<StoreBuilder>,
+    pub(crate) copartitioned: Vec<Vec<Arc<str>>>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl TopologyWriter {
+    /// Notes a broken rule.
+    pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violations.push(Violation { name: name.clone(), message: message.into() });
+    }
+    /// A source.
+    pub fn add_source(
+        &mut self,
+        name: &Arc<str>,
+        topics: SourceTopics,
+        reset: Option<OffsetReset>,
+        factory: Arc<dyn SourceFactory>,
+    ) {
+        for topic in topics.refs() {
+            let taken = self.nodes.iter().any(|n| match &n.kind {
+                NodeKind::Source { topics, .. } => topics.refs().iter().any(|t| t.name() == topic.name()),
+                _ => false,
+            });
+            if taken {
+                self.violation(name, format!("topic {} is already read by another source", topic.name()));
+            }
+        }
+        self.add_node(name, NodeKind::Source { topics, reset, factory, global: false }, &[]);
+    }
+    /// A processor behind `parents`.
+    pub fn add_processor(&mut self, name: &Arc<str>, parents: &[Arc<str>], factory: Arc<dyn NodeFactory>) {
+        self.add_node(name, NodeKind::Processor { factory }, parents);
+    }
+    /// A sink behind `parents`.
+    pub fn add_sink(
+        &mut self,
+        name: &Arc<str>,
+        target: SinkTarget,
+        parents: &[Arc<str>],
+        factory: Arc<dyn NodeFactory>,
+    ) {
+        if let SinkTarget::Topic(topic) = &target
+            && let Some(problem) = name_problem(topic)
+        {
+            self.violation(name, format!("topic `{topic}`: {problem}"));
+        }
+        self.add_node(name, NodeKind::Sink { target, factory }, parents);
+    }
+    fn add_node(&mut self, name: &Arc<str>, kind: NodeKind, parents: &[Arc<str>]) {
+        let index = self.nodes.len();
+        if self.by_name.contains_key(name) {
+            self.violation(name, "there is already an operator of this name: give another one");
+            return;
+        }
+        let mut parent_indices = Vec::with_capacity(parents.len());
+        for parent in parents {
+            match self.by_name.get(parent).copied() {
+                Some(p) => {
+                    parent_indices.push(p);
+                    if let Some(node) = self.nodes.get_mut(p) {
+                        node.children.push(index);
+                    }
+                }
+                None => self.violation(name, format!("there is no operator {parent} to take records from")),
+            }
+        }
+        self.by_name.insert(name.clone(), index);
+        self.nodes.push(Node { name: name.clone(), kind, parents: parent_indices, children: vec![], stores: vec![] });
+    }
+    /// A store, connected to `processors`. The same store may be added again by the same builder value.
+    pub fn add_store(&mut self, store: StoreBuilder, processors: &[Arc<str>]) {
+        let name = store.spec.name.clone();
+        match self.stores.iter().chain(&self.global_stores).find(|s| s.spec.name == name) {
+            Some(known) if known.spec.kind != store.spec.kind => {
+                self.violation(&name, "there is already another store of this name");
+            }
+            Some(_) => {}
+            None => {
+                if let Some(problem) = name_problem(&name) {
+                    self.violation(&name, format!("store name: {problem}"));
+                }
+                self.stores.push(store);
+            }
+        }
+        for processor in processors {
+            self.connect(processor, &name);
+        }
+    }
+    /// Lets a processor use a store; all processors of a store are one sub-topology.
+    pub fn connect(&mut self, processor: &Arc<str>, store: &Arc<str>) {
+        if self.global_stores.iter().any(|s| s.spec.name == *store) {
+            self.violation(processor, format!("{store} is a global store: every processor reaches it without connecting"));
+            return;
+        }
+        if !self.stores.iter().any(|s| s.spec.name == *store) {
+            self.violation(processor, format!("there is no store {store}: add it first"));
+            return;
+        }
+        match self.by_name.get(processor).and_then(|i| self.nodes.get_mut(*i)) {
+            Some(node) if !node.stores.contains(store) => node.stores.push(store.clone()),
+            Some(_) => {}
+            None => self.violation(processor, format!("there is no operator to connect store {store} to")),
+        }
+    }
+    /// A table that every instance holds whole: its source, its store and the processor that fills it.
+    pub fn add_global(
+        &mut self,
+        store: StoreBuilder,
+        topic: &Arc<str>,
+        source: (&Arc<str>, Arc<dyn SourceFactory>),
+        processor: (&Arc<str>, Arc<dyn NodeFactory>),
+    ) {
+        let store_name = store.spec.name.clone();
+        let kind = NodeKind::Source {
+            topics: SourceTopics::Names(vec![topic.clone()]),
+            reset: None,
+            factory: source.1,
+            global: true,
+        };
+        self.add_node(source.0, kind, &[]);
+        self.add_node(processor.0, NodeKind::Processor { factory: processor.1 }, std::slice::from_ref(source.0));
+        if let Some(node) = self.by_name.get(processor.0).and_then(|i| self.nodes.get_mut(*i)) {
+            node.stores.push(store_name);
+        }
+        self.global_stores.push(StoreBuilder { source_changelog: Some(topic.clone()), ..store });
+    }
+    /// The sources (by node name) must have equal partition counts.
+    pub fn copartition(&mut self, sources: &[Arc<str>]) {
+        self.copartitioned.push(sources.to_vec());
+    }
+    /// Whether a node of this name was written.
+    pub fn has_node(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+    /// Enforced partition counts must agree where topics are co-partitioned.
+    fn check_copartitions(&mut self) {
+        for group in self.copartitioned.clone() {
+            let mut known: Vec<(Arc<str>, Option<i32>)> = Vec::new();
+            for source in &group {
+                let Some(NodeKind::Source { topics, .. }) =
+                    self.by_name.get(source).and_then(|i| self.nodes.get(*i)).map(|n| &n.kind)
+                else {
+                    continue;
+                };
+                match topics {
+                    SourceTopics::Internal(InternalTopic { name, partitions, .. }) => {
+                        known.push((name.clone(), *partitions));
+                    }
+                    SourceTopics::Names(names) => known.extend(names.iter().map(|n| (n.clone(), None))),
+                    SourceTopics::Pattern(_) => {}
+                }
+            }
+            let counts: Vec<_> = known.iter().filter_map(|(n, c)| c.map(|c| (n.clone(), c))).collect();
+            if let Some((first, count)) = counts.first()
+                && counts.len() == known.len()
+                && let Some((other, different)) = counts.iter().find(|(_, c)| c != count)
+            {
+                let message = format!("has {count} partitions and {other} has {different}, but they are joined");
+                self.violation(first, message);
+            }
+        }
+    }
+    /// Checks the rules and makes the topology.
+    pub fn finish(mut self) -> Result<Topology, BuildError> {
+        self.check_copartitions();
+        if self.violations.is_empty() && !self.nodes.iter().any(|n| matches!(n.kind, NodeKind::Source { .. })) {
+            self.violation(&"topology".into(), "it reads no topic: add a stream or a table");
+        }
+        if !self.violations.is_empty() {
+            return Err(BuildError { violations: self.violations });
+        }
+        Ok(group::topology(self))
+    }
+}
