@@ -13,10 +13,12 @@ mod compare;
 mod expression;
 mod files;
 mod functions;
+mod like;
 mod recorder;
 mod run;
 mod serdes;
 mod steps;
+mod topics;
 mod value;
 
 fn main() -> ExitCode {
