@@ -2,6 +2,32 @@
 //! Knows stores and the names of topics, but no broker.
 pub mod driver;
 pub mod engine;
+pub mod operators;
+pub mod processor;
 pub mod serde;
+pub mod store;
+pub mod stream;
+#[doc(hidden)]
+pub mod testing;
 pub mod topology;
 pub mod window;
+
+/// What most topologies need.
+pub mod prelude {
+    pub use crate::{
+        engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
+        operators::{Branches, Processing},
+        processor::{
+            FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation, Schedule,
+        },
+        serde::{BytesSerde, DefaultSerde, F64Serde, I32Serde, I64Serde, OptionSerde, Serde, StringSerde, json},
+        store::{
+            KeyValueStore, SessionStore, Store, TimestampedKeyValueStore, ValueAndTimestamp, VersionedKeyValueStore,
+            WindowStore,
+        },
+        stream::{Consumed, KStream, Named, Partitioner, Produced, Repartitioned, StreamsBuilder, TimestampExtractor},
+        topology::{BuildError, Topology},
+        window::{Window, Windowed},
+    };
+    pub use millstream_state::Headers;
+}

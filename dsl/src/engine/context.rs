@@ -10,8 +10,7 @@ use millstream_state::{Headers, RecordContext, StateError, TaskState};
 
 use super::{
     BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
-    ProcessResult, PunctuationType, RawRecord, Response, SinkTopic, TaskEnvironment,
-    punctuation::PunctuationQueue,
+    ProcessResult, PunctuationType, RawRecord, Response, SinkTopic, TaskEnvironment, punctuation::PunctuationQueue,
 };
 
 /// State of the task that operators see while a record is processed. Cells, set once per record: no clock is read here.
@@ -30,6 +29,10 @@ pub struct TaskContext {
     wall_clock_ms: Cell<i64>,
     dropped: Cell<u64>,
     commit_requested: Cell<bool>,
+    /// Time of the record in the processor that runs now, for the updates of its stores.
+    current_time: Cell<i64>,
+    /// Headers of that record, kept only where a record cache needs them.
+    current_headers: RefCell<Headers>,
     keeps_source: bool,
     source_key: RefCell<Option<Vec<u8>>>,
     source_value: RefCell<Option<Vec<u8>>>,
@@ -58,6 +61,8 @@ impl TaskContext {
             wall_clock_ms: Cell::new(environment.wall_clock_ms),
             dropped: Cell::new(0),
             commit_requested: Cell::new(false),
+            current_time: Cell::new(-1),
+            current_headers: RefCell::new(Headers::new()),
             source_key: RefCell::new(None),
             source_value: RefCell::new(None),
             no_topic,
@@ -149,6 +154,24 @@ impl TaskContext {
         }
     }
 
+    /// Runs a processor at the time of its record; updates of its stores are logged with that time.
+    pub(crate) fn at<T>(&self, timestamp: i64, headers: Option<&Headers>, f: impl FnOnce() -> T) -> T {
+        let outer_time = self.current_time.replace(timestamp);
+        let outer_headers = headers.map(|headers| self.current_headers.replace(headers.clone()));
+        let result = f();
+        self.current_time.set(outer_time);
+        if let Some(outer) = outer_headers {
+            self.current_headers.replace(outer);
+        }
+        result
+    }
+    pub(crate) fn current_time(&self) -> i64 {
+        self.current_time.get()
+    }
+    pub(crate) fn current_context(&self) -> RecordContext {
+        self.record_context(self.current_time.get(), &self.current_headers.borrow())
+    }
+
     pub(crate) fn enter_record(&self, topic: &Rc<str>, raw: &RawRecord<'_>) {
         {
             let mut current = self.topic.borrow_mut();
@@ -227,14 +250,17 @@ impl TaskContext {
         node: &Arc<str>,
         f: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, Box<ProcessError>> {
-        self.call(node, f)?.map_err(|e| ProcessError::caused(ProcessErrorKind::UserFunction, node, e))
+        self.call(node, f)?
+            .map_err(|e| ProcessError::caused(ProcessErrorKind::UserFunction, node, e))
     }
 
     /// An operator failed on a record: asks the processing handler. `Ok`: the record is dropped (counted), go on with the next.
     #[cold]
     pub fn processing_failed(&self, error: Box<ProcessError>, timestamp: i64, headers: &Headers) -> ProcessResult {
         let handlers = self.handlers.clone();
-        self.decide(error, timestamp, headers, |context, error| handlers.processing.on_processing_error(context, error))
+        self.decide(error, timestamp, headers, |context, error| {
+            handlers.processing.on_processing_error(context, error)
+        })
     }
     /// Bytes could not be read: asks the deserialization handler.
     #[cold]
@@ -255,7 +281,9 @@ impl TaskContext {
     #[cold]
     pub fn production_failed(&self, error: Box<ProcessError>, timestamp: i64, headers: &Headers) -> ProcessResult {
         let handlers = self.handlers.clone();
-        self.decide(error, timestamp, headers, |context, error| handlers.production.on_production_error(context, error))
+        self.decide(error, timestamp, headers, |context, error| {
+            handlers.production.on_production_error(context, error)
+        })
     }
 
     fn decide(
@@ -291,7 +319,9 @@ impl TaskContext {
 
     /// Provenance headers of KIP-1034, so that existing tools understand them.
     fn send_dead_letter(&self, context: &ErrorContext<'_>, error: &ProcessError) -> ProcessResult {
-        let Some(topic) = &self.handlers.dead_letter_topic else { return Ok(()) };
+        let Some(topic) = &self.handlers.dead_letter_topic else {
+            return Ok(());
+        };
         let headers = context.headers.clone();
         let text = |name: &str, value: &str| headers.add(name, Some(value.as_bytes()));
         text("__streams.errors.exception", &format!("{:?}", error.kind));

@@ -52,12 +52,22 @@ pub enum ProcessErrorKind {
 impl ProcessError {
     /// An error without a cause.
     pub fn new(kind: ProcessErrorKind, node: &Arc<str>, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { kind, node: node.clone(), message: message.into(), source: None })
+        Box::new(Self {
+            kind,
+            node: node.clone(),
+            message: message.into(),
+            source: None,
+        })
     }
     /// An error with the error behind it.
     pub fn caused(kind: ProcessErrorKind, node: &Arc<str>, source: impl Into<BoxError>) -> Box<Self> {
         let source = source.into();
-        Box::new(Self { kind, node: node.clone(), message: source.to_string(), source: Some(source) })
+        Box::new(Self {
+            kind,
+            node: node.clone(),
+            message: source.to_string(),
+            source: Some(source),
+        })
     }
     /// A caught panic.
     pub(crate) fn panicked(node: &Arc<str>, payload: &(dyn Any + Send)) -> Box<Self> {

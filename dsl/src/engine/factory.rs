@@ -1,6 +1,8 @@
 //! How the nodes of a topology become operators of a task.
 use std::{any::Any, rc::Rc, sync::Arc};
 
+use crate::store::StoreAccess;
+
 use super::{
     Children, ProcessError, ProcessErrorKind, ProcessResult, Receiver, SinkIndex, StreamPort, TableChildren, TablePort,
     TableReceiver, TaskContext,
@@ -59,6 +61,7 @@ pub struct NodeScope<'a> {
     pub(crate) stores: &'a [Arc<str>],
     pub(crate) sink: Option<SinkIndex>,
     pub(crate) hooks: &'a mut Hooks,
+    pub(crate) topology: &'a crate::topology::TopologyData,
 }
 
 impl NodeScope<'_> {
@@ -74,13 +77,29 @@ impl NodeScope<'_> {
     pub fn stores(&self) -> &[Arc<str>] {
         self.stores
     }
+    /// The stores the node may use: those it is connected to, and all global ones.
+    pub fn store_access(&self) -> Vec<StoreAccess> {
+        let data = self.topology;
+        let connected = data.stores.iter().filter(|s| self.stores.contains(&s.spec.name));
+        connected
+            .chain(&data.global_stores_built)
+            .map(|store| StoreAccess {
+                name: store.spec.name.clone(),
+                kind: Some(store.spec.kind.clone()),
+                serdes: store.serdes.clone(),
+                context: self.context.clone(),
+            })
+            .collect()
+    }
     /// Index of the topic, for a sink with a fixed one.
     pub fn sink(&self) -> Option<SinkIndex> {
         self.sink
     }
     /// The operators behind this one.
     pub fn children<K: 'static, V: 'static>(&self) -> Result<Children<K, V>, Box<ProcessError>> {
-        Ok(Children::new(self.named_children()?.into_iter().map(|(_, p)| p).collect()))
+        Ok(Children::new(
+            self.named_children()?.into_iter().map(|(_, p)| p).collect(),
+        ))
     }
     /// The operators behind this one, with their names.
     pub fn named_children<K: 'static, V: 'static>(
@@ -90,7 +109,9 @@ impl NodeScope<'_> {
     }
     /// The operators behind this table.
     pub fn table_children<K: 'static, V: 'static>(&self) -> Result<TableChildren<K, V>, Box<ProcessError>> {
-        Ok(TableChildren::new(self.typed::<TablePort<K, V>>()?.into_iter().map(|(_, p)| p).collect()))
+        Ok(TableChildren::new(
+            self.typed::<TablePort<K, V>>()?.into_iter().map(|(_, p)| p).collect(),
+        ))
     }
     fn typed<P: Clone + 'static>(&self) -> Result<Vec<(Arc<str>, P)>, Box<ProcessError>> {
         self.children
@@ -124,6 +145,10 @@ impl NodeScope<'_> {
         get: impl Fn() -> i64 + 'static,
         set: impl Fn(i64) + 'static,
     ) {
-        self.hooks.metadata.push(MetadataHook { name: name.into(), get: Box::new(get), set: Box::new(set) });
+        self.hooks.metadata.push(MetadataHook {
+            name: name.into(),
+            get: Box::new(get),
+            set: Box::new(set),
+        });
     }
 }

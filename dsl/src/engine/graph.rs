@@ -4,8 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 use millstream_state::{Headers, TaskState};
 
 use super::{
-    ProcessError, ProcessErrorKind, ProcessResult, RawRecord, SourcePort, TaskContext, TopicRef,
-    factory::Hooks,
+    ProcessError, ProcessErrorKind, ProcessResult, RawRecord, SourcePort, TaskContext, TopicRef, factory::Hooks,
 };
 
 /// Index into the sources of the graph.
@@ -44,7 +43,11 @@ impl TaskGraph {
     }
     fn entry(&self, source: SourceIndex) -> Result<&Entry, Box<ProcessError>> {
         self.entries.get(source.0 as usize).ok_or_else(|| {
-            ProcessError::new(ProcessErrorKind::Other, &"task".into(), format!("there is no source {}", source.0))
+            ProcessError::new(
+                ProcessErrorKind::Other,
+                &"task".into(),
+                format!("there is no source {}", source.0),
+            )
         })
     }
     /// Timestamp of a raw record by the source's extractor. Negative: the record is to be skipped (`process` counts it as dropped).
@@ -55,7 +58,9 @@ impl TaskGraph {
         record: &RawRecord<'_>,
         partition_time: i64,
     ) -> Result<i64, Box<ProcessError>> {
-        self.entry(source)?.port.extract_timestamp(&self.context, record, partition_time)
+        self.entry(source)?
+            .port
+            .extract_timestamp(&self.context, record, partition_time)
     }
     /// One record through the graph, depth first. Handlers have been applied: an error means stop.
     /// `timestamp` is what `extract_timestamp` gave.
@@ -98,7 +103,11 @@ impl TaskGraph {
     }
     /// Names and values that must survive in the committed metadata (last emit time of emit-on-close operators).
     pub fn processor_metadata(&self) -> Vec<(String, i64)> {
-        self.hooks.metadata.iter().map(|m| (m.name.clone(), (m.get)())).collect()
+        self.hooks
+            .metadata
+            .iter()
+            .map(|m| (m.name.clone(), (m.get)()))
+            .collect()
     }
     /// Gives operators back what `processor_metadata` said before the restart.
     pub fn restore_processor_metadata(&self, metadata: &[(String, i64)]) {

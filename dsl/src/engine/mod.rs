@@ -12,7 +12,7 @@ mod receiver;
 mod record;
 mod source;
 
-pub use crate::topology::{InternalTopic, OffsetReset, StoreDefinition, Subtopology, Topology, TopicRef};
+pub use crate::topology::{InternalTopic, OffsetReset, StoreDefinition, Subtopology, TopicRef, Topology};
 pub use collector::{Collector, CollectorError, OutgoingRecord, SinkIndex, SinkTopic};
 pub use context::TaskContext;
 pub use environment::TaskEnvironment;

@@ -67,7 +67,12 @@ impl PunctuationQueue {
         Cancellable(cancelled)
     }
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.entries.borrow().iter().filter(|e| !e.cancelled.get()).map(|e| e.due).min()
+        self.entries
+            .borrow()
+            .iter()
+            .filter(|e| !e.cancelled.get())
+            .map(|e| e.due)
+            .min()
     }
     /// Runs what is due at `now`, earliest first; a punctuator may schedule and cancel.
     pub(crate) fn run(&self, cx: &TaskContext, now: i64) -> Result<bool, Box<super::ProcessError>> {
@@ -76,7 +81,11 @@ impl PunctuationQueue {
             let due = {
                 let mut entries = self.entries.borrow_mut();
                 entries.retain(|e| !e.cancelled.get());
-                let first = entries.iter().enumerate().filter(|(_, e)| e.due <= now).min_by_key(|(i, e)| (e.due, *i));
+                let first = entries
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, e)| e.due <= now)
+                    .min_by_key(|(i, e)| (e.due, *i));
                 match first {
                     Some((index, _)) => entries.remove(index),
                     None => return Ok(ran),

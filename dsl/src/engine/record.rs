@@ -26,21 +26,39 @@ impl<K: ?Sized, V: ?Sized> Copy for Record<'_, K, V> {}
 impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
     /// A record without headers of its own.
     pub fn new(key: &'a K, value: &'a V, timestamp: i64, headers: &'a Headers) -> Self {
-        Self { key, value, timestamp, headers, key_bytes: None }
+        Self {
+            key,
+            value,
+            timestamp,
+            headers,
+            key_bytes: None,
+        }
     }
     /// The same record with another value; the serialized key stays valid.
     pub fn with_value<'b, V2: ?Sized>(self, value: &'b V2) -> Record<'b, K, V2>
     where
         'a: 'b,
     {
-        Record { key: self.key, value, timestamp: self.timestamp, headers: self.headers, key_bytes: self.key_bytes }
+        Record {
+            key: self.key,
+            value,
+            timestamp: self.timestamp,
+            headers: self.headers,
+            key_bytes: self.key_bytes,
+        }
     }
     /// The same record with another key.
     pub fn with_key<'b, K2: ?Sized>(self, key: &'b K2) -> Record<'b, K2, V>
     where
         'a: 'b,
     {
-        Record { key, value: self.value, timestamp: self.timestamp, headers: self.headers, key_bytes: None }
+        Record {
+            key,
+            value: self.value,
+            timestamp: self.timestamp,
+            headers: self.headers,
+            key_bytes: None,
+        }
     }
     /// The same record at another time.
     #[must_use]
@@ -53,7 +71,13 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
     where
         'a: 'b,
     {
-        Record { key: self.key, value: self.value, timestamp: self.timestamp, headers, key_bytes: self.key_bytes }
+        Record {
+            key: self.key,
+            value: self.value,
+            timestamp: self.timestamp,
+            headers,
+            key_bytes: self.key_bytes,
+        }
     }
 }
 

@@ -90,7 +90,9 @@ impl<T, S: Serde<T> + 'static> IntoSerde<T> for S {
 pub(crate) fn read<T>(serde: &dyn Serde<T>, bytes: Option<&[u8]>) -> Result<T, SerdeError> {
     match bytes {
         Some(bytes) => serde.deserialize(bytes),
-        None => serde.null().ok_or_else(|| SerdeError::new("null, but the type has no null: use Option")),
+        None => serde
+            .null()
+            .ok_or_else(|| SerdeError::new("null, but the type has no null: use Option")),
     }
 }
 

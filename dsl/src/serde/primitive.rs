@@ -67,7 +67,11 @@ impl Serde<()> for UnitSerde {
         Ok(())
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<(), SerdeError> {
-        if bytes.is_empty() { Ok(()) } else { Err(SerdeError(format!("{} bytes where null was due", bytes.len()))) }
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(SerdeError(format!("{} bytes where null was due", bytes.len())))
+        }
     }
     fn is_null(&self, (): &()) -> bool {
         true

@@ -12,7 +12,10 @@ pub struct TimeWindowedSerde<K> {
 impl<K> TimeWindowedSerde<K> {
     /// Windowed keys of windows of `size_ms` milliseconds.
     pub fn new(inner: impl IntoSerde<K>, size_ms: i64) -> Self {
-        Self { inner: inner.into_serde(), size_ms }
+        Self {
+            inner: inner.into_serde(),
+            size_ms,
+        }
     }
 }
 impl<K> Serde<Windowed<K>> for TimeWindowedSerde<K> {
@@ -24,7 +27,10 @@ impl<K> Serde<Windowed<K>> for TimeWindowedSerde<K> {
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let (key, start) = split_time(bytes)?;
         let end = start.checked_add(self.size_ms).unwrap_or(i64::MAX);
-        Ok(Windowed { key: self.inner.deserialize(key)?, window: Window { start, end } })
+        Ok(Windowed {
+            key: self.inner.deserialize(key)?,
+            window: Window { start, end },
+        })
     }
 }
 
@@ -36,7 +42,9 @@ pub struct SessionWindowedSerde<K> {
 impl<K> SessionWindowedSerde<K> {
     /// Windowed keys of sessions.
     pub fn new(inner: impl IntoSerde<K>) -> Self {
-        Self { inner: inner.into_serde() }
+        Self {
+            inner: inner.into_serde(),
+        }
     }
 }
 impl<K> Serde<Windowed<K>> for SessionWindowedSerde<K> {
@@ -49,13 +57,19 @@ impl<K> Serde<Windowed<K>> for SessionWindowedSerde<K> {
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let (rest, start) = split_time(bytes)?;
         let (key, end) = split_time(rest)?;
-        Ok(Windowed { key: self.inner.deserialize(key)?, window: Window { start, end } })
+        Ok(Windowed {
+            key: self.inner.deserialize(key)?,
+            window: Window { start, end },
+        })
     }
 }
 
 fn split_time(bytes: &[u8]) -> Result<(&[u8], i64), SerdeError> {
     match bytes.split_last_chunk::<8>() {
         Some((rest, time)) => Ok((rest, i64::from_be_bytes(*time))),
-        None => Err(SerdeError(format!("{} bytes are too short for a windowed key", bytes.len()))),
+        None => Err(SerdeError(format!(
+            "{} bytes are too short for a windowed key",
+            bytes.len()
+        ))),
     }
 }

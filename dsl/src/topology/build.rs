@@ -1,19 +1,71 @@
 //! From the logical graph to the topology: a node is written when all its parents are, earliest made first.
 use std::collections::BTreeSet;
 
-use super::{BuildError, Builder, GraphId, Topology, TopologyWriter, Violation};
+use super::{BuildError, Builder, GraphId, SourceTopics, Topology, TopologyWriter};
 
 pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
     let mut writer = TopologyWriter::default();
-    for (name, message) in write_all(builder, &mut writer) {
-        builder.violations.push(Violation { name, message });
-    }
+    merge_sources(builder);
+    write_all(builder, &mut writer);
     let mut violations = builder.violations.clone();
     violations.append(&mut writer.violations);
-    if violations.is_empty() { writer.finish() } else { Err(BuildError { violations }) }
+    if violations.is_empty() {
+        writer.finish()
+    } else {
+        Err(BuildError { violations })
+    }
 }
 
-fn write_all(builder: &Builder, writer: &mut TopologyWriter) -> Vec<(std::sync::Arc<str>, String)> {
+/// Two streams of the same topics become one source, the first; the children of the other move there.
+fn merge_sources(builder: &mut Builder) {
+    let sources = std::mem::take(&mut builder.stream_sources);
+    for (index, source) in sources.iter().enumerate() {
+        let earlier = sources
+            .iter()
+            .take(index)
+            .find(|other| overlaps(&other.topics, &source.topics));
+        let Some(first) = earlier else { continue };
+        let name = builder
+            .nodes
+            .get(source.node.0)
+            .map(|n| n.name.clone())
+            .unwrap_or_else(|| "source".into());
+        if first.topics != source.topics {
+            builder.violation(&name, "it shares topics with another stream, but not all of them");
+        } else if first.reset != source.reset {
+            builder.violation(&name, "another stream of its topics has a different offset reset");
+        } else if first.types != source.types {
+            builder.violation(&name, "another stream of its topics has different types");
+        } else {
+            move_children(builder, source.node, first.node);
+        }
+    }
+    builder.stream_sources = sources;
+}
+
+fn overlaps(a: &SourceTopics, b: &SourceTopics) -> bool {
+    a.refs().iter().any(|topic| b.refs().contains(topic))
+}
+
+fn move_children(builder: &mut Builder, from: GraphId, to: GraphId) {
+    let children = match builder.nodes.get_mut(from.0) {
+        Some(node) => {
+            node.removed = true;
+            std::mem::take(&mut node.children)
+        }
+        None => return,
+    };
+    for child in &children {
+        if let Some(child) = builder.nodes.get_mut(child.0) {
+            child.parents.iter_mut().filter(|p| **p == from).for_each(|p| *p = to);
+        }
+    }
+    if let Some(node) = builder.nodes.get_mut(to.0) {
+        node.children.extend(children);
+    }
+}
+
+fn write_all(builder: &Builder, writer: &mut TopologyWriter) {
     let mut written = vec![false; builder.nodes.len()];
     let mut queue = BTreeSet::from([Builder::ROOT]);
     while let Some(id) = queue.pop_first() {
@@ -30,10 +82,18 @@ fn write_all(builder: &Builder, writer: &mut TopologyWriter) -> Vec<(std::sync::
         }
         queue.extend(node.children.iter().copied());
     }
-    Vec::new()
 }
 
 fn parent_names(builder: &Builder, id: GraphId) -> Vec<std::sync::Arc<str>> {
-    let parents = builder.nodes.get(id.0).map(|n| n.parents.as_slice()).unwrap_or_default();
-    parents.iter().filter(|p| **p != Builder::ROOT).filter_map(|p| builder.nodes.get(p.0)).map(|n| n.name.clone()).collect()
+    let parents = builder
+        .nodes
+        .get(id.0)
+        .map(|n| n.parents.as_slice())
+        .unwrap_or_default();
+    parents
+        .iter()
+        .filter(|p| **p != Builder::ROOT)
+        .filter_map(|p| builder.nodes.get(p.0))
+        .map(|n| n.name.clone())
+        .collect()
 }

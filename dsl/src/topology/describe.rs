@@ -12,7 +12,11 @@ pub(super) fn describe(nodes: &[Node], groups: &[Vec<usize>]) -> String {
     let mut out = String::from("Topologies:\n ");
     for (id, members) in groups.iter().enumerate() {
         let global = members.iter().filter_map(|i| nodes.get(*i)).any(Node::is_global_source);
-        let suffix = if global { " for global store (will not generate tasks)" } else { "" };
+        let suffix = if global {
+            " for global store (will not generate tasks)"
+        } else {
+            ""
+        };
         // Java sets the blank line of a sub-topology behind it and gives a global store none of its own.
         let _ = write!(out, "  Sub-topology: {id}{suffix}\n");
         if global {
@@ -35,7 +39,12 @@ fn sizes(nodes: &[Node]) -> Vec<u64> {
     for index in (0..nodes.len()).rev() {
         let below: u64 = nodes
             .get(index)
-            .map(|n| n.children.iter().filter_map(|c| sizes.get(*c)).fold(0, |sum, s| u64::saturating_add(sum, *s)))
+            .map(|n| {
+                n.children
+                    .iter()
+                    .filter_map(|c| sizes.get(*c))
+                    .fold(0, |sum, s| u64::saturating_add(sum, *s))
+            })
             .unwrap_or_default();
         if let Some(size) = sizes.get_mut(index) {
             *size = size.saturating_add(below);
@@ -60,8 +69,12 @@ impl Order<'_> {
         if indices.is_empty() {
             return "none".to_owned();
         }
-        let names: Vec<&str> =
-            self.sorted(indices).into_iter().filter_map(|i| self.nodes.get(i)).map(|n| &*n.name).collect();
+        let names: Vec<&str> = self
+            .sorted(indices)
+            .into_iter()
+            .filter_map(|i| self.nodes.get(i))
+            .map(|n| &*n.name)
+            .collect();
         names.join(", ")
     }
     fn describe(&self, index: usize, out: &mut String) {
@@ -105,7 +118,9 @@ fn java_set_order(names: &[std::sync::Arc<str>]) -> Vec<&str> {
         capacity *= 2;
     }
     let bucket = |name: &str| {
-        let hash = name.encode_utf16().fold(0i32, |h, unit| h.wrapping_mul(31).wrapping_add(i32::from(unit))) as u32;
+        let hash = name
+            .encode_utf16()
+            .fold(0i32, |h, unit| h.wrapping_mul(31).wrapping_add(i32::from(unit))) as u32;
         (hash ^ (hash >> 16)) as usize & (capacity - 1)
     };
     let mut sorted: Vec<&str> = names.iter().map(|n| &**n).collect();

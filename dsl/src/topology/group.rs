@@ -2,7 +2,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    StoreDefinition, Subtopology, Topology, TopologyData, TopologyWriter, TopicRef, describe, fingerprint,
+    StoreDefinition, Subtopology, TopicRef, Topology, TopologyData, TopologyWriter, describe, fingerprint,
     node::{Node, NodeKind},
 };
 
@@ -12,7 +12,11 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
     let mut globals = Vec::new();
     for (id, members) in groups.iter().enumerate() {
         let id = u32::try_from(id).unwrap_or(u32::MAX);
-        if members.iter().filter_map(|i| writer.nodes.get(*i)).any(Node::is_global_source) {
+        if members
+            .iter()
+            .filter_map(|i| writer.nodes.get(*i))
+            .any(Node::is_global_source)
+        {
             globals.push((id, members.clone()));
         } else {
             subtopologies.push(subtopology(id, members, &writer));
@@ -24,6 +28,8 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
         inner: Arc::new(TopologyData {
             global_stores: writer.global_stores.iter().map(super::StoreBuilder::define).collect(),
             nodes: writer.nodes,
+            stores: writer.stores,
+            global_stores_built: writer.global_stores,
             subtopologies,
             globals,
             description,
@@ -102,7 +108,15 @@ fn subtopology(id: u32, members: &[usize], writer: &TopologyWriter) -> Subtopolo
         .collect();
     let copartition_groups = copartition_groups(members, &sources, writer);
     let (sources, resets) = sources.into_iter().unzip();
-    Subtopology { id, sources, resets, sinks, stores, copartition_groups, nodes: members.to_vec() }
+    Subtopology {
+        id,
+        sources,
+        resets,
+        sinks,
+        stores,
+        copartition_groups,
+        nodes: members.to_vec(),
+    }
 }
 
 /// Overlapping groups become one, as every member of both must have the same number of partitions.

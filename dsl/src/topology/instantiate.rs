@@ -5,9 +5,7 @@ use millstream_state::Headers;
 
 use crate::engine::{
     AnyPort, NodeScope, ProcessError, ProcessErrorKind, SinkIndex, SourcePort, TaskContext, TaskEnvironment, TaskGraph,
-    TopicRef,
-    graph::Entry,
-    factory::Hooks,
+    TopicRef, factory::Hooks, graph::Entry,
 };
 
 use super::{Topology, TopologyData, node::NodeKind};
@@ -28,8 +26,16 @@ pub(super) fn build_task(
 
 pub(super) fn build_all(topology: &Topology, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
     let data = &topology.inner;
-    let mut sources: Vec<TopicRef> = data.subtopologies.iter().flat_map(|s| s.sources.iter().cloned()).collect();
-    let sinks = data.subtopologies.iter().flat_map(|s| s.sinks.iter().cloned()).collect();
+    let mut sources: Vec<TopicRef> = data
+        .subtopologies
+        .iter()
+        .flat_map(|s| s.sources.iter().cloned())
+        .collect();
+    let sinks = data
+        .subtopologies
+        .iter()
+        .flat_map(|s| s.sinks.iter().cloned())
+        .collect();
     for index in data.globals.iter().flat_map(|(_, nodes)| nodes) {
         if let Some(NodeKind::Source { topics, .. }) = data.nodes.get(*index).map(|n| &n.kind) {
             sources.extend(topics.refs());
@@ -52,7 +58,9 @@ fn build(
     let mut ports: Vec<Option<AnyPort>> = data.nodes.iter().map(|_| None).collect();
     let mut entries: Vec<(TopicRef, Rc<dyn SourcePort>, bool)> = Vec::new();
     for index in members.iter().rev().copied() {
-        let (Some(node), Some(node_hooks)) = (data.nodes.get(index), hooks.get_mut(index)) else { continue };
+        let (Some(node), Some(node_hooks)) = (data.nodes.get(index), hooks.get_mut(index)) else {
+            continue;
+        };
         let children = node
             .children
             .iter()
@@ -72,9 +80,15 @@ fn build(
             stores: &node.stores,
             sink,
             hooks: node_hooks,
+            topology: data,
         };
         match &node.kind {
-            NodeKind::Source { topics, factory, global, .. } => {
+            NodeKind::Source {
+                topics,
+                factory,
+                global,
+                ..
+            } => {
                 let port = factory.instantiate(&mut scope)?;
                 entries.extend(topics.refs().into_iter().map(|topic| (topic, port.clone(), *global)));
             }
@@ -97,11 +111,22 @@ fn build(
         .iter()
         .filter_map(|topic| {
             let (_, port, global) = entries.iter().find(|(t, ..)| t == topic)?;
-            Some(Entry { port: port.clone(), topic: topic.full_name(&application_id).into(), global: *global })
+            Some(Entry {
+                port: port.clone(),
+                topic: topic.full_name(&application_id).into(),
+                global: *global,
+            })
         })
         .collect();
     for init in std::mem::take(&mut all.init) {
         init(&context)?;
     }
-    Ok(TaskGraph { context, source_topics, sink_topics, entries, hooks: all, headers: RefCell::new(Headers::new()) })
+    Ok(TaskGraph {
+        context,
+        source_topics,
+        sink_topics,
+        entries,
+        hooks: all,
+        headers: RefCell::new(Headers::new()),
+    })
 }

@@ -17,6 +17,14 @@ use super::{BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWrit
 /// Shared by the builder and all handles.
 pub type BuilderRef = Rc<RefCell<Builder>>;
 
+/// A source made by `stream`.
+pub(crate) struct StreamSource {
+    pub(crate) node: GraphId,
+    pub(crate) topics: SourceTopics,
+    pub(crate) reset: Option<OffsetReset>,
+    pub(crate) types: &'static str,
+}
+
 /// The logical graph while the DSL is used.
 pub struct Builder {
     pub(crate) counter: u32,
@@ -24,7 +32,7 @@ pub struct Builder {
     pub(crate) violations: Vec<Violation>,
     serdes: HashMap<TypeId, Box<dyn Any>>,
     /// Source streams by topics, so that two streams of one topic become one source.
-    pub(crate) stream_sources: Vec<(GraphId, SourceTopics, Option<OffsetReset>)>,
+    pub(crate) stream_sources: Vec<StreamSource>,
 }
 
 impl Default for Builder {
@@ -68,7 +76,10 @@ impl Builder {
     }
     /// Notes a broken rule; `build` reports all of them.
     pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
-        self.violations.push(Violation { name: name.clone(), message: message.into() });
+        self.violations.push(Violation {
+            name: name.clone(),
+            message: message.into(),
+        });
     }
     /// Registers the serde used for `T` where none is given or inherited. Replaces the default of the type.
     pub fn set_default_serde<T: 'static>(&mut self, serde: SharedSerde<T>) {
@@ -76,7 +87,10 @@ impl Builder {
     }
     /// The serde of a type that is neither given nor inherited.
     pub fn default_serde<T: 'static>(&self) -> Option<SharedSerde<T>> {
-        let registered = self.serdes.get(&TypeId::of::<T>()).and_then(|s| s.downcast_ref::<SharedSerde<T>>());
+        let registered = self
+            .serdes
+            .get(&TypeId::of::<T>())
+            .and_then(|s| s.downcast_ref::<SharedSerde<T>>());
         registered.cloned().or_else(default_serde_of::<T>)
     }
     /// The serde to use: given, inherited, or the default of the type; else a violation that names operator and type.

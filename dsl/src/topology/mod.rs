@@ -19,6 +19,7 @@ use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
 
 pub use error::{BuildError, Violation};
 pub use graph_node::{GraphId, GraphNode, WriteNode};
+pub(crate) use internal::StreamSource;
 pub use internal::{Builder, BuilderRef};
 pub use node::{SinkTarget, SourceTopics};
 pub use store::{StoreBuilder, StoreDefinition};
@@ -51,6 +52,8 @@ pub(crate) struct TopologyData {
     /// Group id and nodes of each global table.
     pub(crate) globals: Vec<(u32, Vec<usize>)>,
     pub(crate) global_stores: Vec<StoreDefinition>,
+    pub(crate) stores: Vec<StoreBuilder>,
+    pub(crate) global_stores_built: Vec<StoreBuilder>,
     pub(crate) description: String,
     pub(crate) fingerprint: u64,
 }

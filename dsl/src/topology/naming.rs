@@ -41,7 +41,10 @@ impl Builder {
     /// Names become parts of topic names, so the rules of topic names hold.
     pub fn check_name(&mut self, name: &Arc<str>) {
         if let Some(message) = name_problem(name) {
-            self.violations.push(Violation { name: name.clone(), message });
+            self.violations.push(Violation {
+                name: name.clone(),
+                message,
+            });
         }
     }
 }
@@ -54,7 +57,10 @@ pub(crate) fn name_problem(name: &str) -> Option<String> {
         return Some("a name must not be `.` or `..`".to_owned());
     }
     if name.len() > 249 {
-        return Some(format!("a name has at most 249 characters, this one has {}", name.len()));
+        return Some(format!(
+            "a name has at most 249 characters, this one has {}",
+            name.len()
+        ));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (!name.chars().all(legal)).then(|| "a name has only ASCII letters, digits, `.`, `_` and `-`".to_owned())

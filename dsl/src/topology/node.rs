@@ -47,9 +47,19 @@ impl SinkTarget {
 
 #[derive(Clone)]
 pub(crate) enum NodeKind {
-    Source { topics: SourceTopics, reset: Option<OffsetReset>, factory: Arc<dyn SourceFactory>, global: bool },
-    Processor { factory: Arc<dyn NodeFactory> },
-    Sink { target: SinkTarget, factory: Arc<dyn NodeFactory> },
+    Source {
+        topics: SourceTopics,
+        reset: Option<OffsetReset>,
+        factory: Arc<dyn SourceFactory>,
+        global: bool,
+    },
+    Processor {
+        factory: Arc<dyn NodeFactory>,
+    },
+    Sink {
+        target: SinkTarget,
+        factory: Arc<dyn NodeFactory>,
+    },
 }
 
 #[derive(Clone)]
@@ -62,7 +72,13 @@ pub(crate) struct Node {
 }
 impl Node {
     pub(crate) fn is_dynamic_sink(&self) -> bool {
-        matches!(&self.kind, NodeKind::Sink { target: SinkTarget::Dynamic(_), .. })
+        matches!(
+            &self.kind,
+            NodeKind::Sink {
+                target: SinkTarget::Dynamic(_),
+                ..
+            }
+        )
     }
     pub(crate) fn is_global_source(&self) -> bool {
         matches!(&self.kind, NodeKind::Source { global: true, .. })

@@ -1,7 +1,9 @@
 //! Stores of a topology and the configs of their changelogs.
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use millstream_state::{StoreKind, StoreSpec};
+
+use crate::store::StoreSerdes;
 
 use super::InternalTopic;
 
@@ -19,7 +21,7 @@ pub struct StoreDefinition {
 }
 
 /// A store while the topology is built.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreBuilder {
     /// What to open.
     pub spec: StoreSpec,
@@ -27,12 +29,25 @@ pub struct StoreBuilder {
     pub topic_config: Vec<(String, String)>,
     /// The input topic that serves as changelog, without one of its own.
     pub source_changelog: Option<Arc<str>>,
+    /// A `StoreSerdes<K, V>`, for the handles of processors.
+    pub(crate) serdes: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl StoreBuilder {
     /// A store with the usual changelog.
     pub fn new(spec: StoreSpec) -> Self {
-        Self { spec, topic_config: Vec::new(), source_changelog: None }
+        Self {
+            spec,
+            topic_config: Vec::new(),
+            source_changelog: None,
+            serdes: None,
+        }
+    }
+    /// Serdes of the rows, so that processors can have typed handles.
+    #[must_use]
+    pub fn with_serdes<K: 'static, V: 'static>(mut self, serdes: StoreSerdes<K, V>) -> Self {
+        self.serdes = Some(Arc::new(serdes));
+        self
     }
     /// A config of the changelog topic.
     #[must_use]
@@ -63,9 +78,14 @@ impl StoreBuilder {
                 set("cleanup.policy", "compact,delete".to_owned());
                 set("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
             }
-            StoreKind::Versioned { history_retention_ms, .. } => {
+            StoreKind::Versioned {
+                history_retention_ms, ..
+            } => {
                 set("cleanup.policy", "compact".to_owned());
-                set("min.compaction.lag.ms", history_retention_ms.saturating_add(DAY_MS).to_string());
+                set(
+                    "min.compaction.lag.ms",
+                    history_retention_ms.saturating_add(DAY_MS).to_string(),
+                );
             }
             StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw => {
                 set("cleanup.policy", "compact".to_owned());

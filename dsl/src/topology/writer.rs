@@ -23,7 +23,10 @@ pub struct TopologyWriter {
 impl TopologyWriter {
     /// Notes a broken rule.
     pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
-        self.violations.push(Violation { name: name.clone(), message: message.into() });
+        self.violations.push(Violation {
+            name: name.clone(),
+            message: message.into(),
+        });
     }
     /// A source.
     pub fn add_source(
@@ -39,10 +42,22 @@ impl TopologyWriter {
                 _ => false,
             });
             if taken {
-                self.violation(name, format!("topic {} is already read by another source", topic.name()));
+                self.violation(
+                    name,
+                    format!("topic {} is already read by another source", topic.name()),
+                );
             }
         }
-        self.add_node(name, NodeKind::Source { topics, reset, factory, global: false }, &[]);
+        self.add_node(
+            name,
+            NodeKind::Source {
+                topics,
+                reset,
+                factory,
+                global: false,
+            },
+            &[],
+        );
     }
     /// A processor behind `parents`.
     pub fn add_processor(&mut self, name: &Arc<str>, parents: &[Arc<str>], factory: Arc<dyn NodeFactory>) {
@@ -82,12 +97,23 @@ impl TopologyWriter {
             }
         }
         self.by_name.insert(name.clone(), index);
-        self.nodes.push(Node { name: name.clone(), kind, parents: parent_indices, children: vec![], stores: vec![] });
+        self.nodes.push(Node {
+            name: name.clone(),
+            kind,
+            parents: parent_indices,
+            children: vec![],
+            stores: vec![],
+        });
     }
     /// A store, connected to `processors`. The same store may be added again by the same builder value.
     pub fn add_store(&mut self, store: StoreBuilder, processors: &[Arc<str>]) {
         let name = store.spec.name.clone();
-        match self.stores.iter().chain(&self.global_stores).find(|s| s.spec.name == name) {
+        match self
+            .stores
+            .iter()
+            .chain(&self.global_stores)
+            .find(|s| s.spec.name == name)
+        {
             Some(known) if known.spec.kind != store.spec.kind => {
                 self.violation(&name, "there is already another store of this name");
             }
@@ -106,7 +132,10 @@ impl TopologyWriter {
     /// Lets a processor use a store; all processors of a store are one sub-topology.
     pub fn connect(&mut self, processor: &Arc<str>, store: &Arc<str>) {
         if self.global_stores.iter().any(|s| s.spec.name == *store) {
-            self.violation(processor, format!("{store} is a global store: every processor reaches it without connecting"));
+            self.violation(
+                processor,
+                format!("{store} is a global store: every processor reaches it without connecting"),
+            );
             return;
         }
         if !self.stores.iter().any(|s| s.spec.name == *store) {
@@ -135,11 +164,18 @@ impl TopologyWriter {
             global: true,
         };
         self.add_node(source.0, kind, &[]);
-        self.add_node(processor.0, NodeKind::Processor { factory: processor.1 }, std::slice::from_ref(source.0));
+        self.add_node(
+            processor.0,
+            NodeKind::Processor { factory: processor.1 },
+            std::slice::from_ref(source.0),
+        );
         if let Some(node) = self.by_name.get(processor.0).and_then(|i| self.nodes.get_mut(*i)) {
             node.stores.push(store_name);
         }
-        self.global_stores.push(StoreBuilder { source_changelog: Some(topic.clone()), ..store });
+        self.global_stores.push(StoreBuilder {
+            source_changelog: Some(topic.clone()),
+            ..store
+        });
     }
     /// The sources (by node name) must have equal partition counts.
     pub fn copartition(&mut self, sources: &[Arc<str>]) {
@@ -154,8 +190,11 @@ impl TopologyWriter {
         for group in self.copartitioned.clone() {
             let mut known: Vec<(Arc<str>, Option<i32>)> = Vec::new();
             for source in &group {
-                let Some(NodeKind::Source { topics, .. }) =
-                    self.by_name.get(source).and_then(|i| self.nodes.get(*i)).map(|n| &n.kind)
+                let Some(NodeKind::Source { topics, .. }) = self
+                    .by_name
+                    .get(source)
+                    .and_then(|i| self.nodes.get(*i))
+                    .map(|n| &n.kind)
                 else {
                     continue;
                 };
@@ -184,7 +223,9 @@ impl TopologyWriter {
             self.violation(&"topology".into(), "it reads no topic: add a stream or a table");
         }
         if !self.violations.is_empty() {
-            return Err(BuildError { violations: self.violations });
+            return Err(BuildError {
+                violations: self.violations,
+            });
         }
         Ok(group::topology(self))
     }

@@ -1,0 +1,91 @@
+//! Look at records on their way: `peek`.
+use std::sync::Arc;
+
+use crate::{
+    engine::{BoxError, Children, ProcessResult, Receiver, Record, TaskContext},
+    stream::{KStream, Named},
+};
+
+struct Peek<F, K, V> {
+    name: Arc<str>,
+    function: Arc<F>,
+    children: Children<K, V>,
+}
+
+impl<K, V, F> Receiver<K, V> for Peek<F, K, V>
+where
+    F: Fn(&K, &V) -> Result<(), BoxError>,
+{
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        match cx.try_call(&self.name, || (self.function)(record.key, record.value)) {
+            Ok(()) => self.children.forward(cx, record),
+            Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
+        }
+    }
+}
+
+impl<K: 'static, V: 'static> KStream<K, V> {
+    /// Calls `function` with each record and passes the record on. After a failure it may see a record again.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").peek(|k, v| println!("{k}={v}")).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "x y".to_owned())?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "x y".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn peek(&self, function: impl Fn(&K, &V) -> () + Send + Sync + 'static) -> KStream<K, V> {
+        self.add_peek(move |k: &K, v: &V| Ok(function(k, v)), &Named::default())
+    }
+
+    /// [`peek`](Self::peek) with a name.
+    #[must_use]
+    pub fn peek_with(
+        &self,
+        function: impl Fn(&K, &V) -> () + Send + Sync + 'static,
+        named: impl Into<Named>,
+    ) -> KStream<K, V> {
+        self.add_peek(move |k: &K, v: &V| Ok(function(k, v)), &named.into())
+    }
+
+    /// [`peek`](Self::peek) by a function that can fail; an error goes to the processing handler.
+    #[must_use]
+    pub fn try_peek<E: Into<BoxError>>(
+        &self,
+        function: impl Fn(&K, &V) -> Result<(), E> + Send + Sync + 'static,
+    ) -> KStream<K, V> {
+        self.add_peek(
+            move |k: &K, v: &V| function(k, v).map_err(Into::into),
+            &Named::default(),
+        )
+    }
+
+    /// [`try_peek`](Self::try_peek) with a name.
+    #[must_use]
+    pub fn try_peek_with<E: Into<BoxError>>(
+        &self,
+        function: impl Fn(&K, &V) -> Result<(), E> + Send + Sync + 'static,
+        named: impl Into<Named>,
+    ) -> KStream<K, V> {
+        self.add_peek(move |k: &K, v: &V| function(k, v).map_err(Into::into), &named.into())
+    }
+
+    fn add_peek<F>(&self, function: F, named: &Named) -> KStream<K, V>
+    where
+        F: Fn(&K, &V) -> Result<(), BoxError> + Send + Sync + 'static,
+    {
+        let function = Arc::new(function);
+        self.chain(
+            self.next_name(named, "KSTREAM-PEEK-"),
+            self.same(),
+            move |scope, children| Peek {
+                name: scope.name().clone(),
+                function: function.clone(),
+                children,
+            },
+        )
+    }
+}

@@ -1,0 +1,8 @@
+//! The processor API: operators written by the user, with state and time.
+mod context;
+mod fixed_key;
+mod node;
+
+pub use context::{ForwardError, ProcessorContext, Punctuation, RecordMetadata, Schedule};
+pub use fixed_key::{FixedKey, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
+pub use node::{Connected, Processor, ProcessorNode};

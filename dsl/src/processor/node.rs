@@ -1,0 +1,222 @@
+//! A user's processor as an operator.
+use std::{
+    cell::{Cell, RefCell},
+    marker::PhantomData,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use millstream_state::StateError;
+
+use crate::{
+    engine::{
+        BoxError, NodeScope, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, StreamPort, TaskContext,
+    },
+    store::{StoreAccess, StoreFailure},
+};
+
+use super::context::{ForwardError, ProcessorContext, Punctuation};
+
+/// An operator with state and time. One per task, made by the supplier. Kafka Streams: `Processor`.
+#[doc(alias = "ContextualProcessor")]
+pub trait Processor<K, V, KOut, VOut> {
+    /// Called once, before the first record: take store handles and schedule punctuations here.
+    ///
+    /// # Errors
+    /// Stop the task.
+    fn init(&mut self, ctx: &ProcessorContext<'_, KOut, VOut>) -> Result<(), BoxError> {
+        let _ = ctx;
+        Ok(())
+    }
+    /// One record.
+    ///
+    /// # Errors
+    /// Go to the processing handler, which decides whether the record is dropped or the task stops.
+    fn process(&mut self, ctx: &ProcessorContext<'_, KOut, VOut>, record: Record<'_, K, V>) -> Result<(), BoxError>;
+    /// One run of a schedule.
+    ///
+    /// # Errors
+    /// Go to the processing handler.
+    fn punctuate(&mut self, ctx: &ProcessorContext<'_, KOut, VOut>, punctuation: Punctuation) -> Result<(), BoxError> {
+        let _ = (ctx, punctuation);
+        Ok(())
+    }
+    /// Called when the task closes.
+    ///
+    /// # Errors
+    /// Are reported; the task closes all the same.
+    fn close(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+/// What can be punctuated.
+pub(crate) trait Punctuate {
+    fn punctuate(&self, cx: &TaskContext, punctuation: Punctuation) -> ProcessResult;
+}
+
+/// Surroundings of a processor: children, stores, schedules.
+pub struct Connected<K, V> {
+    pub(crate) name: Arc<str>,
+    pub(crate) children: Vec<(Arc<str>, StreamPort<K, V>)>,
+    pub(crate) stores: Vec<StoreAccess>,
+    pub(crate) next_schedule: Cell<u64>,
+    pub(crate) this: RefCell<Weak<dyn Punctuate>>,
+}
+
+struct Nobody;
+impl Punctuate for Nobody {
+    fn punctuate(&self, _: &TaskContext, _: Punctuation) -> ProcessResult {
+        Ok(())
+    }
+}
+
+impl<K: 'static, V: 'static> Connected<K, V> {
+    /// From the scope of the node.
+    pub fn new(scope: &mut NodeScope<'_>) -> Result<Self, Box<ProcessError>> {
+        let nobody: Weak<dyn Punctuate> = Weak::<Nobody>::new();
+        Ok(Self {
+            name: scope.name().clone(),
+            children: scope.named_children()?,
+            stores: scope.store_access(),
+            next_schedule: Cell::new(0),
+            this: RefCell::new(nobody),
+        })
+    }
+}
+
+struct Inner<K, V, K2, V2, P> {
+    processor: RefCell<P>,
+    connected: Connected<K2, V2>,
+    /// Whether some store of the processor keeps headers with cached updates.
+    keeps_headers: bool,
+    types: PhantomData<fn(K, V)>,
+}
+
+/// A user's processor as an operator.
+pub struct ProcessorNode<K, V, K2, V2, P>(Rc<Inner<K, V, K2, V2, P>>);
+
+impl<K, V, K2, V2, P> ProcessorNode<K, V, K2, V2, P>
+where
+    K: 'static,
+    V: 'static,
+    K2: 'static,
+    V2: 'static,
+    P: Processor<K, V, K2, V2> + 'static,
+{
+    /// Hooks the processor into its task.
+    pub fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
+        let keeps_headers = connected.stores.iter().any(StoreAccess::is_cached);
+        let inner = Rc::new(Inner {
+            processor: RefCell::new(processor),
+            connected,
+            keeps_headers,
+            types: PhantomData::<fn(K, V)>,
+        });
+        let weak: Weak<Inner<K, V, K2, V2, P>> = Rc::downgrade(&inner);
+        *inner.connected.this.borrow_mut() = weak;
+        let node = inner.clone();
+        scope.on_init(move |cx| {
+            let ctx = ProcessorContext {
+                cx,
+                node: &node.connected,
+            };
+            node.run(cx, |p| p.init(&ctx)).map_err(|e| e.error)
+        });
+        let node = inner.clone();
+        scope.on_close(move |cx| node.run(cx, Processor::close).map_err(|e| e.error));
+        let node = inner.clone();
+        scope.on_flush(move |cx| node.flush(cx));
+        Self(inner)
+    }
+}
+
+impl<K, V, K2, V2, P> Inner<K, V, K2, V2, P>
+where
+    P: Processor<K, V, K2, V2>,
+{
+    /// Runs user code and sorts what comes out of it.
+    fn run(&self, cx: &TaskContext, f: impl FnOnce(&mut P) -> Result<(), BoxError>) -> Result<(), ForwardError> {
+        let name = &self.connected.name;
+        let Ok(mut processor) = self.processor.try_borrow_mut() else {
+            return Err(ForwardError::here(ProcessError::new(
+                ProcessErrorKind::Other,
+                name,
+                "called while it runs",
+            )));
+        };
+        let result = cx.call(name, || f(&mut processor)).map_err(ForwardError::here)?;
+        result.map_err(|error| sort(name, error))
+    }
+    fn settle(
+        &self,
+        cx: &TaskContext,
+        error: ForwardError,
+        timestamp: i64,
+        headers: &millstream_state::Headers,
+    ) -> ProcessResult {
+        // A broken store stops the task: going on would lose updates.
+        if error.handled || error.error.kind == ProcessErrorKind::Store {
+            return Err(error.error);
+        }
+        cx.processing_failed(error.error, timestamp, headers)
+    }
+    fn flush(&self, cx: &TaskContext) -> ProcessResult {
+        self.connected
+            .stores
+            .iter()
+            .try_for_each(|store| store.flush().map_err(|e| cx.store_failed(&self.connected.name, e)))
+    }
+}
+
+fn sort(name: &Arc<str>, error: BoxError) -> ForwardError {
+    let error = match error.downcast::<ForwardError>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    let kind = if error.is::<StateError>() {
+        ProcessErrorKind::Store
+    } else if let Some(failure) = error.downcast_ref::<StoreFailure>() {
+        failure.kind()
+    } else {
+        ProcessErrorKind::UserFunction
+    };
+    ForwardError::here(ProcessError::caused(kind, name, error))
+}
+
+impl<K, V, K2, V2, P> Punctuate for Inner<K, V, K2, V2, P>
+where
+    P: Processor<K, V, K2, V2>,
+    K2: 'static,
+    V2: 'static,
+{
+    fn punctuate(&self, cx: &TaskContext, punctuation: Punctuation) -> ProcessResult {
+        let ctx = ProcessorContext {
+            cx,
+            node: &self.connected,
+        };
+        let headers = cx.no_headers();
+        let result = cx.at(punctuation.timestamp, self.keeps_headers.then_some(headers), || {
+            self.run(cx, |p| p.punctuate(&ctx, punctuation))
+        });
+        result.or_else(|e| self.settle(cx, e, punctuation.timestamp, headers))
+    }
+}
+
+impl<K, V, K2, V2, P> Receiver<K, V> for ProcessorNode<K, V, K2, V2, P>
+where
+    P: Processor<K, V, K2, V2>,
+    K2: 'static,
+    V2: 'static,
+{
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        let node = &*self.0;
+        let ctx = ProcessorContext {
+            cx,
+            node: &node.connected,
+        };
+        let headers = node.keeps_headers.then_some(record.headers);
+        let result = cx.at(record.timestamp, headers, || node.run(cx, |p| p.process(&ctx, record)));
+        result.or_else(|e| node.settle(cx, e, record.timestamp, record.headers))
+    }
+}

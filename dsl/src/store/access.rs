@@ -1,0 +1,199 @@
+//! How a processor reaches a store: raw state, serdes, and the context that updates are logged with.
+use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
+
+use millstream_state::{RecordContext, StateError, StoreKind};
+
+use crate::{
+    engine::{ProcessErrorKind, TaskContext},
+    serde::{SerdeError, SharedSerde, read, write},
+};
+
+/// A typed handle of a store.
+pub trait Handle: Sized {
+    /// Opens the store; an error says what does not fit.
+    fn open(access: &StoreAccess) -> Result<Self, String>;
+}
+
+/// Serdes of a store, as the topology keeps them.
+pub struct StoreSerdes<K, V> {
+    /// Serde of the key.
+    pub key: SharedSerde<K>,
+    /// Serde of the value.
+    pub value: SharedSerde<V>,
+}
+impl<K, V> Clone for StoreSerdes<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            value: self.value.clone(),
+        }
+    }
+}
+
+/// A store a processor is connected to.
+#[derive(Clone)]
+pub struct StoreAccess {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Option<StoreKind>,
+    pub(crate) serdes: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) context: Rc<TaskContext>,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreFailure {
+    /// Key or value could not be written.
+    #[error("store {store}: {error}")]
+    Serialize {
+        /// The store.
+        store: Arc<str>,
+        /// Why.
+        error: SerdeError,
+    },
+    /// A row could not be read as the declared types.
+    #[error("store {store}: {error}")]
+    Deserialize {
+        /// The store.
+        store: Arc<str>,
+        /// Why.
+        error: SerdeError,
+    },
+    /// The state itself failed; the task stops.
+    #[error("store {store}: {error}")]
+    State {
+        /// The store.
+        store: Arc<str>,
+        /// Why.
+        error: StateError,
+    },
+}
+impl StoreFailure {
+    pub(crate) fn kind(&self) -> ProcessErrorKind {
+        match self {
+            Self::Serialize { .. } => ProcessErrorKind::Serialization,
+            Self::Deserialize { .. } => ProcessErrorKind::Deserialization,
+            Self::State { .. } => ProcessErrorKind::Store,
+        }
+    }
+}
+
+impl StoreAccess {
+    pub(crate) fn is_cached(&self) -> bool {
+        let state = self.context.state();
+        state.key_value(&self.name).is_some_and(|s| s.is_cached())
+            || state.window(&self.name).is_some_and(|s| s.is_cached())
+            || state.session(&self.name).is_some_and(|s| s.is_cached())
+    }
+    /// Logs what the record cache of the store holds; nobody listens to the updates of a processor's store.
+    pub(crate) fn flush(&self) -> Result<(), StateError> {
+        let state = self.context.state();
+        if let Some(store) = state.key_value(&self.name).filter(|s| s.is_cached()) {
+            store.flush_cache(&mut |_| Ok(()))?;
+        }
+        if let Some(store) = state.window(&self.name).filter(|s| s.is_cached()) {
+            store.flush_cache(&mut |_| Ok(()))?;
+        }
+        if let Some(store) = state.session(&self.name).filter(|s| s.is_cached()) {
+            store.flush_cache(&mut |_| Ok(()))?;
+        }
+        Ok(())
+    }
+    pub(crate) fn typed<K: 'static, V: 'static, S>(
+        &self,
+        raw: Option<Rc<S>>,
+        kind: &str,
+    ) -> Result<Typed<K, V, S>, String> {
+        let raw = raw.ok_or_else(|| format!("it is no {kind} store"))?;
+        let serdes = self.serdes.as_ref().and_then(|s| s.downcast_ref::<StoreSerdes<K, V>>());
+        let Some(serdes) = serdes else {
+            return Err(format!("its types are not {}", std::any::type_name::<(K, V)>()));
+        };
+        Ok(Typed {
+            name: self.name.clone(),
+            raw,
+            serdes: serdes.clone(),
+            context: self.context.clone(),
+            key_buffer: RefCell::default(),
+            value_buffer: RefCell::default(),
+        })
+    }
+}
+
+/// Raw store, serdes and reused buffers: what all handles are made of.
+pub(crate) struct Typed<K, V, S> {
+    pub(crate) name: Arc<str>,
+    pub(crate) raw: Rc<S>,
+    serdes: StoreSerdes<K, V>,
+    context: Rc<TaskContext>,
+    key_buffer: RefCell<Vec<u8>>,
+    value_buffer: RefCell<Vec<u8>>,
+}
+impl<K, V, S> Typed<K, V, S> {
+    pub(crate) fn context(&self) -> RecordContext {
+        self.context.current_context()
+    }
+    pub(crate) fn time(&self) -> i64 {
+        self.context.current_time()
+    }
+    pub(crate) fn failed(&self, error: StateError) -> StoreFailure {
+        StoreFailure::State {
+            store: self.name.clone(),
+            error,
+        }
+    }
+    pub(crate) fn with_key<T>(
+        &self,
+        key: &K,
+        f: impl FnOnce(&[u8]) -> millstream_state::Result<T>,
+    ) -> Result<T, StoreFailure> {
+        let mut buffer = self.key_buffer.borrow_mut();
+        write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
+            store: self.name.clone(),
+            error,
+        })?;
+        f(&buffer).map_err(|e| self.failed(e))
+    }
+    pub(crate) fn with_key_and_value<T>(
+        &self,
+        key: &K,
+        value: Option<&V>,
+        f: impl FnOnce(&[u8], Option<&[u8]>) -> millstream_state::Result<T>,
+    ) -> Result<T, StoreFailure> {
+        let mut buffer = self.value_buffer.borrow_mut();
+        let present = match value {
+            None => false,
+            Some(value) => write(&*self.serdes.value, value, &mut buffer).map_err(|error| StoreFailure::Serialize {
+                store: self.name.clone(),
+                error,
+            })?,
+        };
+        self.with_key(key, |key| f(key, present.then_some(buffer.as_slice())))
+    }
+    pub(crate) fn key(&self, bytes: &[u8]) -> Result<K, StoreFailure> {
+        read(&*self.serdes.key, Some(bytes)).map_err(|error| StoreFailure::Deserialize {
+            store: self.name.clone(),
+            error,
+        })
+    }
+    pub(crate) fn value(&self, bytes: &[u8]) -> Result<V, StoreFailure> {
+        read(&*self.serdes.value, Some(bytes)).map_err(|error| StoreFailure::Deserialize {
+            store: self.name.clone(),
+            error,
+        })
+    }
+    pub(crate) fn bytes(&self, key: Option<&K>) -> Result<Option<Vec<u8>>, StoreFailure> {
+        key.map(|key| self.with_key(key, |bytes| Ok(bytes.to_vec())))
+            .transpose()
+    }
+    /// Reads a value through `get`, which fills the buffer.
+    pub(crate) fn read<T>(
+        &self,
+        key: &K,
+        get: impl FnOnce(&[u8], &mut Vec<u8>) -> millstream_state::Result<Option<T>>,
+    ) -> Result<Option<(V, T)>, StoreFailure> {
+        let mut buffer = self.value_buffer.borrow_mut();
+        let found = self.with_key(key, |key| get(key, &mut buffer))?;
+        found.map(|extra| Ok((self.value(&buffer)?, extra))).transpose()
+    }
+}

@@ -1,0 +1,166 @@
+//! What to add to the builder: kind, name, types and options of a store.
+use std::{marker::PhantomData, sync::Arc, time::Duration};
+
+use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+
+use crate::{
+    serde::{Serde, SharedSerde},
+    topology::{Builder, StoreBuilder},
+};
+
+use super::StoreSerdes;
+
+/// A store for processors. Kafka Streams: `Stores`, `StoreBuilder`.
+///
+/// Defaults as in Kafka Streams: persistent, no cache, with a changelog.
+#[doc(alias = "Stores")]
+pub struct Store<K, V> {
+    pub(crate) spec: StoreSpec,
+    topic_config: Vec<(String, String)>,
+    key: Option<SharedSerde<K>>,
+    value: Option<SharedSerde<V>>,
+    types: PhantomData<fn(K, V)>,
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl<K: 'static, V: 'static> Store<K, V> {
+    fn of(name: impl Into<Arc<str>>, kind: StoreKind) -> Self {
+        let spec = StoreSpec {
+            name: name.into(),
+            kind,
+            backend: StoreBackend::Persistent,
+            caching: false,
+            logging: true,
+        };
+        Self {
+            spec,
+            topic_config: Vec::new(),
+            key: None,
+            value: None,
+            types: PhantomData,
+        }
+    }
+    /// Key to value.
+    pub fn key_value(name: impl Into<Arc<str>>) -> Self {
+        Self::of(name, StoreKind::KeyValue { timestamped: false })
+    }
+    /// Key to value and timestamp.
+    pub fn timestamped_key_value(name: impl Into<Arc<str>>) -> Self {
+        Self::of(name, StoreKind::KeyValue { timestamped: true })
+    }
+    /// Key to value in memory, at most `max_entries`: the least recently used is deleted.
+    pub fn lru(name: impl Into<Arc<str>>, max_entries: usize) -> Self {
+        Self::of(name, StoreKind::Lru { max_entries }).in_memory()
+    }
+    /// Key and time to value. `duplicates`: several values of one key and time are all kept.
+    pub fn window(name: impl Into<Arc<str>>, retention: Duration, window_size: Duration, duplicates: bool) -> Self {
+        let retention_ms = millis(retention);
+        let segment_interval_ms = (retention_ms / 2).max(60_000);
+        let window_size_ms = millis(window_size);
+        Self::of(
+            name,
+            StoreKind::Window {
+                timestamped: false,
+                window_size_ms,
+                retention_ms,
+                segment_interval_ms,
+                retain_duplicates: duplicates,
+            },
+        )
+    }
+    /// Key and session to aggregate.
+    pub fn session(name: impl Into<Arc<str>>, retention: Duration) -> Self {
+        let retention_ms = millis(retention);
+        Self::of(
+            name,
+            StoreKind::Session {
+                retention_ms,
+                segment_interval_ms: (retention_ms / 2).max(60_000),
+            },
+        )
+    }
+    /// Key and time to the value valid then, for `history` back from the newest.
+    pub fn versioned(name: impl Into<Arc<str>>, history: Duration) -> Self {
+        let history_retention_ms = millis(history);
+        let segment_interval_ms = match history_retention_ms {
+            ..=60_000 => (history_retention_ms / 3).max(2_000),
+            ..=300_000 => (history_retention_ms / 5).max(20_000),
+            ..=3_600_000 => (history_retention_ms / 12).max(60_000),
+            _ => (history_retention_ms / 24).max(300_000),
+        };
+        Self::of(
+            name,
+            StoreKind::Versioned {
+                history_retention_ms,
+                segment_interval_ms,
+            },
+        )
+    }
+    /// Serdes of key and value.
+    #[must_use]
+    pub fn with(mut self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
+        self.key = Some(Arc::new(key));
+        self.value = Some(Arc::new(value));
+        self
+    }
+    /// In memory only; restored from the changelog.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.spec.backend = StoreBackend::InMemory;
+        self
+    }
+    /// Whether updates wait in the record cache for the commit. Default: false.
+    #[must_use]
+    pub fn caching(mut self, caching: bool) -> Self {
+        self.spec.caching = caching;
+        self
+    }
+    /// Whether there is a changelog. Default: true.
+    #[must_use]
+    pub fn logging(mut self, logging: bool) -> Self {
+        self.spec.logging = logging;
+        self
+    }
+    /// Length of a segment of a versioned, window or session store.
+    #[must_use]
+    pub fn segments(mut self, interval: Duration) -> Self {
+        match &mut self.spec.kind {
+            StoreKind::Window {
+                segment_interval_ms, ..
+            }
+            | StoreKind::Session {
+                segment_interval_ms, ..
+            }
+            | StoreKind::Versioned {
+                segment_interval_ms, ..
+            } => *segment_interval_ms = millis(interval),
+            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw => {}
+        }
+        self
+    }
+    /// A config of the changelog topic.
+    #[must_use]
+    pub fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.topic_config.push((key.into(), value.into()));
+        self
+    }
+    /// Name of the store.
+    pub fn name(&self) -> &Arc<str> {
+        &self.spec.name
+    }
+    /// The store with the serdes found for its types.
+    pub fn resolve(self, builder: &mut Builder) -> StoreBuilder {
+        let name = self.spec.name.clone();
+        let key = builder.resolve_serde(&name, self.key.as_ref(), None);
+        let value = builder.resolve_serde(&name, self.value.as_ref(), None);
+        let mut store = StoreBuilder::new(self.spec);
+        store.topic_config = self.topic_config;
+        match key.zip(value) {
+            Some((key, value)) => store.with_serdes(StoreSerdes { key, value }),
+            None => store,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Typed stores for processors: what to add to the builder, and the handles taken in `init`.
+mod access;
+mod add;
+mod key_value;
+mod session;
+mod versioned;
+mod window;
+
+pub use access::{Handle, StoreAccess, StoreFailure, StoreSerdes};
+pub use add::Store;
+pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
+pub use session::SessionStore;
+pub use versioned::{VersionedKeyValueStore, VersionedRecord};
+pub use window::WindowStore;

@@ -1,0 +1,56 @@
+//! Versioned stores for processors.
+use super::{Handle, StoreAccess, StoreFailure, access::Typed};
+
+/// Key and time to the value valid then. Kafka Streams: `VersionedKeyValueStore`.
+pub struct VersionedKeyValueStore<K, V>(Typed<K, V, millstream_state::VersionedStore>);
+
+/// A value with its time of validity. Kafka Streams: `VersionedRecord`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionedRecord<V> {
+    /// The value.
+    pub value: V,
+    /// Milliseconds since the epoch, inclusive.
+    pub valid_from: i64,
+    /// Milliseconds since the epoch, exclusive; None: still valid.
+    pub valid_to: Option<i64>,
+}
+
+impl<K: 'static, V: 'static> Handle for VersionedKeyValueStore<K, V> {
+    fn open(access: &StoreAccess) -> Result<Self, String> {
+        access
+            .typed(access.context.state().versioned(&access.name), "versioned")
+            .map(Self)
+    }
+}
+
+impl<K, V> VersionedKeyValueStore<K, V> {
+    /// Sets (or with None ends) the value from `timestamp` on. Gives the end of validity: -1 undefined, `i64::MIN` not put.
+    pub fn put(&self, key: &K, value: Option<&V>, timestamp: i64) -> Result<i64, StoreFailure> {
+        let context = self.0.context();
+        self.0
+            .with_key_and_value(key, value, |key, value| self.0.raw.put(key, value, timestamp, &context))
+    }
+    /// Ends the value at `timestamp` and gives what was valid then.
+    pub fn delete(&self, key: &K, timestamp: i64) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
+        let old = self.get_as_of(key, timestamp)?;
+        self.put(key, None, timestamp)?;
+        Ok(old)
+    }
+    /// The newest value.
+    pub fn get(&self, key: &K) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
+        let row = self.0.with_key(key, |key| self.0.raw.get(key))?;
+        row.map(|row| self.record(&row)).transpose()
+    }
+    /// The value valid at `timestamp`.
+    pub fn get_as_of(&self, key: &K, timestamp: i64) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
+        let row = self.0.with_key(key, |key| self.0.raw.get_as_of(key, timestamp))?;
+        row.map(|row| self.record(&row)).transpose()
+    }
+    fn record(&self, row: &millstream_state::VersionedRow) -> Result<VersionedRecord<V>, StoreFailure> {
+        Ok(VersionedRecord {
+            value: self.0.value(&row.value)?,
+            valid_from: row.valid_from,
+            valid_to: row.valid_to,
+        })
+    }
+}

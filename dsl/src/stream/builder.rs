@@ -1,0 +1,97 @@
+//! Where a topology begins: sources and stores.
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    serde::Serde,
+    store::Store,
+    topology::{BuildError, Builder, BuilderRef, GraphNode, Topology, TopologyWriter},
+};
+
+use super::{Consumed, KStream, source_factory};
+
+/// Makes a topology. Kafka Streams: `StreamsBuilder`.
+///
+/// ```
+/// use millstream_dsl::prelude::*;
+///
+/// let builder = StreamsBuilder::new();
+/// builder.stream::<String, String>("in").filter(|_, v| !v.is_empty()).to("out");
+/// let topology = builder.build()?;
+/// assert_eq!(topology.subtopologies().len(), 1);
+/// # Ok::<(), BuildError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct StreamsBuilder {
+    pub(crate) inner: BuilderRef,
+}
+
+impl StreamsBuilder {
+    /// An empty topology.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A stream of the records of a topic: `builder.stream("topic")`, or with options `Consumed::topic(..)`.
+    pub fn stream<K: 'static, V: 'static>(&self, consumed: impl Into<Consumed<K, V>>) -> KStream<K, V> {
+        let consumed = consumed.into();
+        let mut inner = self.inner.borrow_mut();
+        let name = inner.name_burning(consumed.name.name(), "KSTREAM-SOURCE-");
+        let key = inner.resolve_serde(&name, consumed.key.as_ref(), None);
+        let value = inner.resolve_serde(&name, consumed.value.as_ref(), None);
+        let source = key
+            .clone()
+            .zip(value.clone())
+            .map(|(k, v)| source_factory(k, v, consumed.extractor));
+        let (topics, reset) = (consumed.topics.clone(), consumed.reset);
+        let write = move |name: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
+            if let Some(source) = &source {
+                writer.add_source(name, topics.clone(), reset, source.clone());
+            }
+        };
+        let node = inner.add(&[Builder::ROOT], GraphNode::new(name.clone(), write));
+        let types = std::any::type_name::<(K, V)>();
+        inner.stream_sources.push(crate::topology::StreamSource {
+            node,
+            topics: consumed.topics,
+            reset: consumed.reset,
+            types,
+        });
+        KStream {
+            builder: self.inner.clone(),
+            node,
+            name: name.clone(),
+            key_serde: key,
+            value_serde: value,
+            sources: Arc::new(BTreeSet::from([name])),
+            repartition_required: false,
+        }
+    }
+
+    /// Adds a store that processors can connect to by name.
+    pub fn add_state_store<K: 'static, V: 'static>(&self, store: Store<K, V>) {
+        let mut inner = self.inner.borrow_mut();
+        let name = store.name().clone();
+        let store = store.resolve(&mut inner);
+        let write = move |_: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
+            if writer.stores.iter().any(|s| s.spec.name == store.spec.name) {
+                writer.violation(&store.spec.name, "there is already a store of this name");
+            } else {
+                writer.add_store(store.clone(), &[]);
+            }
+        };
+        inner.add(&[Builder::ROOT], GraphNode::new(name, write));
+    }
+
+    /// The serde of `T` wherever none is given or inherited, instead of the default of the type.
+    pub fn default_serde<T: 'static>(&self, serde: impl Serde<T> + 'static) {
+        self.inner.borrow_mut().set_default_serde(Arc::new(serde));
+    }
+
+    /// Checks every rule and gives the immutable topology.
+    ///
+    /// # Errors
+    /// All violated rules at once, each with the operator's name.
+    pub fn build(&self) -> Result<Topology, BuildError> {
+        self.inner.borrow_mut().build()
+    }
+}

@@ -1,0 +1,181 @@
+//! The sink of a stream: key and value to bytes, in reused buffers.
+use std::{cell::RefCell, sync::Arc};
+
+use crate::{
+    engine::{
+        NodeFactory, OutgoingRecord, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, SinkIndex,
+        SinkTopic, TaskContext, port,
+    },
+    serde::{SharedSerde, write},
+};
+
+use super::factory;
+
+/// Chooses the partitions of a record. Kafka Streams: `StreamPartitioner`.
+#[doc(alias = "StreamPartitioner")]
+pub trait Partitioner<K, V>: Send + Sync {
+    /// None: the default partitioner. An empty list drops the record, several multicast it.
+    fn partitions(&self, topic: &str, key: &K, value: &V, partition_count: i32) -> Option<Vec<i32>>;
+}
+impl<K, V, F> Partitioner<K, V> for F
+where
+    F: Fn(&str, &K, &V, i32) -> Option<Vec<i32>> + Send + Sync,
+{
+    fn partitions(&self, topic: &str, key: &K, value: &V, partition_count: i32) -> Option<Vec<i32>> {
+        self(topic, key, value, partition_count)
+    }
+}
+
+type TopicFn<K, V> = Arc<dyn Fn(&K, &V) -> String + Send + Sync>;
+
+/// How a sink writes.
+pub struct SinkOptions<K, V> {
+    /// Serde of the key.
+    pub key: SharedSerde<K>,
+    /// Serde of the value.
+    pub value: SharedSerde<V>,
+    /// Whether `Record::key_bytes` are bytes of this key serde.
+    pub reuse_key_bytes: bool,
+    /// The topic's name, for the partitioner.
+    pub topic: Arc<str>,
+    /// Chooses the topic of each record; None: the fixed topic.
+    pub topic_fn: Option<TopicFn<K, V>>,
+    /// Chooses partitions.
+    pub partitioner: Option<Arc<dyn Partitioner<K, V>>>,
+}
+impl<K, V> Clone for SinkOptions<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            reuse_key_bytes: self.reuse_key_bytes,
+            topic: self.topic.clone(),
+            topic_fn: self.topic_fn.clone(),
+            partitioner: self.partitioner.clone(),
+        }
+    }
+}
+
+struct Sink<K, V> {
+    name: Arc<str>,
+    index: Option<SinkIndex>,
+    options: SinkOptions<K, V>,
+    key_buffer: RefCell<Vec<u8>>,
+    value_buffer: RefCell<Vec<u8>>,
+}
+
+/// A sink with these options.
+pub fn sink_factory<K: 'static, V: 'static>(options: SinkOptions<K, V>) -> Arc<dyn NodeFactory> {
+    factory(move |scope| {
+        Ok(port(Sink {
+            name: scope.name().clone(),
+            index: scope.sink(),
+            options: options.clone(),
+            key_buffer: RefCell::default(),
+            value_buffer: RefCell::default(),
+        }))
+    })
+}
+
+impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        let mut key_buffer = self.key_buffer.borrow_mut();
+        let mut value_buffer = self.value_buffer.borrow_mut();
+        let key = match record.key_bytes {
+            Some(bytes) if self.options.reuse_key_bytes => Some(bytes),
+            _ => match write(&*self.options.key, record.key, &mut key_buffer) {
+                Ok(true) => Some(key_buffer.as_slice()),
+                Ok(false) => None,
+                Err(error) => return self.not_serialized(cx, "key", error, &record),
+            },
+        };
+        let value = match write(&*self.options.value, record.value, &mut value_buffer) {
+            Ok(true) => Some(value_buffer.as_slice()),
+            Ok(false) => None,
+            Err(error) => return self.not_serialized(cx, "value", error, &record),
+        };
+        match &self.options.topic_fn {
+            None => {
+                let Some(index) = self.index else {
+                    return Err(ProcessError::new(
+                        ProcessErrorKind::Other,
+                        &self.name,
+                        "the sink has no topic",
+                    ));
+                };
+                self.send(cx, SinkTopic::Static(index), &self.options.topic, key, value, &record)
+            }
+            Some(f) => match cx.call(&self.name, || f(record.key, record.value)) {
+                Ok(topic) => self.send(cx, SinkTopic::Dynamic(&topic), &topic, key, value, &record),
+                Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
+            },
+        }
+    }
+}
+
+impl<K, V> Sink<K, V> {
+    #[cold]
+    fn not_serialized(
+        &self,
+        cx: &TaskContext,
+        what: &str,
+        error: crate::serde::SerdeError,
+        record: &Record<'_, K, V>,
+    ) -> ProcessResult {
+        let mut error = ProcessError::caused(ProcessErrorKind::Serialization, &self.name, error);
+        error.message = format!("{what} for topic {}: {}", self.options.topic, error.message);
+        cx.production_failed(error, record.timestamp, record.headers)
+    }
+
+    fn send(
+        &self,
+        cx: &TaskContext,
+        topic: SinkTopic<'_>,
+        name: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        record: &Record<'_, K, V>,
+    ) -> ProcessResult {
+        let chosen = match &self.options.partitioner {
+            None => None,
+            Some(partitioner) => {
+                let count = cx
+                    .collector()
+                    .partition_count(topic)
+                    .map_err(|e| self.not_produced(e))?;
+                match cx.call(&self.name, || {
+                    partitioner.partitions(name, record.key, record.value, count)
+                }) {
+                    Ok(chosen) => chosen,
+                    Err(error) => return cx.processing_failed(error, record.timestamp, record.headers),
+                }
+            }
+        };
+        let one = |partition: Option<i32>| {
+            cx.collector()
+                .send(OutgoingRecord {
+                    topic,
+                    partition,
+                    partition_key: None,
+                    key,
+                    value,
+                    timestamp: record.timestamp,
+                    headers: record.headers,
+                })
+                .map_err(|e| self.not_produced(e))
+        };
+        match chosen {
+            None => one(None),
+            Some(partitions) if partitions.is_empty() => {
+                cx.count_dropped();
+                Ok(())
+            }
+            Some(partitions) => partitions.into_iter().try_for_each(|p| one(Some(p))),
+        }
+    }
+
+    #[cold]
+    fn not_produced(&self, error: crate::engine::CollectorError) -> Box<ProcessError> {
+        ProcessError::caused(ProcessErrorKind::Production, &self.name, error.0)
+    }
+}

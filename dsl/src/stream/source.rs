@@ -1,0 +1,134 @@
+//! The source of a stream: bytes to key and value, once.
+use std::{rc::Rc, sync::Arc};
+
+use millstream_state::Headers;
+
+use crate::{
+    engine::{
+        Children, NodeScope, ProcessError, ProcessErrorKind, ProcessResult, RawRecord, Record, SourceFactory,
+        SourcePort, TaskContext,
+    },
+    serde::{SharedSerde, read},
+};
+
+use super::timestamps::{ExtractInput, TimestampExtractor};
+
+struct Source<K, V> {
+    name: Arc<str>,
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+    extractor: TimestampExtractor<K, V>,
+    children: Children<K, V>,
+}
+
+impl<K, V> Source<K, V> {
+    fn decode(&self, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
+        let fail = |what: &str, error: crate::serde::SerdeError| {
+            let mut error = ProcessError::caused(ProcessErrorKind::Deserialization, &self.name, error);
+            error.message = format!("{what}: {}", error.message);
+            error
+        };
+        let key = read(&*self.key, raw.key).map_err(|e| fail("key", e))?;
+        let value = read(&*self.value, raw.value).map_err(|e| fail("value", e))?;
+        Ok((key, value))
+    }
+}
+
+impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
+    fn extract_timestamp(
+        &self,
+        cx: &TaskContext,
+        raw: &RawRecord<'_>,
+        partition_time: i64,
+    ) -> Result<i64, Box<ProcessError>> {
+        match &self.extractor {
+            TimestampExtractor::Record if raw.timestamp < 0 => {
+                // Bytes that cannot be read come first, as in Kafka Streams: their handler decides in `process`.
+                if self.decode(raw).is_err() {
+                    return Ok(-1);
+                }
+                let message = format!("offset {} has the timestamp {}", raw.offset, raw.timestamp);
+                Err(ProcessError::new(
+                    ProcessErrorKind::InvalidTimestamp,
+                    &self.name,
+                    message,
+                ))
+            }
+            TimestampExtractor::PartitionTime if raw.timestamp < 0 => {
+                if partition_time >= 0 {
+                    return Ok(partition_time);
+                }
+                let message = format!(
+                    "offset {} has the timestamp {}, no earlier one",
+                    raw.offset, raw.timestamp
+                );
+                Err(ProcessError::new(
+                    ProcessErrorKind::InvalidTimestamp,
+                    &self.name,
+                    message,
+                ))
+            }
+            TimestampExtractor::Record | TimestampExtractor::LogAndSkip | TimestampExtractor::PartitionTime => {
+                Ok(raw.timestamp)
+            }
+            TimestampExtractor::WallClock => Ok(cx.wall_clock_ms()),
+            TimestampExtractor::Custom(f) => match self.decode(raw) {
+                Err(_) => Ok(-1),
+                Ok((key, value)) => {
+                    let input = ExtractInput {
+                        key: &key,
+                        value: &value,
+                        timestamp: raw.timestamp,
+                        partition_time,
+                    };
+                    cx.call(&self.name, || f(input))
+                }
+            },
+        }
+    }
+
+    fn process(&self, cx: &TaskContext, raw: &RawRecord<'_>, timestamp: i64, headers: &Headers) -> ProcessResult {
+        let (key, value) = match self.decode(raw) {
+            Ok(pair) => pair,
+            Err(error) => return cx.deserialization_failed(error, raw, headers),
+        };
+        if timestamp < 0 {
+            tracing::warn!(
+                topic = cx.topic().as_deref(),
+                offset = raw.offset,
+                "record without a valid timestamp dropped"
+            );
+            cx.count_dropped();
+            return Ok(());
+        }
+        cx.advance_stream_time(timestamp);
+        self.children.forward(
+            cx,
+            Record {
+                key: &key,
+                value: &value,
+                timestamp,
+                headers,
+                key_bytes: raw.key,
+            },
+        )
+    }
+}
+
+/// A source that decodes with these serdes.
+pub fn source_factory<K: 'static, V: 'static>(
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+    extractor: TimestampExtractor<K, V>,
+) -> Arc<dyn SourceFactory> {
+    Arc::new(move |scope: &mut NodeScope<'_>| {
+        let source: Rc<dyn SourcePort> = Rc::new(Source {
+            name: scope.name().clone(),
+            key: key.clone(),
+            value: value.clone(),
+            extractor: extractor.clone(),
+            children: scope.children()?,
+        });
+        Ok(source)
+    })
+}
