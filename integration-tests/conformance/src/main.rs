@@ -14,6 +14,7 @@ mod expression;
 mod files;
 mod functions;
 mod like;
+mod reads;
 mod recorder;
 mod run;
 mod serdes;

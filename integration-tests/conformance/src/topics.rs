@@ -59,7 +59,7 @@ pub fn internal(topology: &Topology, application_id: &str) -> BTreeSet<String> {
         let changelogs = part.stores.iter().filter_map(|s| s.changelog.as_ref());
         let repartition = part.sources.iter().filter_map(|t| match t {
             TopicRef::Internal(topic) => Some(topic),
-            TopicRef::External(_) => None,
+            TopicRef::External(_) | TopicRef::Pattern(_) => None,
         });
         out.extend(changelogs.chain(repartition).map(|t| t.full_name(application_id)));
     }
