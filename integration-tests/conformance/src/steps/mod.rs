@@ -16,6 +16,9 @@ use crate::{
 
 mod catalogue;
 mod sources;
+mod stock;
+mod stock_values;
+mod stores;
 mod streams;
 pub use catalogue::{Catalogue, StoreSerdes};
 

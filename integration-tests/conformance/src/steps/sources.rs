@@ -35,6 +35,7 @@ impl Maker<'_> {
                 let consumed = self.consumed(a)?;
                 Ok(Outcome::one(self.builder.stream(consumed)))
             }
+            "addStore" => self.add_store(a),
             _ => Err(unsupported(a)),
         }
     }

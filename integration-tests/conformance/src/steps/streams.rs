@@ -1,9 +1,15 @@
 //! Steps on streams.
 use std::{any::Any, sync::Arc};
 
-use millstream_dsl::stream::{KStream, Produced, Repartitioned};
+use millstream_dsl::{
+    operators::Processing,
+    stream::{KStream, Produced, Repartitioned},
+};
 
-use super::{BuildFailure, Handle, Maker, Outcome, named, serde, unsupported};
+use super::{
+    stock::Stock,
+    stock_values::StockValues,
+    BuildFailure, Handle, Maker, Outcome, named, serde, unsupported};
 use crate::{
     arguments::Args,
     expression::Expr,
@@ -25,6 +31,7 @@ impl<K: Like, V: Like> Handle for KStream<K, V> {
             "merge" => merge(self, a, maker),
             "repartition" => repartition(self, a),
             "to" => to(self, a, maker),
+            "process" | "processValues" => process(self, a),
             _ => Err(unsupported(a)),
         }
     }
@@ -159,4 +166,16 @@ fn to<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) 
         stream.to(Produced::topic(topic).with(key, value).named(named(a)));
     }
     Ok(Outcome::Nothing)
+}
+
+fn process<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    if a.has("store_name") {
+        return Err(BuildFailure::Unsupported("a processor that reaches a global store".into()));
+    }
+    let processing = Processing::new().named(named(a)).stores(a.list("stores"));
+    Ok(if a.text("op") == Some("process") {
+        Outcome::one(stream.process_with(Stock::<K, V>::supplier(a)?, processing))
+    } else {
+        Outcome::one(stream.process_values_with(StockValues::supplier(a)?, processing))
+    })
 }
