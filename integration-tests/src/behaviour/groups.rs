@@ -7,11 +7,12 @@ use millstream::cluster::{
 use super::{
     Outcome, TestNames,
     clients::{LIMIT, admin, create},
-    member::{Member, beat_until, joined, reading, tasks},
+    member::{Member, beat_until, joined, reading, settle, tasks},
 };
 
 const MISSING_SOURCE_TOPICS: i8 = 1;
 const INCORRECTLY_PARTITIONED_TOPICS: i8 = 2;
+const SHUTDOWN_APPLICATION: i8 = 4;
 
 fn status(answer: &HeartbeatResponse, code: i8) -> Option<&str> {
     let mut found = answer.status.iter().filter(|(c, _)| *c == code);
@@ -36,7 +37,7 @@ pub fn the_first_member_gets_every_task_once(cluster: &dyn Cluster, names: &Test
 /// The group waits for the topic and says so by name; it needs no new join.
 pub fn a_missing_source_topic_is_a_status_until_it_exists(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
     let topic = names.topic("t");
-    let mut member = Member::new(cluster, names, "m", &reading(&[topic.clone()]))?;
+    let mut member = Member::new(cluster, names, "m", &reading(std::slice::from_ref(&topic)))?;
     member.join()?;
     beat_until(&mut [&mut member], "the status", |_, answers| {
         answers
@@ -122,6 +123,7 @@ pub fn another_topology_is_refused(cluster: &dyn Cluster, names: &TestNames) -> 
     let mut first = joined(cluster, names, "a", &reading(&[names.topic("t")]), 1)?;
     let mut second = Member::new(cluster, names, "b", &reading(&[names.topic("t"), names.topic("u")]))?;
     let refused = |second: &mut Member| {
+        second.identity.member_epoch = 0;
         let outcome = second.join();
         assert!(
             matches!(&outcome, Err(e) if (e.class, e.code) == (ErrorClass::Fatal, 42)),
@@ -131,6 +133,44 @@ pub fn another_topology_is_refused(cluster: &dyn Cluster, names: &TestNames) -> 
     refused(&mut second);
     first.leave()?;
     refused(&mut second);
+    Ok(())
+}
+
+/// Lists are compared as they are written: the same topics in another order are another topology.
+pub fn the_order_of_source_topics_is_part_of_the_topology(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
+    let topics = [names.topic("t"), names.topic("u")];
+    create(cluster, &topics.clone().map(|t| (t, 1)))?;
+    let sorted = reading(&topics);
+    let mut reversed = sorted.clone();
+    reversed
+        .subtopologies
+        .iter_mut()
+        .for_each(|s| s.source_topics.reverse());
+    joined(cluster, names, "a", &sorted, 1)?;
+    let outcome = Member::new(cluster, names, "b", &reversed)?.join();
+    assert!(
+        matches!(&outcome, Err(e) if (e.class, e.code) == (ErrorClass::Fatal, 42)),
+        "{outcome:?}"
+    );
+    assert!(Member::new(cluster, names, "c", &sorted)?.join().is_ok());
+    Ok(())
+}
+
+/// One member asks the application to stop: everybody is told, nobody loses tasks.
+pub fn a_shutdown_is_told_to_every_member(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
+    create(cluster, &[(names.topic("t"), 2)])?;
+    let topology = reading(&[names.topic("t")]);
+    let mut first = joined(cluster, names, "a", &topology, 2)?;
+    let mut second = Member::new(cluster, names, "b", &topology)?;
+    second.join()?;
+    settle(&mut [&mut first, &mut second], &[1, 1])?;
+    second.ask_for_shutdown()?;
+    beat_until(&mut [&mut first, &mut second], "the status", |_, answers| {
+        answers
+            .iter()
+            .all(|a| status(a, SHUTDOWN_APPLICATION).is_some_and(|d| d.contains('b')))
+    })?;
+    assert_eq!((first.owned.active.len(), second.owned.active.len()), (1, 1));
     Ok(())
 }
 

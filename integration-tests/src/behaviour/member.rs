@@ -100,13 +100,25 @@ impl Member {
     }
 
     fn beat_with(&mut self, owned: Option<TaskLists>) -> Result<HeartbeatResponse> {
-        let request = HeartbeatRequest {
+        let request = HeartbeatRequest { owned, ..self.plain() };
+        self.heartbeat(request)
+    }
+
+    /// Nothing new, everything unchanged.
+    fn plain(&self) -> HeartbeatRequest {
+        HeartbeatRequest {
             member_id: self.identity.member_id.clone(),
             member_epoch: self.identity.member_epoch,
             endpoint_epoch: self.endpoint_epoch,
             rebalance_timeout_ms: -1,
-            owned,
             ..HeartbeatRequest::default()
+        }
+    }
+
+    pub(super) fn ask_for_shutdown(&mut self) -> Result<HeartbeatResponse> {
+        let request = HeartbeatRequest {
+            shutdown_application: true,
+            ..self.plain()
         };
         self.heartbeat(request)
     }

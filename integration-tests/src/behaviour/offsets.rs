@@ -238,3 +238,19 @@ pub fn an_old_epoch_commits_what_was_kept(cluster: &dyn Cluster, names: &TestNam
     })?;
     Ok(())
 }
+
+/// Who has left is a stranger, whatever he still wants to commit.
+pub fn a_member_that_left_commits_nothing(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
+    create(cluster, &[(names.topic("t"), 1), (names.topic("out"), 1)])?;
+    let topology = reading(&[names.topic("t")]);
+    let mut gone = joined(cluster, names, "a", &topology, 1)?;
+    let identity = gone.identity.clone();
+    let mut stays = Member::new(cluster, names, "b", &topology)?;
+    stays.join()?;
+    gone.leave()?;
+    refused(cluster, names, &mut gone, &identity)?;
+    settle(&mut [&mut stays], &[1])?;
+    stays.leave()?;
+    refused(cluster, names, &mut gone, &identity)?;
+    Ok(())
+}

@@ -56,7 +56,7 @@ pub fn timestamps_headers_nulls_and_empty_bytes_are_kept(cluster: &dyn Cluster, 
     headers.add("a", Some(b""));
     type Case<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, i64, bool);
     let cases: [Case<'_>; 4] = [
-        (None, None, 0, false),
+        (None, None, 1, false),
         (Some(b""), Some(b""), 1_700_000_000_000, false),
         (Some(b"k"), None, 5, true),
         (None, Some(b"v"), 4, false),

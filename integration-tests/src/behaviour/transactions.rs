@@ -177,3 +177,37 @@ pub fn an_empty_transaction_commits(cluster: &dyn Cluster, names: &TestNames) ->
     assert_eq!(ends(cluster, &names.partition("t", 0))?, (0, 0, 0));
     Ok(())
 }
+
+/// Two transactions whose records alternate, one kept and one not, then the other way round.
+pub fn interleaved_transactions_are_told_apart(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
+    create(cluster, &[(names.topic("t"), 1)])?;
+    let partition = names.partition("t", 0);
+    let mut left = transactional(cluster, &names.transactional_id("left"), LIMIT)?;
+    let mut right = transactional(cluster, &names.transactional_id("right"), LIMIT)?;
+    for (round, keep_left) in [true, false].into_iter().enumerate() {
+        left.begin_transaction()?;
+        right.begin_transaction()?;
+        for i in 0..3 {
+            for (producer, name) in [(&mut left, "left"), (&mut right, "right")] {
+                send(&mut **producer, &partition, "k", &format!("{name}{round}{i}"))?;
+                flush(&mut **producer)?;
+            }
+        }
+        let (kept, lost) = if keep_left {
+            (&mut left, &mut right)
+        } else {
+            (&mut right, &mut left)
+        };
+        commit(&mut **kept)?;
+        abort(&mut **lost)?;
+        settled(cluster, &partition, 8 * (round as i64 + 1))?;
+    }
+    let (seen, end) = read_all(cluster, COMMITTED, &partition)?;
+    assert_eq!(
+        texts(&seen),
+        ["left00", "left01", "left02", "right10", "right11", "right12"]
+    );
+    assert_eq!(seen.iter().map(|r| r.offset).collect::<Vec<_>>(), [0, 2, 4, 9, 11, 13]);
+    assert_eq!(end, 16);
+    Ok(())
+}

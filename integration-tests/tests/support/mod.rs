@@ -2,7 +2,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -11,6 +11,10 @@ use std::{
 use millstream::cluster::Cluster;
 use millstream_integration_tests::behaviour::{Scenario, TestNames};
 
+#[expect(
+    clippy::print_stdout,
+    reason = "the report of the run, shown by the test harness when it fails"
+)]
 /// `BEHAVIOUR=part-of-a-name` narrows it down.
 pub(crate) fn run_all(
     scenarios: &[(&str, Scenario)],
@@ -40,12 +44,15 @@ pub(crate) fn run_all(
                         Err(panic) => text_of(&*panic),
                     };
                     println!("FAILED {name} ({seconds:.1} s): {problem}");
-                    failed.lock().unwrap().push(format!("{name}: {problem}"));
+                    failed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(format!("{name}: {problem}"));
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap();
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(
         failed.is_empty(),
         "{} of {} scenarios failed:\n{}",

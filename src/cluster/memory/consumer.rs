@@ -115,6 +115,8 @@ impl Consumer for MemoryConsumer {
             reported_end: None,
         };
         self.assigned.insert(partition.clone(), position);
+        // What is there already arrives now: a caller that sleeps until it is woken must not miss it.
+        self.waker.wake();
         Ok(())
     }
 
@@ -136,6 +138,7 @@ impl Consumer for MemoryConsumer {
             next: StartOffset::At(offset),
             reported_end: None,
         };
+        self.waker.wake();
         Ok(())
     }
 
