@@ -1,5 +1,5 @@
 //! What the scenarios share: lines in, counts out, on the cluster in memory.
-#![allow(dead_code, unreachable_pub, reason = "every scenario uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests; every scenario uses its own part")]
 
 use std::{
     collections::BTreeMap,
