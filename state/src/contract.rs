@@ -77,6 +77,8 @@ pub struct RecordContext {
 pub enum StateError {
     #[error("{0}")]
     Todo(String),
+    #[error("{0}")]
+    Changelog(String),
 }
 pub type Result<T> = std::result::Result<T, StateError>;
 
