@@ -1,5 +1,33 @@
-//! State stores: what a task remembers.
+//! What does a task remember, and what of it survives?
 //!
-//! CONTRACT (first commit): signatures that `dsl` and the runtime rely on.
-mod contract;
-pub use contract::*;
+//! A task has one database with a family of rows per store. Everything written since the last commit lives in an
+//! overlay per store, which is write buffer, record cache and transaction buffer in one; at commit it goes to the
+//! database in one atomic batch with the changelog offsets it stands for. The crate has never heard of Kafka:
+//! changelog records leave through [`ChangeLogger`].
+mod core;
+mod database;
+mod directory;
+mod engine;
+mod error;
+mod headers;
+mod key_value;
+mod segments;
+mod session;
+mod spec;
+mod table;
+mod task;
+mod task_database;
+mod versioned;
+mod window;
+
+pub use self::core::CachedUpdate;
+pub use engine::StateEngine;
+pub use error::{Result, StateError};
+pub use headers::{Header, Headers, RecordContext};
+pub use key_value::{KeyValueStore, Row, Rows};
+pub use session::{SessionRow, SessionRows, SessionStore};
+pub use spec::{ChangeLogger, ChangelogRecord, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+pub use task::TaskState;
+pub use task_database::TaskDatabase;
+pub use versioned::{VersionedRow, VersionedStore};
+pub use window::{WindowRow, WindowRows, WindowStore};

@@ -1,0 +1,115 @@
+//! Rows in this process; nothing survives.
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
+use crate::Result;
+
+#[derive(Default)]
+struct Family {
+    rows: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    mark: Mark,
+}
+
+/// Families of ordered rows.
+pub(crate) struct MemoryDatabase {
+    families: Vec<Family>,
+}
+
+impl MemoryDatabase {
+    pub(crate) fn new(families: usize) -> Self {
+        Self {
+            families: (0..families).map(|_| Family::default()).collect(),
+        }
+    }
+}
+
+enum Change {
+    Put(usize, Box<[u8]>, Box<[u8]>),
+    Delete(usize, Box<[u8]>),
+    DeleteBelow(usize, Box<[u8]>),
+    Mark(usize, Mark),
+}
+
+/// Collects first, so that a batch that fails half-way changes nothing.
+#[derive(Default)]
+struct Changes(Vec<Change>);
+
+impl BatchWriter for Changes {
+    fn put(&mut self, family: usize, key: &[u8], prefix: &[u8], value: &[u8]) {
+        self.0
+            .push(Change::Put(family, key.into(), [prefix, value].concat().into()));
+    }
+    fn delete(&mut self, family: usize, key: &[u8]) {
+        self.0.push(Change::Delete(family, key.into()));
+    }
+    fn delete_below(&mut self, family: usize, end: &[u8]) {
+        self.0.push(Change::DeleteBelow(family, end.into()));
+    }
+    fn mark(&mut self, family: usize, mark: Mark) {
+        self.0.push(Change::Mark(family, mark));
+    }
+}
+
+impl Database for MemoryDatabase {
+    fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        out.clear();
+        let value = self.families.get(family).and_then(|f| f.rows.get(key));
+        if let Some(value) = value {
+            out.extend_from_slice(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>> {
+        let Some(family) = self.families.get(family).filter(|_| is_sound(range)) else {
+            return Ok(Vec::new());
+        };
+        let rows = family.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
+        let copy = |(key, value): (&Box<[u8]>, &Box<[u8]>)| (key.clone(), value.clone());
+        Ok(if reverse {
+            rows.rev().take(max_rows).map(copy).collect()
+        } else {
+            rows.take(max_rows).map(copy).collect()
+        })
+    }
+
+    fn approximate_count(&self, family: usize) -> Result<u64> {
+        Ok(self.families.get(family).map_or(0, |f| f.rows.len() as u64))
+    }
+
+    fn mark(&self, family: usize) -> Mark {
+        self.families.get(family).map_or(Mark::default(), |f| f.mark)
+    }
+
+    fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
+        let mut changes = Changes::default();
+        fill(&mut changes)?;
+        for change in changes.0 {
+            let index = match &change {
+                Change::Put(f, ..) | Change::Delete(f, _) | Change::DeleteBelow(f, _) | Change::Mark(f, _) => *f,
+            };
+            let Some(family) = self.families.get_mut(index) else {
+                continue;
+            };
+            match change {
+                Change::Put(_, key, value) => drop(family.rows.insert(key, value)),
+                Change::Delete(_, key) => drop(family.rows.remove(&key)),
+                Change::DeleteBelow(_, end) => family.rows = family.rows.split_off(&end),
+                Change::Mark(_, mark) => family.mark = mark,
+            }
+        }
+        Ok(())
+    }
+
+    fn wipe(&mut self, family: usize) -> Result<()> {
+        if let Some(family) = self.families.get_mut(family) {
+            *family = Family::default();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Where do committed rows live?
+pub(crate) mod memory;
+#[cfg(feature = "rocksdb")]
+pub(crate) mod rocksdb;
+
+use std::ops::Bound;
+
+use crate::Result;
+
+/// A committed row as bytes.
+pub(crate) type RawRow = (Box<[u8]>, Box<[u8]>);
+
+/// A range of keys in unsigned byte order.
+pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// What is known about the rows of a family: kept in the same batch as the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Changelog offset (next to read) the rows stand for.
+    pub(crate) offset: Option<i64>,
+    /// Highest time put into a windowed store.
+    pub(crate) observed: i64,
+}
+
+/// Takes the content of one atomic batch.
+pub(crate) trait BatchWriter {
+    /// Writes the concatenation of `prefix` and `value`.
+    fn put(&mut self, family: usize, key: &[u8], prefix: &[u8], value: &[u8]);
+    fn delete(&mut self, family: usize, key: &[u8]);
+    /// Deletes all keys below `end`.
+    fn delete_below(&mut self, family: usize, end: &[u8]);
+    fn mark(&mut self, family: usize, mark: Mark);
+}
+
+/// The committed rows of one task: a family per store.
+pub(crate) trait Database: Send {
+    /// Copies a value into `out` (cleared first); false: no such row.
+    fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool>;
+    /// At most `max_rows` rows of a range, in order or in reverse.
+    fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>>;
+    fn approximate_count(&self, family: usize) -> Result<u64>;
+    fn mark(&self, family: usize) -> Mark;
+    /// Everything `fill` writes takes effect together, or nothing. A failure poisons the database.
+    fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()>;
+    /// Empties a family and forgets its mark.
+    fn wipe(&mut self, family: usize) -> Result<()>;
+    /// Makes everything durable.
+    fn flush(&mut self) -> Result<()>;
+}
+
+/// `BTreeMap::range` panics on bounds that exclude each other.
+pub(crate) fn is_sound(range: KeyRange<'_>) -> bool {
+    match range {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+        (Bound::Included(a), Bound::Included(b)) => a <= b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a < b,
+    }
+}

@@ -1,0 +1,356 @@
+//! Rows in RocksDB: one database per task, a column family per store, one more for the marks.
+//!
+//! Every batch goes through the write-ahead log, without a sync: after `kill -9` the page cache still has it, so a
+//! restarted instance finds everything that was committed and restores nothing but the transaction in flight. Without a
+//! log, a crash would lose what the memtables held: with 16 MiB and rows of 80 bytes the last 200 000 updates.
+//! Marks are in the same batch as the rows, so after a power cut, too, data and offsets agree.
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, IteratorMode, Options, ReadOptions,
+    WriteBatch, WriteBufferManager,
+};
+
+use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
+use crate::{Result, StateError, StoreSpec};
+
+const MARKS: &str = "millstream-marks";
+const MEMTABLE_BYTES: usize = 16 << 20;
+const MAX_WAL_BYTES: u64 = 64 << 20;
+const BLOCK_BYTES: usize = 4096;
+const MARK_BYTES: usize = 17;
+
+/// What all databases of the process share.
+pub(crate) struct Budget {
+    cache: Cache,
+    write_buffers: WriteBufferManager,
+    memtable_bytes: usize,
+}
+
+impl Budget {
+    /// Half for write buffers, half for blocks, filters and indexes.
+    pub(crate) fn new(memory_bytes: usize) -> Self {
+        let write_bytes = memory_bytes / 2;
+        // A HyperClockCache does not split into shards that are smaller than a filter block.
+        let cache = Cache::new_hyper_clock_cache(memory_bytes - write_bytes, 0);
+        let write_buffers = WriteBufferManager::new_write_buffer_manager(write_bytes, false);
+        Self {
+            cache,
+            write_buffers,
+            memtable_bytes: MEMTABLE_BYTES.min((write_bytes / 4).max(1 << 20)),
+        }
+    }
+
+    fn database_options(&self) -> Options {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_write_buffer_manager(&self.write_buffers);
+        options.set_max_total_wal_size(MAX_WAL_BYTES);
+        options.set_max_background_jobs(2);
+        options.set_keep_log_file_num(2);
+        options.set_max_open_files(512);
+        options
+    }
+
+    fn family_options(&self) -> Options {
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&self.cache);
+        blocks.set_block_size(BLOCK_BYTES);
+        blocks.set_bloom_filter(10.0, false);
+        // Filters and indexes count against the budget like everything else.
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_cache_index_and_filter_blocks_with_high_priority(true);
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&blocks);
+        options.set_write_buffer_size(self.memtable_bytes);
+        options.set_max_write_buffer_number(3);
+        options.set_memtable_prefix_bloom_ratio(0.1);
+        options.set_memtable_whole_key_filtering(true);
+        options
+    }
+}
+
+pub(crate) struct RocksDatabase {
+    database: DB,
+    path: PathBuf,
+    families: Vec<String>,
+    marks: Vec<Mark>,
+    family_options: Options,
+    poisoned: bool,
+}
+
+impl RocksDatabase {
+    pub(crate) fn open(path: &Path, specs: &[StoreSpec], budget: &Budget) -> Result<Self> {
+        let options = budget.database_options();
+        let families: Vec<String> = specs.iter().map(|spec| format!("store-{}", spec.name)).collect();
+        // RocksDB insists on opening every family there is, also those of stores that the topology has lost.
+        let existing = if path.join("CURRENT").exists() {
+            DB::list_cf(&options, path).map_err(|error| open_error(path, &error))?
+        } else {
+            Vec::new()
+        };
+        let mut names: BTreeSet<&str> = families.iter().map(String::as_str).collect();
+        names.extend(existing.iter().map(String::as_str));
+        names.extend([MARKS, "default"]);
+        let descriptors = names
+            .iter()
+            .map(|name| ColumnFamilyDescriptor::new(*name, budget.family_options()));
+        let database =
+            DB::open_cf_descriptors(&options, path, descriptors).map_err(|error| open_error(path, &error))?;
+        let mut opened = Self {
+            database,
+            path: path.to_owned(),
+            marks: vec![Mark::default(); families.len()],
+            families,
+            family_options: budget.family_options(),
+            poisoned: false,
+        };
+        for family in 0..opened.families.len() {
+            opened.marks[family] = opened.read_mark(family)?;
+        }
+        Ok(opened)
+    }
+
+    fn handle(&self, name: &str) -> Result<&ColumnFamily> {
+        self.database
+            .cf_handle(name)
+            .ok_or_else(|| StateError::Database(format!("no column family {name}")))
+    }
+
+    fn family(&self, family: usize) -> Result<&ColumnFamily> {
+        let name = self
+            .families
+            .get(family)
+            .ok_or_else(|| StateError::Database(format!("no family {family}")))?;
+        self.handle(name)
+    }
+
+    fn read_mark(&self, family: usize) -> Result<Mark> {
+        let name = self.families.get(family).map(String::as_str).unwrap_or_default();
+        let bytes = self
+            .database
+            .get_pinned_cf(self.handle(MARKS)?, name)
+            .map_err(|e| self.error(&e))?;
+        bytes.map_or(Ok(Mark::default()), |bytes| {
+            decode_mark(&bytes).ok_or_else(|| self.damaged("a mark is malformed"))
+        })
+    }
+
+    fn damaged(&self, message: &str) -> StateError {
+        StateError::Damaged {
+            path: self.path.clone(),
+            message: message.to_owned(),
+        }
+    }
+
+    fn error(&self, error: &rocksdb::Error) -> StateError {
+        match error.kind() {
+            ErrorKind::Corruption => self.damaged(error.as_ref()),
+            _ => StateError::Database(error.to_string()),
+        }
+    }
+}
+
+/// What went wrong while opening decides between "wipe it" and "look at the machine".
+fn open_error(path: &Path, error: &rocksdb::Error) -> StateError {
+    let message = error.to_string();
+    let path = path.to_owned();
+    let denied = ["Permission denied", "Read-only file system"]
+        .iter()
+        .any(|text| message.contains(text));
+    match error.kind() {
+        ErrorKind::IOError if denied => StateError::ReadOnly {
+            path,
+            source: io::Error::new(io::ErrorKind::PermissionDenied, message),
+        },
+        ErrorKind::IOError if message.contains("LOCK") || message.contains("lock") => StateError::Locked { path },
+        ErrorKind::IOError if message.contains("No space left") => StateError::Io {
+            path,
+            source: io::Error::new(io::ErrorKind::StorageFull, message),
+        },
+        // A missing file is an I/O error for RocksDB, but damage for us.
+        _ => StateError::Damaged { path, message },
+    }
+}
+
+fn encode_mark(mark: Mark) -> [u8; MARK_BYTES] {
+    let mut bytes = [0; MARK_BYTES];
+    bytes[0] = u8::from(mark.offset.is_some());
+    bytes[1..9].copy_from_slice(&mark.offset.unwrap_or(0).to_be_bytes());
+    bytes[9..].copy_from_slice(&mark.observed.to_be_bytes());
+    bytes
+}
+
+fn decode_mark(bytes: &[u8]) -> Option<Mark> {
+    let (known, rest) = bytes.split_first()?;
+    let (offset, rest) = rest.split_first_chunk::<8>()?;
+    let observed = i64::from_be_bytes(rest.try_into().ok()?);
+    Some(Mark {
+        offset: (*known == 1).then(|| i64::from_be_bytes(*offset)),
+        observed,
+    })
+}
+
+struct Batch<'a> {
+    database: &'a RocksDatabase,
+    batch: WriteBatch,
+    marks: Vec<(usize, Mark)>,
+    value: Vec<u8>,
+    /// A family that does not exist: the batch must not be written.
+    failed: Option<StateError>,
+}
+
+impl<'a> Batch<'a> {
+    fn with(&mut self, family: usize, write: impl FnOnce(&mut WriteBatch, &ColumnFamily)) {
+        match self.database.family(family) {
+            Ok(handle) => write(&mut self.batch, handle),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+}
+
+impl BatchWriter for Batch<'_> {
+    fn put(&mut self, family: usize, key: &[u8], prefix: &[u8], value: &[u8]) {
+        if prefix.is_empty() {
+            self.with(family, |batch, handle| batch.put_cf(handle, key, value));
+            return;
+        }
+        let mut row = std::mem::take(&mut self.value);
+        row.clear();
+        row.extend_from_slice(prefix);
+        row.extend_from_slice(value);
+        self.with(family, |batch, handle| batch.put_cf(handle, key, &row));
+        self.value = row;
+    }
+
+    fn delete(&mut self, family: usize, key: &[u8]) {
+        self.with(family, |batch, handle| batch.delete_cf(handle, key));
+    }
+
+    fn delete_below(&mut self, family: usize, end: &[u8]) {
+        self.with(family, |batch, handle| batch.delete_range_cf(handle, &[][..], end));
+    }
+
+    fn mark(&mut self, family: usize, mark: Mark) {
+        self.marks.push((family, mark));
+    }
+}
+
+impl Database for RocksDatabase {
+    fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        out.clear();
+        let value = self
+            .database
+            .get_pinned_cf(self.family(family)?, key)
+            .map_err(|error| self.error(&error))?;
+        if let Some(value) = &value {
+            out.extend_from_slice(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>> {
+        if !is_sound(range) {
+            return Ok(Vec::new());
+        }
+        let mut options = ReadOptions::default();
+        match range.0 {
+            Bound::Included(lo) => options.set_iterate_lower_bound(lo),
+            // The smallest key behind `lo`.
+            Bound::Excluded(lo) => options.set_iterate_lower_bound([lo, &[0]].concat()),
+            Bound::Unbounded => {}
+        }
+        match range.1 {
+            Bound::Included(hi) => options.set_iterate_upper_bound([hi, &[0]].concat()),
+            Bound::Excluded(hi) => options.set_iterate_upper_bound(hi),
+            Bound::Unbounded => {}
+        }
+        let mode = if reverse {
+            IteratorMode::End
+        } else {
+            IteratorMode::Start
+        };
+        let rows = self.database.iterator_cf_opt(self.family(family)?, options, mode);
+        rows.take(max_rows)
+            .map(|row| row.map_err(|error| self.error(&error)))
+            .collect()
+    }
+
+    fn approximate_count(&self, family: usize) -> Result<u64> {
+        let count = self
+            .database
+            .property_int_value_cf(self.family(family)?, "rocksdb.estimate-num-keys");
+        Ok(count.map_err(|error| self.error(&error))?.unwrap_or(0))
+    }
+
+    fn mark(&self, family: usize) -> Mark {
+        self.marks.get(family).copied().unwrap_or_default()
+    }
+
+    fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
+        if self.poisoned {
+            return Err(StateError::Poisoned);
+        }
+        let mut batch = Batch {
+            database: self,
+            batch: WriteBatch::default(),
+            marks: Vec::new(),
+            value: Vec::new(),
+            failed: None,
+        };
+        fill(&mut batch)?;
+        if let Some(error) = batch.failed {
+            return Err(error);
+        }
+        let (mut rows, marks) = (batch.batch, batch.marks);
+        let handle = self.handle(MARKS)?;
+        for (family, mark) in &marks {
+            if let Some(name) = self.families.get(*family) {
+                rows.put_cf(handle, name, encode_mark(*mark));
+            }
+        }
+        if let Err(error) = self.database.write(rows) {
+            // Whether a part of it is in the log is open: only opening it anew tells.
+            self.poisoned = true;
+            return Err(self.error(&error));
+        }
+        for (family, mark) in marks {
+            if let Some(known) = self.marks.get_mut(family) {
+                *known = mark;
+            }
+        }
+        Ok(())
+    }
+
+    fn wipe(&mut self, family: usize) -> Result<()> {
+        let Some(name) = self.families.get(family).cloned() else {
+            return Ok(());
+        };
+        // IMPORTANT: the mark goes first. A crash in between then leaves rows that nobody trusts, which are wiped again,
+        // and never a mark that stands for rows that are gone.
+        self.database
+            .delete_cf(self.handle(MARKS)?, &name)
+            .map_err(|error| self.error(&error))?;
+        self.marks[family] = Mark::default();
+        self.database.drop_cf(&name).map_err(|error| self.error(&error))?;
+        self.database
+            .create_cf(&name, &self.family_options)
+            .map_err(|error| self.error(&error))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.poisoned {
+            return Err(StateError::Poisoned);
+        }
+        // A synced log holds everything: flushing memtables would only write small files.
+        self.database.flush_wal(true).map_err(|error| {
+            self.poisoned = true;
+            self.error(&error)
+        })
+    }
+}

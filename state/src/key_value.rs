@@ -1,0 +1,255 @@
+//! Key-value stores: plain, timestamped, and those that forget the least recently used.
+use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    RecordContext, Result, StoreIndex, StoreKind,
+    core::{CachedUpdate, Core},
+    table::Found,
+};
+
+/// Who was used when, in an LRU store.
+#[derive(Default)]
+struct Recency {
+    clock: u64,
+    turn_of: FxHashMap<Box<[u8]>, u64>,
+    by_turn: BTreeMap<u64, Box<[u8]>>,
+}
+
+impl Recency {
+    fn touch(&mut self, key: &[u8]) {
+        self.clock += 1;
+        self.forget(key);
+        self.turn_of.insert(key.into(), self.clock);
+        self.by_turn.insert(self.clock, key.into());
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        if let Some(turn) = self.turn_of.remove(key) {
+            self.by_turn.remove(&turn);
+        }
+    }
+
+    fn eldest_beyond(&self, max: usize) -> Option<Box<[u8]>> {
+        if self.by_turn.len() > max {
+            self.by_turn.values().next().cloned()
+        } else {
+            None
+        }
+    }
+}
+
+/// Key-value rows, all bytes. Key order is unsigned byte order. Plain stores: the timestamp read is -1.
+pub struct KeyValueStore {
+    pub(crate) core: Rc<Core>,
+    timestamped: bool,
+    max_entries: Option<usize>,
+    recency: RefCell<Recency>,
+}
+
+impl KeyValueStore {
+    pub(crate) fn new(core: Rc<Core>) -> Self {
+        let timestamped = matches!(core.spec.kind, StoreKind::KeyValue { timestamped: true });
+        let max_entries = match core.spec.kind {
+            StoreKind::Lru { max_entries } => Some(max_entries),
+            _ => None,
+        };
+        Self {
+            core,
+            timestamped,
+            max_entries,
+            recency: RefCell::default(),
+        }
+    }
+    /// Index among the stores of the task.
+    pub fn index(&self) -> StoreIndex {
+        self.core.index
+    }
+    /// Name of the store.
+    pub fn name(&self) -> &str {
+        &self.core.spec.name
+    }
+    /// True when updates wait in the record cache: the caller must not forward but let `flush_cache` do it.
+    pub fn is_cached(&self) -> bool {
+        self.core.is_cached()
+    }
+    /// Reads into `value` (cleared first); gives the timestamp of the row, or None when there is none.
+    pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
+        let found = self.core.get(key, value)?;
+        if self.max_entries.is_some() && found.is_some() {
+            self.recency.borrow_mut().touch(key);
+        }
+        Ok(found)
+    }
+    /// Writes, or deletes with None; logged to the changelog at once unless cached.
+    /// `context` is that of the record being processed (its timestamp is logged for plain stores and for deletes).
+    pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<()> {
+        let row_timestamp = if self.core.spec.kind.is_timestamped() {
+            timestamp
+        } else {
+            -1
+        };
+        if self.core.is_cached() {
+            return self.core.put_cached(key, value, row_timestamp, context);
+        }
+        self.core.table.borrow_mut().put(key, value, row_timestamp);
+        if let Some(max) = self.max_entries {
+            self.evict(max, key, value.is_some(), context)?;
+        }
+        let logged = if self.timestamped && value.is_some() {
+            timestamp
+        } else {
+            context.timestamp
+        };
+        self.core.log(key, value, logged, None)
+    }
+
+    fn evict(&self, max: usize, key: &[u8], present: bool, context: &RecordContext) -> Result<()> {
+        let mut recency = self.recency.borrow_mut();
+        if present {
+            recency.touch(key);
+        } else {
+            recency.forget(key);
+        }
+        while let Some(eldest) = recency.eldest_beyond(max) {
+            recency.forget(&eldest);
+            self.core.table.borrow_mut().put(&eldest, None, -1);
+            self.core.log(&eldest, None, context.timestamp, None)?;
+        }
+        Ok(())
+    }
+
+    /// Rows with lo <= key <= hi (`None` = open) in order, or in reverse.
+    pub fn range(self: &Rc<Self>, lo: Option<&[u8]>, hi: Option<&[u8]>, reverse: bool) -> Rows {
+        let bound = |key: Option<&[u8]>| key.map_or(Bound::Unbounded, |key| Bound::Included(key.into()));
+        Rows {
+            scan: Scan::new(Rc::clone(&self.core), bound(lo), bound(hi), reverse),
+        }
+    }
+
+    /// Rows whose key starts with `prefix`, in order.
+    pub fn prefix(self: &Rc<Self>, prefix: &[u8]) -> Rows {
+        let hi = after_prefix(prefix).map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_slice().into()));
+        Rows {
+            scan: Scan::new(Rc::clone(&self.core), Bound::Included(prefix.into()), hi, false),
+        }
+    }
+
+    /// Number of rows; an estimate in RocksDB, and without what is not yet committed.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn approximate_count(&self) -> Result<u64> {
+        self.core.database.with(self.core.index, |database| {
+            database.approximate_count(self.core.index.0 as usize)
+        })
+    }
+
+    /// Whether the record cache is over its budget: flush it soon.
+    pub fn cache_is_full(&self) -> bool {
+        self.core.cache_is_full()
+    }
+
+    /// Logs every cached update and gives it to `f`, in the order of the last update of each key.
+    ///
+    /// # Errors
+    /// Of the database, of the changelog, or of `f`.
+    pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
+        self.core.flush(f, |key| key)
+    }
+}
+
+/// The smallest key behind all keys with the prefix.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    if let Some(byte) = end.last_mut() {
+        *byte += 1;
+    }
+    Some(end)
+}
+
+/// An owned row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Key bytes.
+    pub key: Rc<[u8]>,
+    /// Value bytes.
+    pub value: Rc<[u8]>,
+    /// Milliseconds since the epoch; -1 in plain stores.
+    pub timestamp: i64,
+}
+
+/// Rows of a range read. Reads page by page and owns what it has read, so the store may be written meanwhile.
+pub struct Rows {
+    scan: Scan,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = self.scan.next()?;
+        Some(row.map(|Found { key, value, timestamp }| Row { key, value, timestamp }))
+    }
+}
+
+/// A range read in pages that grow, as most ranges are short.
+pub(crate) struct Scan {
+    core: Rc<Core>,
+    lo: Bound<Rc<[u8]>>,
+    hi: Bound<Rc<[u8]>>,
+    reverse: bool,
+    page: std::vec::IntoIter<Found>,
+    page_rows: usize,
+    done: bool,
+}
+
+impl Scan {
+    pub(crate) fn new(core: Rc<Core>, lo: Bound<Rc<[u8]>>, hi: Bound<Rc<[u8]>>, reverse: bool) -> Self {
+        Self {
+            core,
+            lo,
+            hi,
+            reverse,
+            page: Vec::new().into_iter(),
+            page_rows: 16,
+            done: false,
+        }
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<Found>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(found) = self.page.next() {
+            return Some(Ok(found));
+        }
+        if self.done {
+            return None;
+        }
+        let range = (self.lo.as_ref().map(|key| &**key), self.hi.as_ref().map(|key| &**key));
+        let rows = match self.core.page(range, self.reverse, self.page_rows) {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.done = true;
+                return Some(Err(error));
+            }
+        };
+        let Some(last) = rows.last() else {
+            self.done = true;
+            return None;
+        };
+        let passed = Bound::Excluded(Rc::clone(&last.key));
+        if self.reverse {
+            self.hi = passed;
+        } else {
+            self.lo = passed;
+        }
+        self.page_rows = (self.page_rows * 4).min(1_024);
+        self.page = rows.into_iter();
+        self.page.next().map(Ok)
+    }
+}

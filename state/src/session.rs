@@ -1,0 +1,169 @@
+//! Sessions of keys.
+use std::rc::Rc;
+
+use crate::core::{CachedUpdate, Core};
+use crate::segments::{PREFIX_BYTES, Segments};
+use crate::window::{Keys, SegmentScans, expire};
+use crate::{RecordContext, Result, StoreBackend, StoreIndex};
+
+const SUFFIX_BYTES: usize = 16;
+
+/// A session row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Key bytes.
+    pub key: Rc<[u8]>,
+    /// Time of the first record, milliseconds since the epoch.
+    pub start: i64,
+    /// Time of the last record.
+    pub end: i64,
+    /// Bytes of the aggregate.
+    pub value: Rc<[u8]>,
+}
+
+/// Sessions of keys, filed by their end.
+pub struct SessionStore {
+    core: Rc<Core>,
+    segments: Segments,
+}
+
+impl SessionStore {
+    pub(crate) fn new(core: Rc<Core>, segments: Segments) -> Self {
+        Self { core, segments }
+    }
+
+    /// Index among the stores of the task.
+    pub fn index(&self) -> StoreIndex {
+        self.core.index
+    }
+
+    /// Name of the store.
+    pub fn name(&self) -> &str {
+        &self.core.spec.name
+    }
+
+    /// True when updates wait in the record cache: the caller must not forward but let `flush_cache` do it.
+    pub fn is_cached(&self) -> bool {
+        self.core.is_cached()
+    }
+
+    /// Whether the record cache is over its budget: flush it soon.
+    pub fn cache_is_full(&self) -> bool {
+        self.core.cache_is_full()
+    }
+
+    /// Sessions of lo <= key <= hi (`None` = open) with end >= `earliest_end` and start <= `latest_start`, in order of
+    /// (key, end, start).
+    pub fn find(
+        self: &Rc<Self>,
+        lo: Option<&[u8]>,
+        hi: Option<&[u8]>,
+        earliest_end: i64,
+        latest_start: i64,
+        reverse: bool,
+    ) -> SessionRows {
+        let observed = self.core.observed.get();
+        let earliest_end = earliest_end.max(self.segments.readable_from(observed)).max(0);
+        let keys = Keys {
+            lo: lo.map(Into::into),
+            hi: hi.map(Into::into),
+        };
+        let times = (earliest_end, observed);
+        let scans = SegmentScans::new(
+            Rc::clone(&self.core),
+            &self.segments,
+            keys,
+            times,
+            reverse,
+            SUFFIX_BYTES,
+        );
+        SessionRows {
+            scans,
+            earliest_end,
+            latest_start,
+        }
+    }
+
+    /// Reads into `value` (cleared first); false: no such session.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<bool> {
+        value.clear();
+        if end < self.segments.readable_from(self.core.observed.get()) {
+            return Ok(false);
+        }
+        Ok(self
+            .core
+            .get(&self.segments.row_key(&changelog_key(key, start, end), end), value)?
+            .is_some())
+    }
+
+    /// Writes, or removes with `None`. False: the session has expired, the row is dropped.
+    ///
+    /// # Errors
+    /// Of the database or the changelog.
+    pub fn put(&self, key: &[u8], start: i64, end: i64, value: Option<&[u8]>, context: &RecordContext) -> Result<bool> {
+        let observed = self.core.observe(end);
+        let alive = match self.core.spec.backend {
+            StoreBackend::InMemory => end >= self.segments.readable_from(observed),
+            StoreBackend::Persistent => self.segments.id(end) >= self.segments.first_alive(observed),
+        };
+        let changelog_key = changelog_key(key, start, end);
+        if alive {
+            expire(&self.core, &self.segments, observed);
+            let row_key = self.segments.row_key(&changelog_key, end);
+            if self.core.is_cached() {
+                self.core.put_cached(&row_key, value, -1, context)?;
+                return Ok(true);
+            }
+            self.core.table.borrow_mut().put(&row_key, value, -1);
+        } else if self.core.is_cached() {
+            return Ok(false);
+        }
+        self.core.log(&changelog_key, value, context.timestamp, None)?;
+        Ok(alive)
+    }
+
+    /// Logs every cached update and gives it to `f`, in the order of the last update of each session.
+    /// The key is `key ++ end(8) ++ start(8)`.
+    ///
+    /// # Errors
+    /// Of the database, of the changelog, or of `f`.
+    pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
+        self.core
+            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+    }
+}
+
+fn changelog_key(key: &[u8], start: i64, end: i64) -> Vec<u8> {
+    [key, &end.to_be_bytes()[..], &start.to_be_bytes()[..]].concat()
+}
+
+/// Sessions of a range read.
+pub struct SessionRows {
+    scans: SegmentScans,
+    earliest_end: i64,
+    latest_start: i64,
+}
+
+impl Iterator for SessionRows {
+    type Item = Result<SessionRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (key, [end, start], found) = match self.scans.next()? {
+                Ok(row) => row,
+                Err(error) => return Some(Err(error)),
+            };
+            if end >= self.earliest_end && start <= self.latest_start {
+                return Some(Ok(SessionRow {
+                    key,
+                    start,
+                    end,
+                    value: found.value,
+                }));
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The committed state of one task: opened, restored and closed away from the stream thread.
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::database::memory::MemoryDatabase;
+use crate::database::{BatchWriter, Database, Mark};
+use crate::engine::TaskLock;
+use crate::segments::Segments;
+use crate::versioned::{Versions, retention};
+use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+
+/// The committed state of one task: `Send`, so that it can be restored away from the stream thread.
+pub struct TaskDatabase {
+    specs: Vec<StoreSpec>,
+    persistent: Box<dyn Database>,
+    memory: MemoryDatabase,
+    poisoned: bool,
+    _lock: TaskLock,
+}
+
+impl TaskDatabase {
+    pub(crate) fn new(specs: &[StoreSpec], persistent: Box<dyn Database>, lock: TaskLock) -> Self {
+        Self {
+            memory: MemoryDatabase::new(specs.len()),
+            specs: specs.to_vec(),
+            persistent,
+            poisoned: false,
+            _lock: lock,
+        }
+    }
+
+    /// The stores it was opened with.
+    pub fn specs(&self) -> &[StoreSpec] {
+        &self.specs
+    }
+
+    fn is_in_memory(&self, store: StoreIndex) -> bool {
+        self.specs
+            .get(store.0 as usize)
+            .is_some_and(|spec| spec.backend == StoreBackend::InMemory || matches!(spec.kind, StoreKind::Lru { .. }))
+    }
+
+    pub(crate) fn of(&self, store: StoreIndex) -> &dyn Database {
+        if self.is_in_memory(store) {
+            &self.memory
+        } else {
+            &*self.persistent
+        }
+    }
+
+    fn of_mut(&mut self, store: StoreIndex) -> &mut dyn Database {
+        if self.is_in_memory(store) {
+            &mut self.memory
+        } else {
+            &mut *self.persistent
+        }
+    }
+
+    /// Changelog offset (next to read) the store's data stands for; `None`: nothing known, restore from the beginning.
+    pub fn offset(&self, store: StoreIndex) -> Option<i64> {
+        self.of(store).mark(store.0 as usize).offset
+    }
+
+    /// Applies changelog records and `next_offset` in one atomic batch.
+    ///
+    /// # Errors
+    /// When the database refuses the batch, or a key is too short for its store.
+    pub fn restore(&mut self, store: StoreIndex, records: &[ChangelogRecord<'_>], next_offset: i64) -> Result<()> {
+        let family = store.0 as usize;
+        let Some(spec) = self.specs.get(family).cloned() else {
+            return Ok(());
+        };
+        let database = self.of_mut(store);
+        let mut observed = database.mark(family).observed;
+        if matches!(spec.kind, StoreKind::Versioned { .. }) {
+            return restore_versions(database, family, &spec, records, next_offset);
+        }
+        let segments = Segments::of(&spec.kind);
+        database.apply(&mut |batch| {
+            for record in records {
+                match &segments {
+                    Some(segments) => {
+                        let time = segments.time_of(record.key).ok_or_else(|| malformed(&spec))?;
+                        observed = observed.max(time);
+                        write(batch, family, &spec, &segments.row_key(record.key, time), record);
+                    }
+                    None => write(batch, family, &spec, record.key, record),
+                }
+            }
+            batch.mark(
+                family,
+                Mark {
+                    offset: Some(next_offset),
+                    observed,
+                },
+            );
+            Ok(())
+        })
+    }
+
+    /// Empties one store and forgets its offset.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn wipe(&mut self, store: StoreIndex) -> Result<()> {
+        self.of_mut(store).wipe(store.0 as usize)
+    }
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn flush(&mut self) -> Result<()> {
+        self.persistent.flush()
+    }
+
+    /// Makes everything durable and gives the directory free.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn close(mut self) -> Result<()> {
+        self.flush()
+    }
+
+    /// One batch for the persistent stores; those in memory follow, as they cannot fail.
+    pub(crate) fn apply(&mut self, fill: &mut dyn FnMut(bool, &mut dyn BatchWriter) -> Result<()>) -> Result<()> {
+        if self.poisoned {
+            return Err(StateError::Poisoned);
+        }
+        self.poisoned = true;
+        self.persistent.apply(&mut |batch| fill(false, batch))?;
+        self.memory.apply(&mut |batch| fill(true, batch))?;
+        self.poisoned = false;
+        Ok(())
+    }
+
+    pub(crate) fn lives_in_memory(&self, store: StoreIndex) -> bool {
+        self.is_in_memory(store)
+    }
+}
+
+/// Versions are replayed as puts, in the order of the changelog.
+fn restore_versions(
+    database: &mut dyn Database,
+    family: usize,
+    spec: &StoreSpec,
+    records: &[ChangelogRecord<'_>],
+    next_offset: i64,
+) -> Result<()> {
+    let (history_ms, segment_ms) = retention(&spec.kind);
+    let mut observed = database.mark(family).observed;
+    let mut touched: BTreeMap<&[u8], Versions> = BTreeMap::new();
+    let mut row = Vec::new();
+    for record in records {
+        observed = observed.max(record.timestamp);
+        if record.timestamp < observed.saturating_sub(history_ms) {
+            continue;
+        }
+        let versions = match touched.entry(record.key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                database.get(family, record.key, &mut row)?;
+                new.insert(Versions::decode(&row).ok_or_else(|| malformed(spec))?)
+            }
+        };
+        versions.put(record.timestamp, record.value);
+        versions.trim(observed, history_ms, segment_ms);
+    }
+    database.apply(&mut |batch| {
+        for (key, versions) in &touched {
+            batch.put(family, key, &[], &versions.encode());
+        }
+        batch.mark(
+            family,
+            Mark {
+                offset: Some(next_offset),
+                observed,
+            },
+        );
+        Ok(())
+    })
+}
+
+fn malformed(spec: &StoreSpec) -> StateError {
+    StateError::MalformedRow {
+        store: spec.name.to_string(),
+    }
+}
+
+fn write(batch: &mut dyn BatchWriter, family: usize, spec: &StoreSpec, key: &[u8], record: &ChangelogRecord<'_>) {
+    match record.value {
+        Some(value) if spec.kind.is_timestamped() => batch.put(family, key, &record.timestamp.to_be_bytes(), value),
+        Some(value) => batch.put(family, key, &[], value),
+        None => batch.delete(family, key),
+    }
+}
+
+/// The database as the stores of a task share it; taken out when the task closes.
+pub(crate) struct SharedDatabase {
+    inner: RefCell<Option<TaskDatabase>>,
+}
+
+impl SharedDatabase {
+    pub(crate) fn new(database: TaskDatabase) -> Self {
+        Self {
+            inner: RefCell::new(Some(database)),
+        }
+    }
+
+    pub(crate) fn with<R>(&self, store: StoreIndex, f: impl FnOnce(&dyn Database) -> Result<R>) -> Result<R> {
+        match &*self.inner.borrow() {
+            Some(database) => f(database.of(store)),
+            None => Err(StateError::Closed),
+        }
+    }
+
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(&mut TaskDatabase) -> Result<R>) -> Result<R> {
+        match &mut *self.inner.borrow_mut() {
+            Some(database) => f(database),
+            None => Err(StateError::Closed),
+        }
+    }
+
+    pub(crate) fn mark(&self, store: StoreIndex) -> Option<Mark> {
+        self.inner
+            .borrow()
+            .as_ref()
+            .map(|database| database.of(store).mark(store.0 as usize))
+    }
+
+    pub(crate) fn take(&self) -> Option<TaskDatabase> {
+        self.inner.borrow_mut().take()
+    }
+}

@@ -1,0 +1,426 @@
+//! Windows of keys.
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use crate::core::{CachedUpdate, Core};
+use crate::key_value::Scan;
+use crate::segments::{PREFIX_BYTES, Segments};
+use crate::table::Found;
+use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
+
+const SUFFIX_BYTES: usize = 12;
+
+/// A window row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowRow {
+    /// Key bytes.
+    pub key: Rc<[u8]>,
+    /// Start of the window, milliseconds since the epoch.
+    pub start: i64,
+    /// Value bytes.
+    pub value: Rc<[u8]>,
+    /// Time of the last update; -1 in plain stores.
+    pub timestamp: i64,
+}
+
+/// Windows of keys; rows older than the retention cannot be read and leave in segments.
+pub struct WindowStore {
+    core: Rc<Core>,
+    segments: Segments,
+    retain_duplicates: bool,
+    /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
+    /// shows in the changelog of a store that was given a null.
+    row_sequence: Cell<i32>,
+    log_sequence: Cell<i32>,
+}
+
+impl WindowStore {
+    pub(crate) fn new(core: Rc<Core>, segments: Segments) -> Self {
+        let retain_duplicates = matches!(
+            core.spec.kind,
+            StoreKind::Window {
+                retain_duplicates: true,
+                ..
+            }
+        );
+        Self {
+            core,
+            segments,
+            retain_duplicates,
+            row_sequence: Cell::new(0),
+            log_sequence: Cell::new(0),
+        }
+    }
+
+    /// Index among the stores of the task.
+    pub fn index(&self) -> StoreIndex {
+        self.core.index
+    }
+
+    /// Name of the store.
+    pub fn name(&self) -> &str {
+        &self.core.spec.name
+    }
+
+    /// True when updates wait in the record cache: the caller must not forward but let `flush_cache` do it.
+    pub fn is_cached(&self) -> bool {
+        self.core.is_cached()
+    }
+
+    /// Whether the record cache is over its budget: flush it soon.
+    pub fn cache_is_full(&self) -> bool {
+        self.core.cache_is_full()
+    }
+
+    /// Reads into `value` (cleared first); gives the timestamp of the row, or `None` when there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<i64>> {
+        value.clear();
+        if start < self.segments.readable_from(self.core.observed.get()) {
+            return Ok(None);
+        }
+        self.core
+            .get(&self.segments.row_key(&changelog_key(key, start, 0), start), value)
+    }
+
+    /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.
+    ///
+    /// # Errors
+    /// Of the database or the changelog.
+    pub fn put(
+        &self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        start: i64,
+        timestamp: i64,
+        context: &RecordContext,
+    ) -> Result<bool> {
+        let observed = self.core.observe(start);
+        let alive = self.is_alive(start, observed);
+        if alive {
+            self.expire(observed);
+        }
+        let row_timestamp = if self.core.spec.kind.is_timestamped() {
+            timestamp
+        } else {
+            -1
+        };
+        if self.core.is_cached() {
+            if alive {
+                let row_key = self.segments.row_key(&changelog_key(key, start, 0), start);
+                self.core.put_cached(&row_key, value, row_timestamp, context)?;
+            }
+            return Ok(alive);
+        }
+        // Deleting one of several duplicates means nothing: only the changelog hears of it.
+        if alive && !(self.retain_duplicates && value.is_none()) {
+            let row = changelog_key(key, start, self.next(&self.row_sequence));
+            self.core
+                .table
+                .borrow_mut()
+                .put(&self.segments.row_key(&row, start), value, row_timestamp);
+        }
+        let logged_at = if row_timestamp >= 0 && value.is_some() {
+            timestamp
+        } else {
+            context.timestamp
+        };
+        let logged = changelog_key(key, start, self.next(&self.log_sequence));
+        self.core.log(&logged, value, logged_at, None)?;
+        Ok(alive)
+    }
+
+    fn next(&self, sequence: &Cell<i32>) -> i32 {
+        if self.retain_duplicates {
+            sequence.set(sequence.get().wrapping_add(1) & i32::MAX);
+        }
+        sequence.get()
+    }
+
+    fn is_alive(&self, start: i64, observed: i64) -> bool {
+        match self.core.spec.backend {
+            // Kafka Streams' store in memory is exact, the one on disk goes by whole segments.
+            StoreBackend::InMemory => start >= self.segments.readable_from(observed),
+            StoreBackend::Persistent => self.segments.id(start) >= self.segments.first_alive(observed),
+        }
+    }
+
+    fn expire(&self, observed: i64) {
+        expire(&self.core, &self.segments, observed);
+    }
+
+    /// Windows of one key with from <= start <= to, in order of start.
+    pub fn fetch(self: &Rc<Self>, key: &[u8], from: i64, to: i64, reverse: bool) -> WindowRows {
+        let bounds = Keys {
+            lo: Some(key.into()),
+            hi: Some(key.into()),
+        };
+        self.rows(bounds, from, to, reverse)
+    }
+
+    /// Windows of lo <= key <= hi (`None` = open).
+    pub fn fetch_range(
+        self: &Rc<Self>,
+        lo: Option<&[u8]>,
+        hi: Option<&[u8]>,
+        from: i64,
+        to: i64,
+        reverse: bool,
+    ) -> WindowRows {
+        self.rows(
+            Keys {
+                lo: lo.map(Into::into),
+                hi: hi.map(Into::into),
+            },
+            from,
+            to,
+            reverse,
+        )
+    }
+
+    /// All windows that can be read.
+    pub fn all(self: &Rc<Self>, reverse: bool) -> WindowRows {
+        self.rows(Keys { lo: None, hi: None }, 0, i64::MAX, reverse)
+    }
+
+    fn rows(&self, keys: Keys, from: i64, to: i64, reverse: bool) -> WindowRows {
+        let observed = self.core.observed.get();
+        let from = from.max(self.segments.readable_from(observed)).max(0);
+        let to = to.min(observed);
+        let single = keys.lo.is_some() && keys.lo == keys.hi;
+        let scans = SegmentScans::new(
+            Rc::clone(&self.core),
+            &self.segments,
+            keys,
+            (from, to),
+            reverse,
+            SUFFIX_BYTES,
+        );
+        let rows = WindowRows {
+            scans,
+            from,
+            to,
+            sorted: None,
+        };
+        if single || self.core.spec.backend == StoreBackend::Persistent {
+            return rows;
+        }
+        rows.by_start(reverse)
+    }
+
+    /// Logs every cached update and gives it to `f`, in the order of the last update of each window.
+    /// The key is `key ++ start(8) ++ seq(4)`.
+    ///
+    /// # Errors
+    /// Of the database, of the changelog, or of `f`.
+    pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
+        self.core
+            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+    }
+}
+
+/// Notes that segments have left.
+pub(crate) fn expire(core: &Core, segments: &Segments, observed: i64) {
+    let first = segments.first_alive(observed);
+    if first > 0 {
+        let end = first.to_be_bytes();
+        let mut below = core.expired_below.borrow_mut();
+        if below.as_deref().is_none_or(|known| *known < end[..]) {
+            *below = Some(end.to_vec());
+        }
+    }
+}
+
+fn changelog_key(key: &[u8], start: i64, sequence: i32) -> Vec<u8> {
+    [key, &start.to_be_bytes()[..], &sequence.to_be_bytes()[..]].concat()
+}
+
+/// A range of keys, both ends inclusive.
+pub(crate) struct Keys {
+    pub(crate) lo: Option<Box<[u8]>>,
+    pub(crate) hi: Option<Box<[u8]>>,
+}
+
+impl Keys {
+    fn contain(&self, key: &[u8]) -> bool {
+        self.lo.as_deref().is_none_or(|lo| lo <= key) && self.hi.as_deref().is_none_or(|hi| key <= hi)
+    }
+}
+
+/// Rows of a range of keys, segment by segment. What is outside of the range of keys is left out.
+pub(crate) struct SegmentScans {
+    core: Rc<Core>,
+    ids: VecDeque<i64>,
+    keys: Keys,
+    times: (i64, i64),
+    reverse: bool,
+    suffix_bytes: usize,
+    current: Option<Scan>,
+}
+
+impl SegmentScans {
+    pub(crate) fn new(
+        core: Rc<Core>,
+        segments: &Segments,
+        keys: Keys,
+        times: (i64, i64),
+        reverse: bool,
+        suffix_bytes: usize,
+    ) -> Self {
+        let mut ids = VecDeque::new();
+        if times.0 <= times.1 {
+            ids.extend(segments.id(times.0)..=segments.id(times.1));
+        }
+        Self {
+            core,
+            ids,
+            keys,
+            times,
+            reverse,
+            suffix_bytes,
+            current: None,
+        }
+    }
+
+    fn open(&self, segment: i64) -> Scan {
+        let prefix = segment.to_be_bytes();
+        let single = self.keys.lo.is_some() && self.keys.lo == self.keys.hi;
+        let mut lo = [&prefix[..], self.keys.lo.as_deref().unwrap_or_default()].concat();
+        if single {
+            lo.extend_from_slice(&self.times.0.to_be_bytes());
+        }
+        let hi = match &self.keys.hi {
+            Some(hi) => {
+                let mut end = prefix.to_vec();
+                let last_time = if single {
+                    self.times.1.to_be_bytes()
+                } else {
+                    i64::MAX.to_be_bytes()
+                };
+                // A shorter key followed by a large time may sort behind a longer key: Kafka Streams' bound, which
+                // drops the bytes of the key that are smaller than the first byte of the time.
+                let kept = if single {
+                    hi.len()
+                } else {
+                    hi.iter().take_while(|byte| **byte >= last_time[0]).count()
+                };
+                end.extend_from_slice(hi.get(..kept).unwrap_or_default());
+                end.extend_from_slice(&last_time);
+                end.resize(end.len() + self.suffix_bytes.saturating_sub(8).max(8), u8::MAX);
+                if single {
+                    Bound::Included(end.into())
+                } else {
+                    open_end(&prefix, hi, end)
+                }
+            }
+            None => Bound::Excluded((segment + 1).to_be_bytes()[..].into()),
+        };
+        Scan::new(Rc::clone(&self.core), Bound::Included(lo.into()), hi, self.reverse)
+    }
+}
+
+/// The larger of Kafka Streams' bound and "the key with any suffix".
+fn open_end(prefix: &[u8], hi: &[u8], end: Vec<u8>) -> Bound<Rc<[u8]>> {
+    let mut plain = [prefix, hi].concat();
+    plain.resize(plain.len() + 16, u8::MAX);
+    Bound::Included(plain.max(end).into())
+}
+
+impl Iterator for SegmentScans {
+    /// The key without segment and suffix, the suffix, the row.
+    type Item = Result<(Rc<[u8]>, [i64; 2], Found)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(scan) = &mut self.current else {
+                let id = if self.reverse {
+                    self.ids.pop_back()
+                } else {
+                    self.ids.pop_front()
+                }?;
+                self.current = Some(self.open(id));
+                continue;
+            };
+            let found = match scan.next() {
+                None => {
+                    self.current = None;
+                    continue;
+                }
+                Some(Err(error)) => return Some(Err(error)),
+                Some(Ok(found)) => found,
+            };
+            let Some(row) = found.key.get(PREFIX_BYTES..) else {
+                continue;
+            };
+            let Some((key, suffix)) = row.len().checked_sub(self.suffix_bytes).map(|at| row.split_at(at)) else {
+                continue;
+            };
+            if self.keys.contain(key) {
+                let times = [number(suffix.get(..8)), number(suffix.get(8..))];
+                return Some(Ok((key.into(), times, found)));
+            }
+        }
+    }
+}
+
+fn number(bytes: Option<&[u8]>) -> i64 {
+    bytes
+        .unwrap_or_default()
+        .iter()
+        .fold(0, |number, byte| (number << 8) | i64::from(*byte))
+}
+
+/// Windows of a range read.
+pub struct WindowRows {
+    scans: SegmentScans,
+    from: i64,
+    to: i64,
+    sorted: Option<std::vec::IntoIter<Result<WindowRow>>>,
+}
+
+impl WindowRows {
+    /// Over several keys, Kafka Streams' store in memory goes by (start, key), the one on disk by (key, start).
+    fn by_start(mut self, reverse: bool) -> Self {
+        let mut rows: Vec<Result<WindowRow>> = std::iter::from_fn(|| self.advance()).collect();
+        rows.sort_by(|a, b| match (a, b) {
+            (Ok(a), Ok(b)) if reverse => (b.start, &b.key).cmp(&(a.start, &a.key)),
+            (Ok(a), Ok(b)) => (a.start, &a.key).cmp(&(b.start, &b.key)),
+            _ => std::cmp::Ordering::Equal,
+        });
+        self.sorted = Some(rows.into_iter());
+        self
+    }
+
+    fn advance(&mut self) -> Option<Result<WindowRow>> {
+        loop {
+            let (key, [start, _], found) = match self.scans.next()? {
+                Ok(row) => row,
+                Err(error) => return Some(Err(error)),
+            };
+            if (self.from..=self.to).contains(&start) {
+                let Found { value, timestamp, .. } = found;
+                return Some(Ok(WindowRow {
+                    key,
+                    start,
+                    value,
+                    timestamp,
+                }));
+            }
+        }
+    }
+}
+
+impl Iterator for WindowRows {
+    type Item = Result<WindowRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(sorted) = &mut self.sorted {
+            return sorted.next();
+        }
+        self.advance()
+    }
+}
