@@ -33,6 +33,8 @@ pub struct TaskContext {
     current_time: Cell<i64>,
     /// Headers of that record, kept only where a record cache needs them.
     current_headers: RefCell<Headers>,
+    /// Whether the record fills a global table: it belongs to no task's stream time and, by default, to no handler.
+    in_global: Cell<bool>,
     keeps_source: bool,
     source_key: RefCell<Option<Vec<u8>>>,
     source_value: RefCell<Option<Vec<u8>>>,
@@ -63,6 +65,7 @@ impl TaskContext {
             commit_requested: Cell::new(false),
             current_time: Cell::new(-1),
             current_headers: RefCell::new(Headers::new()),
+            in_global: Cell::new(false),
             source_key: RefCell::new(None),
             source_value: RefCell::new(None),
             no_topic,
@@ -135,7 +138,7 @@ impl TaskContext {
         self.dropped.get()
     }
     pub(crate) fn advance_stream_time(&self, timestamp: i64) {
-        if timestamp > self.stream_time.get() {
+        if timestamp > self.stream_time.get() && !self.in_global.get() {
             self.stream_time.set(timestamp);
         }
     }
@@ -172,7 +175,8 @@ impl TaskContext {
         self.record_context(self.current_time.get(), &self.current_headers.borrow())
     }
 
-    pub(crate) fn enter_record(&self, topic: &Rc<str>, raw: &RawRecord<'_>) {
+    pub(crate) fn enter_record(&self, topic: &Rc<str>, raw: &RawRecord<'_>, global: bool) {
+        self.in_global.set(global);
         {
             let mut current = self.topic.borrow_mut();
             if !Rc::ptr_eq(&current, topic) {
@@ -258,6 +262,9 @@ impl TaskContext {
     #[cold]
     pub fn processing_failed(&self, error: Box<ProcessError>, timestamp: i64, headers: &Headers) -> ProcessResult {
         let handlers = self.handlers.clone();
+        if self.in_global.get() && !handlers.processing_of_global_tables {
+            return Err(error);
+        }
         self.decide(error, timestamp, headers, |context, error| {
             handlers.processing.on_processing_error(context, error)
         })
@@ -319,7 +326,12 @@ impl TaskContext {
 
     /// Provenance headers of KIP-1034, so that existing tools understand them.
     fn send_dead_letter(&self, context: &ErrorContext<'_>, error: &ProcessError) -> ProcessResult {
-        let Some(topic) = &self.handlers.dead_letter_topic else {
+        let Some(topic) = self
+            .handlers
+            .dead_letter_topic
+            .as_ref()
+            .filter(|_| !self.in_global.get())
+        else {
             return Ok(());
         };
         let headers = context.headers.clone();

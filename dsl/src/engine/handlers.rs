@@ -88,6 +88,8 @@ pub struct Handlers {
     pub deserialization: Arc<dyn DeserializationHandler>,
     /// For operators that fail.
     pub processing: Arc<dyn ProcessingHandler>,
+    /// Whether `processing` also decides about records of global tables; without it they fail. Default: false.
+    pub processing_of_global_tables: bool,
     /// For records that cannot be written.
     pub production: Arc<dyn ProductionHandler>,
     /// Failed records go here with their source bytes and `__streams.errors.*` headers, whatever the handler answers.
@@ -103,6 +105,7 @@ impl Default for Handlers {
             deserialization: Arc::new(LogAndFail),
             processing: Arc::new(LogAndFail),
             production: Arc::new(LogAndFail),
+            processing_of_global_tables: false,
             dead_letter_topic: None,
             keep_source_bytes: false,
         }

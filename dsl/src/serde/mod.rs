@@ -54,6 +54,11 @@ pub trait Serde<T>: Send + Sync {
     fn null(&self) -> Option<T> {
         None
     }
+
+    /// The part of a key's bytes that decides its partition; None: all of them. Windowed keys go by the plain key.
+    fn partition_bytes<'a>(&self, _bytes: &'a [u8]) -> Option<&'a [u8]> {
+        None
+    }
 }
 
 /// A shared serde, as topologies keep it.
@@ -72,6 +77,9 @@ impl<T, S: Serde<T> + ?Sized> Serde<T> for Arc<S> {
     }
     fn null(&self) -> Option<T> {
         (**self).null()
+    }
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        (**self).partition_bytes(bytes)
     }
 }
 

@@ -20,6 +20,9 @@ impl<T> Serde<Option<T>> for OptionSerde<T> {
     fn is_null(&self, value: &Option<T>) -> bool {
         value.as_ref().is_none_or(|value| self.0.is_null(value))
     }
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.0.partition_bytes(bytes)
+    }
     fn null(&self) -> Option<Option<T>> {
         Some(None)
     }

@@ -24,6 +24,9 @@ impl<K> Serde<Windowed<K>> for TimeWindowedSerde<K> {
         out.extend_from_slice(&value.window.start.to_be_bytes());
         Ok(())
     }
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        Some(split_time(bytes).ok()?.0)
+    }
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let (key, start) = split_time(bytes)?;
         let end = start.checked_add(self.size_ms).unwrap_or(i64::MAX);
@@ -53,6 +56,9 @@ impl<K> Serde<Windowed<K>> for SessionWindowedSerde<K> {
         out.extend_from_slice(&value.window.end.to_be_bytes());
         out.extend_from_slice(&value.window.start.to_be_bytes());
         Ok(())
+    }
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        Some(split_time(split_time(bytes).ok()?.0).ok()?.0)
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let (rest, start) = split_time(bytes)?;

@@ -2,6 +2,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    operators::process_node,
+    processor::Processor,
     serde::Serde,
     store::Store,
     topology::{BuildError, Builder, BuilderRef, GraphNode, Topology, TopologyWriter},
@@ -80,6 +82,42 @@ impl StreamsBuilder {
             }
         };
         inner.add(&[Builder::ROOT], GraphNode::new(name, write));
+    }
+
+    /// A store that every instance fills from a whole topic with a processor of its own. It has no changelog; every
+    /// processor reaches it without connecting.
+    #[doc(alias = "addGlobalStore")]
+    pub fn add_global_store<K, V, SK, SV, P>(
+        &self,
+        store: Store<SK, SV>,
+        consumed: impl Into<Consumed<K, V>>,
+        supplier: impl Fn() -> P + Send + Sync + 'static,
+    ) where
+        K: 'static,
+        V: 'static,
+        SK: 'static,
+        SV: 'static,
+        P: Processor<K, V, (), ()> + 'static,
+    {
+        let consumed = consumed.into();
+        let mut inner = self.inner.borrow_mut();
+        let source_name = inner.name_burning(consumed.name.name(), "KSTREAM-SOURCE-");
+        let name = inner.new_processor_name("KTABLE-SOURCE-");
+        let store = store.resolve(&mut inner);
+        let Some((topic, source)) = consumed.single(&source_name, &mut inner) else {
+            return;
+        };
+        let processor = process_node::<K, V, (), (), P>(supplier);
+        let write = move |name: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
+            let source = (&source_name, source.clone());
+            writer.add_global(store.clone(), &topic, source, (name, processor.clone()));
+        };
+        inner.add(&[Builder::ROOT], GraphNode::new(name, write));
+    }
+
+    /// Refuses generated names of stores and internal topics at `build`. Kafka Streams: `ensure.explicit.internal.resource.naming`.
+    pub fn require_explicit_names(&self) {
+        self.inner.borrow_mut().explicit_names = true;
     }
 
     /// The serde of `T` wherever none is given or inherited, instead of the default of the type.

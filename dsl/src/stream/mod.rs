@@ -15,6 +15,7 @@ use crate::{
 
 pub use builder::StreamsBuilder;
 pub use options::{Consumed, Named, Produced, Repartitioned};
+pub(crate) use sink::TopicFn;
 pub use sink::{Partitioner, SinkOptions, sink_factory};
 pub use source::source_factory;
 pub use timestamps::{ExtractInput, TimestampExtractor};

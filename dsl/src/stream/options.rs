@@ -2,12 +2,12 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::OffsetReset,
+    engine::{OffsetReset, SourceFactory},
     serde::{DefaultSerde, Serde, SharedSerde},
-    topology::SourceTopics,
+    topology::{Builder, SourceTopics},
 };
 
-use super::{Partitioner, TimestampExtractor};
+use super::{Partitioner, TimestampExtractor, source_factory};
 
 /// The name of an operator; without one a name is generated as Kafka Streams does.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +98,26 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
     pub fn named(mut self, name: impl Into<Named>) -> Self {
         self.name = name.into();
         self
+    }
+}
+impl<K: 'static, V: 'static> Consumed<K, V> {
+    /// The source of exactly one topic; anything else is a violation.
+    pub(crate) fn single(&self, name: &Arc<str>, builder: &mut Builder) -> Option<(Arc<str>, Arc<dyn SourceFactory>)> {
+        let topic = match &self.topics {
+            SourceTopics::Names(names) if names.len() == 1 => names.first().cloned(),
+            _ => None,
+        };
+        if topic.is_none() {
+            builder.violation(name, "it reads exactly one topic, by name");
+        }
+        let source = self.source(name, builder)?;
+        Some((topic?, source))
+    }
+    /// The source with the serdes found for its types.
+    pub(crate) fn source(&self, name: &Arc<str>, builder: &mut Builder) -> Option<Arc<dyn SourceFactory>> {
+        let key = builder.resolve_serde(name, self.key.as_ref(), None);
+        let value = builder.resolve_serde(name, self.value.as_ref(), None);
+        Some(source_factory(key?, value?, self.extractor.clone()))
     }
 }
 impl<K: DefaultSerde, V: DefaultSerde> From<&str> for Consumed<K, V> {

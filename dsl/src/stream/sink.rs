@@ -26,7 +26,7 @@ where
     }
 }
 
-type TopicFn<K, V> = Arc<dyn Fn(&K, &V) -> String + Send + Sync>;
+pub(crate) type TopicFn<K, V> = Arc<dyn Fn(&K, &V) -> String + Send + Sync>;
 
 /// How a sink writes.
 pub struct SinkOptions<K, V> {
@@ -156,7 +156,7 @@ impl<K, V> Sink<K, V> {
                 .send(OutgoingRecord {
                     topic,
                     partition,
-                    partition_key: None,
+                    partition_key: key.and_then(|key| self.options.key.partition_bytes(key)),
                     key,
                     value,
                     timestamp: record.timestamp,

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use super::{BuildError, Builder, GraphId, SourceTopics, Topology, TopologyWriter};
 
 pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
-    let mut writer = TopologyWriter::default();
+    let mut writer = TopologyWriter {
+        explicit_names: builder.explicit_names,
+        ..TopologyWriter::default()
+    };
     merge_sources(builder);
     write_all(builder, &mut writer);
     let mut violations = builder.violations.clone();

@@ -1,5 +1,5 @@
 //! The text of Java's `Topology.describe()`, character by character.
-use std::fmt::Write as _;
+use std::{cmp::Ordering, fmt::Write as _, sync::Arc};
 
 use super::{
     SinkTarget, SourceTopics,
@@ -7,79 +7,110 @@ use super::{
 };
 
 pub(super) fn describe(nodes: &[Node], groups: &[Vec<usize>]) -> String {
-    let sizes = sizes(nodes);
-    let order = Order { nodes, sizes: &sizes };
+    let mut order = Order {
+        nodes,
+        sizes: vec![1; nodes.len()],
+        links: vec![Links::default(); nodes.len()],
+    };
     let mut out = String::from("Topologies:\n ");
     for (id, members) in groups.iter().enumerate() {
+        order.link(members);
         let global = members.iter().filter_map(|i| nodes.get(*i)).any(Node::is_global_source);
         let suffix = if global {
             " for global store (will not generate tasks)"
         } else {
             ""
         };
-        // Java sets the blank line of a sub-topology behind it and gives a global store none of its own.
-        let _ = write!(out, "  Sub-topology: {id}{suffix}\n");
-        if global {
-            for index in members {
-                order.describe(*index, &mut out);
-            }
-        } else {
-            for index in order.sorted(members) {
-                order.describe(index, &mut out);
-            }
+        let _ = writeln!(out, "  Sub-topology: {id}{suffix}");
+        for index in order.sorted(members) {
+            order.describe(index, &mut out);
+        }
+        // Java sets a blank line behind a sub-topology, but none behind a global store.
+        if !global {
             out.push('\n');
         }
     }
     out
 }
 
-/// Nodes below, each counted once per path, plus one: what Java calls the size of a node.
-fn sizes(nodes: &[Node]) -> Vec<u64> {
-    let mut sizes = vec![1u64; nodes.len()];
-    for index in (0..nodes.len()).rev() {
-        let below: u64 = nodes
-            .get(index)
-            .map(|n| {
-                n.children
-                    .iter()
-                    .filter_map(|c| sizes.get(*c))
-                    .fold(0, |sum, s| u64::saturating_add(sum, *s))
-            })
-            .unwrap_or_default();
-        if let Some(size) = sizes.get_mut(index) {
-            *size = size.saturating_add(below);
-        }
-    }
-    sizes
+/// Neighbours of a node in the order in which Java prints them.
+#[derive(Clone, Default)]
+struct Links {
+    parents: Vec<usize>,
+    children: Vec<usize>,
 }
 
 struct Order<'a> {
     nodes: &'a [Node],
-    sizes: &'a [u64],
+    /// Nodes below, each counted once per path, plus one: what Java calls the size of a node.
+    sizes: Vec<u64>,
+    links: Vec<Links>,
 }
+
 impl Order<'_> {
+    /// Links the nodes of a group as Java does: in the order of a `HashMap`, into sets sorted by sizes that still grow.
+    /// Neighbours therefore stand where they belonged when they were linked, which is part of the text.
+    fn link(&mut self, members: &[usize]) {
+        let mut order: Vec<usize> = members.to_vec();
+        let capacity = java_capacity(order.len());
+        order.sort_by_key(|i| self.nodes.get(*i).map(|n| java_bucket(&n.name, capacity)));
+        for node in order {
+            let parents = self.nodes.get(node).map(|n| n.parents.clone()).unwrap_or_default();
+            for parent in parents {
+                let position = self.position(self.links.get(node).map_or(&[], |l| &l.parents), parent);
+                if let Some(links) = self.links.get_mut(node) {
+                    links.parents.insert(position, parent);
+                }
+                let position = self.position(self.links.get(parent).map_or(&[], |l| &l.children), node);
+                if let Some(links) = self.links.get_mut(parent) {
+                    links.children.insert(position, node);
+                }
+                self.grow(parent, self.sizes.get(node).copied().unwrap_or_default());
+            }
+        }
+    }
+    fn position(&self, sorted: &[usize], new: usize) -> usize {
+        sorted
+            .iter()
+            .position(|other| self.compare(new, *other).is_lt())
+            .unwrap_or(sorted.len())
+    }
+    fn grow(&mut self, node: usize, by: u64) {
+        if let Some(size) = self.sizes.get_mut(node) {
+            *size = size.saturating_add(by);
+        }
+        for parent in self.links.get(node).map(|l| l.parents.clone()).unwrap_or_default() {
+            self.grow(parent, by);
+        }
+    }
+    fn compare(&self, a: usize, b: usize) -> Ordering {
+        let name = |i: usize| self.nodes.get(i).map(|n| &n.name);
+        self.sizes
+            .get(b)
+            .cmp(&self.sizes.get(a))
+            .then_with(|| name(a).cmp(&name(b)))
+    }
     fn sorted(&self, indices: &[usize]) -> Vec<usize> {
         let mut sorted: Vec<usize> = indices.to_vec();
-        let name = |i: &usize| self.nodes.get(*i).map(|n| &n.name);
-        let size = |i: &usize| self.sizes.get(*i).copied().unwrap_or_default();
-        sorted.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| name(a).cmp(&name(b))));
+        sorted.sort_by(|a, b| self.compare(*a, *b));
         sorted
     }
     fn names(&self, indices: &[usize]) -> String {
         if indices.is_empty() {
             return "none".to_owned();
         }
-        let names: Vec<&str> = self
-            .sorted(indices)
-            .into_iter()
-            .filter_map(|i| self.nodes.get(i))
+        let names: Vec<&str> = indices
+            .iter()
+            .filter_map(|i| self.nodes.get(*i))
             .map(|n| &*n.name)
             .collect();
         names.join(", ")
     }
     fn describe(&self, index: usize, out: &mut String) {
-        let Some(node) = self.nodes.get(index) else { return };
-        let (children, parents) = (self.names(&node.children), self.names(&node.parents));
+        let (Some(node), Some(links)) = (self.nodes.get(index), self.links.get(index)) else {
+            return;
+        };
+        let (children, parents) = (self.names(&links.children), self.names(&links.parents));
         let name = &node.name;
         let _ = match &node.kind {
             NodeKind::Source { topics, .. } => {
@@ -91,9 +122,7 @@ impl Order<'_> {
                 write!(out, "    Source: {name} (topics: {topics})\n      --> {children}\n")
             }
             NodeKind::Processor { .. } => {
-                let mut stores: Vec<&str> = node.stores.iter().map(|s| &**s).collect();
-                stores.sort_unstable();
-                let stores = stores.join(", ");
+                let stores = java_set_order(&node.stores).join(", ");
                 write!(
                     out,
                     "    Processor: {name} (stores: [{stores}])\n      --> {children}\n      <-- {parents}\n"
@@ -111,19 +140,27 @@ impl Order<'_> {
     }
 }
 
-/// Java prints the topics of a source in the order of a `HashSet<String>`, and people keep such texts in tests.
-fn java_set_order(names: &[std::sync::Arc<str>]) -> Vec<&str> {
-    let mut capacity = 16;
-    while names.len() * 4 > capacity * 3 {
+/// Java prints sets of names in the order of a `HashSet<String>`, and people keep such texts in tests.
+fn java_set_order(names: &[Arc<str>]) -> Vec<&str> {
+    let capacity = java_capacity(names.len());
+    let mut sorted: Vec<&str> = names.iter().map(|n| &**n).collect();
+    sorted.sort_by_key(|name| java_bucket(name, capacity));
+    sorted
+}
+
+/// Buckets of a Java `HashMap` of this many entries.
+fn java_capacity(entries: usize) -> u32 {
+    let mut capacity: u32 = 16;
+    while entries as u64 * 4 > u64::from(capacity) * 3 {
         capacity *= 2;
     }
-    let bucket = |name: &str| {
-        let hash = name
-            .encode_utf16()
-            .fold(0i32, |h, unit| h.wrapping_mul(31).wrapping_add(i32::from(unit))) as u32;
-        (hash ^ (hash >> 16)) as usize & (capacity - 1)
-    };
-    let mut sorted: Vec<&str> = names.iter().map(|n| &**n).collect();
-    sorted.sort_by_key(|name| bucket(name));
-    sorted
+    capacity
+}
+
+/// Bucket of a string in a Java `HashMap`.
+fn java_bucket(name: &str, capacity: u32) -> u32 {
+    let hash = name
+        .encode_utf16()
+        .fold(0u32, |h, unit| h.wrapping_mul(31).wrapping_add(u32::from(unit)));
+    (hash ^ (hash >> 16)) & (capacity - 1)
 }

@@ -30,6 +30,8 @@ pub struct Builder {
     pub(crate) counter: u32,
     pub(crate) nodes: Vec<GraphNode>,
     pub(crate) violations: Vec<Violation>,
+    /// Refuse generated names of stores and internal topics.
+    pub(crate) explicit_names: bool,
     serdes: HashMap<TypeId, Box<dyn Any>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
@@ -42,6 +44,7 @@ impl Default for Builder {
             counter: 0,
             nodes: vec![root],
             violations: Vec::new(),
+            explicit_names: false,
             serdes: HashMap::new(),
             stream_sources: Vec::new(),
         }
@@ -55,9 +58,15 @@ impl Builder {
     /// Adds a node behind `parents`.
     pub fn add(&mut self, parents: &[GraphId], mut node: GraphNode) -> GraphId {
         let id = GraphId(self.nodes.len());
-        node.parents = parents.to_vec();
-        self.nodes.push(node);
+        // A stream merged with itself is one edge, as in Kafka Streams.
         for parent in parents {
+            if !node.parents.contains(parent) {
+                node.parents.push(*parent);
+            }
+        }
+        let parents = node.parents.clone();
+        self.nodes.push(node);
+        for parent in &parents {
             if let Some(parent) = self.nodes.get_mut(parent.0) {
                 parent.children.push(id);
             }

@@ -58,7 +58,11 @@ impl StoreBuilder {
     pub(crate) fn define(&self) -> StoreDefinition {
         let own = self.spec.logging && self.source_changelog.is_none();
         StoreDefinition {
-            spec: self.spec.clone(),
+            // Without a changelog of its own nothing is logged.
+            spec: StoreSpec {
+                logging: own,
+                ..self.spec.clone()
+            },
             changelog: own.then(|| InternalTopic {
                 name: format!("{}-changelog", self.spec.name).into(),
                 partitions: None,

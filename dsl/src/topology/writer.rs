@@ -17,6 +17,7 @@ pub struct TopologyWriter {
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores: Vec<StoreBuilder>,
     pub(crate) copartitioned: Vec<Vec<Arc<str>>>,
+    pub(crate) explicit_names: bool,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -37,16 +38,7 @@ impl TopologyWriter {
         factory: Arc<dyn SourceFactory>,
     ) {
         for topic in topics.refs() {
-            let taken = self.nodes.iter().any(|n| match &n.kind {
-                NodeKind::Source { topics, .. } => topics.refs().iter().any(|t| t.name() == topic.name()),
-                _ => false,
-            });
-            if taken {
-                self.violation(
-                    name,
-                    format!("topic {} is already read by another source", topic.name()),
-                );
-            }
+            self.check_unread(name, topic.name());
         }
         self.add_node(
             name,
@@ -58,6 +50,15 @@ impl TopologyWriter {
             },
             &[],
         );
+    }
+    fn check_unread(&mut self, name: &Arc<str>, topic: &Arc<str>) {
+        let taken = self.nodes.iter().any(|n| match &n.kind {
+            NodeKind::Source { topics, .. } => topics.refs().iter().any(|t| t.name() == topic),
+            _ => false,
+        });
+        if taken {
+            self.violation(name, format!("topic {topic} is already read by another source"));
+        }
     }
     /// A processor behind `parents`.
     pub fn add_processor(&mut self, name: &Arc<str>, parents: &[Arc<str>], factory: Arc<dyn NodeFactory>) {
@@ -87,6 +88,7 @@ impl TopologyWriter {
         let mut parent_indices = Vec::with_capacity(parents.len());
         for parent in parents {
             match self.by_name.get(parent).copied() {
+                Some(p) if parent_indices.contains(&p) => {}
                 Some(p) => {
                     parent_indices.push(p);
                     if let Some(node) = self.nodes.get_mut(p) {
@@ -157,6 +159,15 @@ impl TopologyWriter {
         processor: (&Arc<str>, Arc<dyn NodeFactory>),
     ) {
         let store_name = store.spec.name.clone();
+        self.check_unread(source.0, topic);
+        if self
+            .stores
+            .iter()
+            .chain(&self.global_stores)
+            .any(|s| s.spec.name == store_name)
+        {
+            self.violation(&store_name, "there is already a store of this name");
+        }
         let kind = NodeKind::Source {
             topics: SourceTopics::Names(vec![topic.clone()]),
             reset: None,
@@ -216,9 +227,48 @@ impl TopologyWriter {
             }
         }
     }
+    /// Generated names change when an operator is added in front of them, and with them the topics of the state.
+    fn check_explicit_names(&mut self) {
+        let message = "its name is generated, but explicit names are required: name it";
+        let stores = self
+            .stores
+            .iter()
+            .filter(|s| s.spec.logging)
+            .map(|s| s.spec.name.clone());
+        let topics = self.nodes.iter().filter_map(|n| match &n.kind {
+            NodeKind::Source {
+                topics: SourceTopics::Internal(topic),
+                ..
+            } => Some(topic.name.clone()),
+            _ => None,
+        });
+        let generated: Vec<_> = stores.chain(topics).filter(|name| has_index(name)).collect();
+        for name in generated {
+            self.violation(&name, message);
+        }
+    }
+    /// A store filled from a topic that also serves as its changelog. Kafka Streams: `addReadOnlyStateStore`.
+    pub fn add_read_only(
+        &mut self,
+        store: StoreBuilder,
+        topic: &Arc<str>,
+        source: (&Arc<str>, Arc<dyn SourceFactory>),
+        processor: (&Arc<str>, Arc<dyn NodeFactory>),
+    ) {
+        self.add_source(source.0, SourceTopics::Names(vec![topic.clone()]), None, source.1);
+        self.add_processor(processor.0, std::slice::from_ref(source.0), processor.1);
+        let store = StoreBuilder {
+            source_changelog: Some(topic.clone()),
+            ..store
+        };
+        self.add_store(store, std::slice::from_ref(processor.0));
+    }
     /// Checks the rules and makes the topology.
     pub fn finish(mut self) -> Result<Topology, BuildError> {
         self.check_copartitions();
+        if self.explicit_names {
+            self.check_explicit_names();
+        }
         if self.violations.is_empty() && !self.nodes.iter().any(|n| matches!(n.kind, NodeKind::Source { .. })) {
             self.violation(&"topology".into(), "it reads no topic: add a stream or a table");
         }
@@ -229,4 +279,10 @@ impl TopologyWriter {
         }
         Ok(group::topology(self))
     }
+}
+
+/// Whether the name holds an index of the builder: ten digits behind a dash.
+fn has_index(name: &str) -> bool {
+    name.split('-')
+        .any(|part| part.len() == 10 && part.bytes().all(|b| b.is_ascii_digit()))
 }
