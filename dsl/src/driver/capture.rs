@@ -8,7 +8,7 @@ use std::{
 
 use millstream_state::{ChangeLogger, Headers, StoreIndex};
 
-use super::{log::RecordLog, queues::QueuedRecord};
+use super::{feeds::Feeds, log::RecordLog, queues::QueuedRecord};
 use crate::engine::{Collector, CollectorError, OutgoingRecord, SinkTopic, SourceIndex};
 
 /// A record a topology produced, lent to a callback: see [`TopologyTestDriver::on_output`](super::TopologyTestDriver::on_output).
@@ -49,8 +49,8 @@ struct Topic {
 struct Topics {
     all: Vec<Topic>,
     by_name: HashMap<Rc<str>, usize>,
-    /// Sources by full name, for topics that are first seen when a record goes to them.
-    feeds: HashMap<Rc<str>, SourceIndex>,
+    /// For topics that are first seen when a record goes to them.
+    feeds: Rc<Feeds>,
     keep_new: Option<Keep>,
 }
 
@@ -63,7 +63,7 @@ impl Topics {
         self.all.push(Topic {
             name: name.clone(),
             keep: self.keep_new.clone().unwrap_or(Keep::All),
-            feeds: self.feeds.get(&name).copied(),
+            feeds: self.feeds.of(&name),
             unread: VecDeque::new(),
         });
         self.by_name.insert(name, self.all.len() - 1);
@@ -99,10 +99,10 @@ impl Capture {
     }
 
     /// Names the topics whose records are input as well.
-    pub(super) fn connect(&self, feeds: HashMap<Rc<str>, SourceIndex>) {
+    pub(super) fn connect(&self, feeds: Rc<Feeds>) {
         let mut topics = self.topics.borrow_mut();
         for topic in &mut topics.all {
-            topic.feeds = feeds.get(&topic.name).copied();
+            topic.feeds = feeds.of(&topic.name);
         }
         topics.feeds = feeds;
     }

@@ -1,7 +1,6 @@
 //! The loop of the driver: queue, choose, process, punctuate, commit, loop back; one task with all sub-topologies.
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     rc::Rc,
     sync::Arc,
 };
@@ -11,6 +10,7 @@ use millstream_state::{Headers, StateEngine, StoreSpec, TaskState};
 use super::{
     capture::Capture,
     error::{DriverError, Result},
+    feeds::Feeds,
     queues::{HeadHeap, QueuedRecord, SourceQueue},
 };
 use crate::engine::{
@@ -44,7 +44,7 @@ pub(super) struct Core {
     pub(super) graph: TaskGraph,
     pub(super) capture: Rc<Capture>,
     inputs: RefCell<Inputs>,
-    by_topic: HashMap<Rc<str>, SourceIndex>,
+    feeds: Rc<Feeds>,
     stores: Vec<StoreSpec>,
     /// Some sink chooses its topic, or failed records go to one: any topic may get records.
     open_outputs: bool,
@@ -114,15 +114,13 @@ impl Core {
             handlers: settings.handlers,
             wall_clock_ms: settings.wall_clock_ms,
         })?;
-        let sources: Vec<Rc<str>> = graph.sources().iter().map(|topic| topic.full_name(id).into()).collect();
-        let by_topic: HashMap<Rc<str>, SourceIndex> =
-            sources.iter().enumerate().map(|(i, name)| (name.clone(), SourceIndex(i as u32))).collect();
-        capture.connect(by_topic.clone());
+        let feeds = Rc::new(Feeds::new(graph.sources(), id)?);
+        capture.connect(feeds.clone());
         capture.complete();
         Ok(Self {
             capture,
             inputs: RefCell::new(Inputs {
-                sources: (0..sources.len())
+                sources: (0..graph.sources().len())
                     .map(|i| SourceQueue::new(graph.is_global(SourceIndex(i as u32))))
                     .collect(),
                 heap: HeadHeap::default(),
@@ -130,7 +128,7 @@ impl Core {
             graph,
             open_outputs: topology.has_dynamic_sinks() || dead_letters,
             stores: stores.into_iter().map(|s| s.spec.clone()).collect(),
-            by_topic,
+            feeds,
             wall_clock_ms: Cell::new(settings.wall_clock_ms),
             max_task_idle_ms: settings.max_task_idle_ms,
             records_since_commit: Cell::new(0),
@@ -139,8 +137,8 @@ impl Core {
     }
 
     pub(super) fn source(&self, topic: &str) -> Result<SourceIndex> {
-        self.by_topic.get(topic).copied().ok_or_else(|| {
-            let mut known: Vec<&str> = self.by_topic.keys().map(|name| &**name).collect();
+        self.feeds.of(topic).ok_or_else(|| {
+            let mut known = self.feeds.names();
             known.sort_unstable();
             DriverError::UnknownInputTopic { topic: topic.to_owned(), known: known.join(", ") }
         })

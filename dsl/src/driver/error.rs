@@ -15,6 +15,14 @@ pub enum DriverError {
         /// The names there are, comma separated.
         known: String,
     },
+    /// The pattern of a source is no regular expression.
+    #[error("`{pattern}` is no regular expression")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The topology writes no such topic.
     #[error("the topology does not write to `{topic}`; it writes to: {known}")]
     UnknownOutputTopic {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     engine::SourceIndex,
-    serde::{self, Serde, SharedSerde},
+    serde::{self, SharedSerde},
 };
 
 /// A source topic that records of one type are piped into. Cheap to make, independent of other handles.

@@ -12,6 +12,7 @@ mod builder;
 mod capture;
 mod core;
 mod error;
+mod feeds;
 mod input;
 mod log;
 mod output;

@@ -15,6 +15,10 @@ fn config(topic: &InternalTopic) -> Json {
 pub fn subtopologies(topology: &Topology, application_id: &str) -> Json {
     let mut out = Map::new();
     for part in topology.subtopologies() {
+        // The recorder knows no topics of a pattern, and so no sub-topology behind it.
+        if part.sources.iter().any(TopicRef::is_pattern) {
+            continue;
+        }
         let names = |topics: &[TopicRef]| topics.iter().map(|t| t.full_name(application_id)).collect::<BTreeSet<_>>();
         let (mut repartition, mut changelogs) = (Map::new(), Map::new());
         for source in &part.sources {

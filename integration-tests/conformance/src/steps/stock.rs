@@ -315,7 +315,8 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Dyn> for Stock<K, V> {
         self.ticks += 1;
         match self.kind() {
             "punctuate-where" => {
-                let place = place(ctx.record_metadata());
+                // Java shows an empty context where there is none.
+                let place = ctx.record_metadata().map_or_else(|| "null/-1/-1".to_owned(), |m| place(Some(m)));
                 let text = format!("{place},stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms());
                 ctx.forward(record(&Dyn::of_text("where"), &Dyn::Text(text), time, &none))?;
             }
