@@ -18,6 +18,7 @@ mod stream_table_join;
 pub(crate) mod table_aggregate;
 mod table_filter;
 pub(crate) mod table_group_by;
+mod table_join;
 mod table_map_values;
 mod table_source;
 mod to;
