@@ -1,3 +1,5 @@
 //! Scenarios of Millstream against real Kafka, and what they need: a cluster, and an observer that is not Millstream.
+pub mod app;
 pub mod behaviour;
+pub mod fold;
 pub mod kafka;
