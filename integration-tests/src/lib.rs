@@ -1,1 +1,5 @@
-//! integration-tests
+//! Scenarios of Millstream against real Kafka, and what they need: a cluster, and an observer that is not Millstream.
+pub mod app;
+pub mod behaviour;
+pub mod fold;
+pub mod kafka;

@@ -1,1 +1,57 @@
-fn main() {}
+//! Every chore of the repository is a command here: `cargo xtask --help`.
+#![expect(clippy::print_stdout, reason = "a command line tool")]
+
+mod bench;
+mod broker;
+mod conformance;
+mod demo;
+mod paths;
+mod prerequisites;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The chores of Millstream")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run the fraud-detection example on the cluster inside the process.
+    Demo(demo::Options),
+    /// Run every check: format, lints, architecture, unit, documentation and integration tests, conformance.
+    Test(test::Options),
+    /// Micro-benchmarks, or `bench peer`: side by side with Kafka Streams.
+    Bench(bench::Options),
+    /// Check the sentences of the architecture against the sources.
+    Tidy,
+    /// Start or stop Apache Kafka on loopback.
+    Broker(broker::Options),
+    /// Compare recorded behaviour of Kafka Streams with ours.
+    Conformance(conformance::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Demo(options) => demo::run(&options),
+        Chore::Test(options) => test::run(&options),
+        Chore::Bench(options) => bench::run(&options),
+        Chore::Tidy => tidy::run(),
+        Chore::Broker(options) => broker::run(&options),
+        Chore::Conformance(options) => conformance::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -78,6 +78,15 @@ impl StoreBuilder {
             None => config.push((key.to_owned(), value)),
         };
         match &self.spec.kind {
+            StoreKind::Window {
+                retention_ms,
+                retain_duplicates: true,
+                ..
+            } => {
+                // Keys carry a sequence number: there is nothing to compact.
+                set("cleanup.policy", "delete".to_owned());
+                set("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
+            }
             StoreKind::Window { retention_ms, .. } | StoreKind::Session { retention_ms, .. } => {
                 set("cleanup.policy", "compact,delete".to_owned());
                 set("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());

@@ -1,0 +1,370 @@
+//! The loop of the driver: queue, choose, process, punctuate, commit, loop back; one task with all sub-topologies.
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use millstream_state::{Headers, StateEngine, StoreSpec, TaskState};
+
+use super::{
+    capture::Capture,
+    error::{DriverError, Result},
+    feeds::Feeds,
+    queues::{HeadHeap, QueuedRecord, SourceQueue},
+};
+use crate::engine::{
+    Handlers, HeaderSource, RawHeaders, RawRecord, SourceIndex, StoreDefinition, TaskEnvironment, TaskGraph, Topology,
+};
+
+/// Records after which the overlay is handed to the stores below it. Reads see the overlay, so this shows nowhere;
+/// doing it for each record would only cost time.
+const RECORDS_PER_STATE_COMMIT: u32 = 1024;
+
+/// The one task of the driver.
+const TASK_ID: &str = "0_0";
+
+/// What the builder has gathered.
+pub(super) struct Settings {
+    pub(super) application_id: String,
+    pub(super) cache_bytes: usize,
+    pub(super) wall_clock_ms: i64,
+    pub(super) max_task_idle_ms: i64,
+    pub(super) handlers: Arc<Handlers>,
+    pub(super) state: StateEngine,
+}
+
+struct Inputs {
+    sources: Vec<SourceQueue>,
+    heap: HeadHeap,
+}
+
+/// Everything behind the handles of a driver.
+pub(super) struct Core {
+    pub(super) graph: TaskGraph,
+    pub(super) capture: Rc<Capture>,
+    inputs: RefCell<Inputs>,
+    feeds: Rc<Feeds>,
+    stores: Vec<StoreSpec>,
+    /// Some sink chooses its topic, or failed records go to one: any topic may get records.
+    open_outputs: bool,
+    wall_clock_ms: Cell<i64>,
+    max_task_idle_ms: i64,
+    records_since_commit: Cell<u32>,
+    busy: Cell<bool>,
+}
+
+/// A record as it is piped, borrowed from the caller.
+#[derive(Clone, Copy)]
+pub(super) struct Piped<'a> {
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) timestamp: i64,
+    pub(super) headers: &'a Headers,
+}
+
+struct LentHeaders<'a>(&'a Headers);
+
+impl HeaderSource for LentHeaders<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read_into(&self, headers: &Headers) {
+        self.0.for_each(|name, value| headers.add(name, value));
+    }
+}
+
+/// Marks the driver as busy, also when a step fails.
+struct Busy<'a>(&'a Cell<bool>);
+
+impl<'a> Busy<'a> {
+    fn enter(flag: &'a Cell<bool>) -> Result<Self> {
+        if flag.replace(true) { Err(DriverError::Busy) } else { Ok(Self(flag)) }
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Core {
+    pub(super) fn start(topology: &Topology, settings: Settings) -> Result<Self> {
+        let id = settings.application_id.as_str();
+        let parts = topology.subtopologies();
+        let stores: Vec<&StoreDefinition> =
+            parts.iter().flat_map(|s| &s.stores).chain(topology.global_stores()).collect();
+        let specs: Vec<StoreSpec> = stores.iter().map(|s| s.spec.clone()).collect();
+        let changelogs: Vec<Option<String>> =
+            stores.iter().map(|s| s.changelog.as_ref().map(|topic| topic.full_name(id))).collect();
+        let sinks: Vec<String> = parts.iter().flat_map(|s| &s.sinks).map(|topic| topic.full_name(id)).collect();
+
+        let dead_letters = settings.handlers.dead_letter_topic.is_some();
+        let capture = Rc::new(Capture::new(&sinks, &changelogs));
+        let database = settings.state.open_task(TASK_ID, &specs)?;
+        let state = TaskState::new(database, capture.clone(), settings.cache_bytes);
+        let graph = topology.build_all(TaskEnvironment {
+            application_id: id.into(),
+            task_id: TASK_ID.into(),
+            partition: 0,
+            collector: capture.clone(),
+            state,
+            handlers: settings.handlers,
+            wall_clock_ms: settings.wall_clock_ms,
+        })?;
+        let feeds = Rc::new(Feeds::new(graph.sources(), id)?);
+        capture.connect(feeds.clone());
+        capture.complete();
+        Ok(Self {
+            capture,
+            inputs: RefCell::new(Inputs {
+                sources: (0..graph.sources().len())
+                    .map(|i| SourceQueue::new(graph.is_global(SourceIndex(i as u32))))
+                    .collect(),
+                heap: HeadHeap::default(),
+            }),
+            graph,
+            open_outputs: topology.has_dynamic_sinks() || dead_letters,
+            stores: stores.into_iter().map(|s| s.spec.clone()).collect(),
+            feeds,
+            wall_clock_ms: Cell::new(settings.wall_clock_ms),
+            max_task_idle_ms: settings.max_task_idle_ms,
+            records_since_commit: Cell::new(0),
+            busy: Cell::new(false),
+        })
+    }
+
+    pub(super) fn source(&self, topic: &str) -> Result<SourceIndex> {
+        self.feeds.of(topic).ok_or_else(|| {
+            let mut known = self.feeds.names();
+            known.sort_unstable();
+            DriverError::UnknownInputTopic { topic: topic.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// The topic in the capture.
+    pub(super) fn output(&self, topic: &str) -> Result<usize> {
+        if self.open_outputs || self.capture.knows(topic) {
+            return Ok(self.capture.topic_index(topic));
+        }
+        let mut known = self.capture.topic_names();
+        known.sort_unstable();
+        Err(DriverError::UnknownOutputTopic { topic: topic.to_owned(), known: known.join(", ") })
+    }
+
+    /// What the topology says about a store.
+    pub(super) fn store(&self, name: &str) -> Result<&StoreSpec> {
+        self.stores.iter().find(|s| &*s.name == name).ok_or_else(|| {
+            let mut known: Vec<&str> = self.stores.iter().map(|s| &*s.name).collect();
+            known.sort_unstable();
+            DriverError::UnknownStore { store: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    pub(super) fn wall_clock_ms(&self) -> i64 {
+        self.wall_clock_ms.get()
+    }
+
+    pub(super) fn state(&self) -> &TaskState {
+        self.graph.state()
+    }
+
+    /// One input record, and everything that follows from it.
+    pub(super) fn pipe(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
+        let _busy = Busy::enter(&self.busy)?;
+        let result = self.pipe_inner(source, record);
+        if result.is_err() {
+            self.capture.abandon();
+        }
+        result
+    }
+
+    fn pipe_inner(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
+        // With all queues empty and nothing to wait for, the record would be queued only to be taken off again.
+        if self.graph.is_global(source) || self.max_task_idle_ms <= 0 && self.inputs.borrow().heap.is_empty() {
+            self.process_at_once(source, record)?;
+        } else {
+            let queued = QueuedRecord {
+                key: record.key.map(Into::into),
+                value: record.value.map(Into::into),
+                timestamp: record.timestamp,
+                offset: 0,
+                headers: record.headers.clone(),
+            };
+            self.enqueue(source, queued)?;
+        }
+        self.complete_work()
+    }
+
+    fn process_at_once(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
+        let lent = LentHeaders(record.headers);
+        let mut raw = RawRecord {
+            key: record.key,
+            value: record.value,
+            timestamp: record.timestamp,
+            offset: 0,
+            headers: if record.headers.is_empty() { RawHeaders::None } else { RawHeaders::Lazy(&lent) },
+        };
+        let partition_time = {
+            let mut inputs = self.inputs.borrow_mut();
+            let queue = &mut inputs.sources[source.0 as usize];
+            raw.offset = queue.take_offset();
+            queue.partition_time
+        };
+        let timestamp = self.graph.extract_timestamp(source, &raw, partition_time)?;
+        if timestamp > partition_time {
+            self.inputs.borrow_mut().sources[source.0 as usize].partition_time = timestamp;
+        }
+        self.graph.process(source, raw, timestamp)?;
+        self.after_step()
+    }
+
+    /// Moves the wall clock on.
+    pub(super) fn advance_wall_clock(&self, by_ms: i64) -> Result<()> {
+        let _busy = Busy::enter(&self.busy)?;
+        let now = self.wall_clock_ms.get().saturating_add(by_ms);
+        self.wall_clock_ms.set(now);
+        let result = self.graph.advance_wall_clock(now).map_err(DriverError::from);
+        let result = result.and_then(|_| self.commit()).and_then(|()| self.complete_work());
+        if result.is_err() {
+            self.capture.abandon();
+        }
+        result
+    }
+
+    fn enqueue(&self, source: SourceIndex, mut record: QueuedRecord) -> Result<()> {
+        // Global tables have no queue: their updates are there before whatever comes next.
+        if self.graph.is_global(source) {
+            let QueuedRecord { key, value, timestamp, headers, .. } = &record;
+            let piped = Piped { key: key.as_deref(), value: value.as_deref(), timestamp: *timestamp, headers };
+            return self.process_at_once(source, piped);
+        }
+        {
+            let mut inputs = self.inputs.borrow_mut();
+            let queue = &mut inputs.sources[source.0 as usize];
+            record.offset = queue.take_offset();
+            queue.waiting.push_back(record);
+            if queue.head.is_some() {
+                return Ok(());
+            }
+        }
+        self.update_head(source)
+    }
+
+    /// The first waiting record with a valid time becomes the head; others are skipped here, when they get to the
+    /// front, not when their turn comes.
+    fn update_head(&self, source: SourceIndex) -> Result<()> {
+        loop {
+            let (record, partition_time) = {
+                let mut inputs = self.inputs.borrow_mut();
+                let queue = &mut inputs.sources[source.0 as usize];
+                match queue.waiting.pop_front() {
+                    Some(record) => (record, queue.partition_time),
+                    None => return Ok(()),
+                }
+            };
+            let timestamp = with_raw(&record, |raw| self.graph.extract_timestamp(source, &raw, partition_time))?;
+            if timestamp < 0 {
+                with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
+                continue;
+            }
+            let mut inputs = self.inputs.borrow_mut();
+            inputs.sources[source.0 as usize].head = Some((record, timestamp));
+            inputs.heap.push(timestamp, source);
+            return Ok(());
+        }
+    }
+
+    /// Processes while a record may be processed.
+    fn complete_work(&self) -> Result<()> {
+        self.loop_back()?;
+        while self.ready() {
+            let Some((source, record, timestamp)) = self.take_next() else { break };
+            self.update_head(source)?;
+            with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
+            self.after_step()?;
+            self.loop_back()?;
+        }
+        Ok(())
+    }
+
+    fn take_next(&self) -> Option<(SourceIndex, QueuedRecord, i64)> {
+        let mut inputs = self.inputs.borrow_mut();
+        let source = inputs.heap.pop()?;
+        let queue = &mut inputs.sources[source.0 as usize];
+        let (record, timestamp) = queue.head.take()?;
+        queue.partition_time = queue.partition_time.max(timestamp);
+        Some((source, record, timestamp))
+    }
+
+    /// Whether the head with the smallest time may be processed, or a topic without data has to be waited for.
+    fn ready(&self) -> bool {
+        let mut inputs = self.inputs.borrow_mut();
+        if inputs.heap.is_empty() {
+            return false;
+        }
+        if self.max_task_idle_ms <= 0 {
+            return true;
+        }
+        let now = self.wall_clock_ms.get();
+        let idle = self.max_task_idle_ms;
+        let mut ready = true;
+        for queue in inputs.sources.iter_mut().filter(|q| !q.global) {
+            if queue.head.is_some() {
+                queue.idle_deadline_ms = None;
+            } else {
+                let deadline = *queue.idle_deadline_ms.get_or_insert(now.saturating_add(idle));
+                ready &= now >= deadline;
+            }
+        }
+        ready
+    }
+
+    /// After a record: punctuation in stream time, then a commit.
+    fn after_step(&self) -> Result<()> {
+        self.graph.punctuate_stream_time()?;
+        self.commit()
+    }
+
+    fn commit(&self) -> Result<()> {
+        self.graph.flush_caches()?;
+        self.graph.take_commit_request();
+        self.capture.complete();
+        let records = self.records_since_commit.get() + 1;
+        if records >= RECORDS_PER_STATE_COMMIT {
+            self.graph.state().commit(&[])?;
+            self.records_since_commit.set(0);
+        } else {
+            self.records_since_commit.set(records);
+        }
+        Ok(())
+    }
+
+    /// What was produced for topics that are read as well goes to their queues, in the order of production.
+    fn loop_back(&self) -> Result<()> {
+        while let Some((feed, record)) = self.capture.next_looped() {
+            self.enqueue(feed, record)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&self) -> Result<()> {
+        let _busy = Busy::enter(&self.busy)?;
+        self.graph.close()?;
+        self.capture.complete();
+        Ok(())
+    }
+}
+
+fn with_raw<T>(record: &QueuedRecord, f: impl FnOnce(RawRecord<'_>) -> T) -> T {
+    let lent = LentHeaders(&record.headers);
+    f(RawRecord {
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        timestamp: record.timestamp,
+        offset: record.offset,
+        headers: if record.headers.is_empty() { RawHeaders::None } else { RawHeaders::Lazy(&lent) },
+    })
+}

@@ -1,0 +1,156 @@
+//! Typed input of a driver.
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use millstream_state::Headers;
+
+use super::{
+    core::{Core, Piped},
+    error::{DriverError, Result},
+};
+use crate::{
+    engine::SourceIndex,
+    serde::{self, SharedSerde},
+};
+
+/// A source topic that records of one type are piped into. Cheap to make, independent of other handles.
+#[doc(alias = "TestInputTopic")]
+pub struct TestInput<K, V> {
+    core: Rc<Core>,
+    topic: Rc<str>,
+    source: SourceIndex,
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+    /// Time of the next record without one; None: what the wall clock of the driver shows.
+    clock_ms: Cell<Option<i64>>,
+    advance_ms: i64,
+    buffers: RefCell<(Vec<u8>, Vec<u8>)>,
+    no_headers: Headers,
+}
+
+impl<K, V> TestInput<K, V> {
+    pub(super) fn new(core: Rc<Core>, topic: &str, key: SharedSerde<K>, value: SharedSerde<V>) -> Result<Self> {
+        let source = core.source(topic)?;
+        Ok(Self {
+            core,
+            topic: topic.into(),
+            source,
+            key,
+            value,
+            clock_ms: Cell::new(None),
+            advance_ms: 0,
+            buffers: RefCell::default(),
+            no_headers: Headers::new(),
+        })
+    }
+
+    /// Gives records without a time of their own `start_ms` (milliseconds since the epoch), and `advance` more each time.
+    #[must_use]
+    pub fn auto_advance(mut self, start_ms: i64, advance: Duration) -> Self {
+        self.clock_ms = Cell::new(Some(start_ms));
+        self.advance_ms = i64::try_from(advance.as_millis()).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// Pipes a record with the time of the handle: the wall clock of the driver, or as set by
+    /// [`auto_advance`](Self::auto_advance). All its consequences have happened when the call returns.
+    ///
+    /// # Errors
+    /// When the key or value cannot be serialized, and when the topology stops at the record.
+    #[doc(alias = "pipeInput")]
+    pub fn pipe(&self, key: impl Into<K>, value: impl Into<V>) -> Result<()> {
+        self.pipe_ref(&key.into(), &value.into())
+    }
+
+    /// As [`pipe`](Self::pipe), borrowing.
+    ///
+    /// # Errors
+    /// As [`pipe`](Self::pipe).
+    pub fn pipe_ref(&self, key: &K, value: &V) -> Result<()> {
+        let time = self.next_time();
+        self.send(key, value, time, &self.no_headers)
+    }
+
+    /// A record with a time of its own, in milliseconds since the epoch.
+    #[must_use]
+    pub fn at_ms(&self, timestamp_ms: i64) -> InputRecord<'_, K, V> {
+        InputRecord { input: self, timestamp_ms: Some(timestamp_ms), headers: Headers::new() }
+    }
+
+    /// A record with a header.
+    #[must_use]
+    pub fn header(&self, name: &str, value: impl AsRef<[u8]>) -> InputRecord<'_, K, V> {
+        InputRecord { input: self, timestamp_ms: None, headers: Headers::new() }.header(name, value)
+    }
+
+    fn next_time(&self) -> i64 {
+        match self.clock_ms.get() {
+            None => self.core.wall_clock_ms(),
+            Some(now) => {
+                self.clock_ms.set(Some(now.saturating_add(self.advance_ms)));
+                now
+            }
+        }
+    }
+
+    fn send(&self, key: &K, value: &V, timestamp: i64, headers: &Headers) -> Result<()> {
+        // A callback of the driver may pipe into the same handle: it finds the driver busy, and no buffers.
+        let (mut key_bytes, mut value_bytes) = self.buffers.take();
+        let write_part = |part, ok: std::result::Result<bool, serde::SerdeError>| {
+            ok.map_err(|e| DriverError::Serialize { name: self.topic.to_string(), part, source: e.into() })
+        };
+        let has_key = write_part("key", serde::write(&*self.key, key, &mut key_bytes))?;
+        let has_value = write_part("value", serde::write(&*self.value, value, &mut value_bytes))?;
+        let record = Piped {
+            key: has_key.then_some(key_bytes.as_slice()),
+            value: has_value.then_some(value_bytes.as_slice()),
+            timestamp,
+            headers,
+        };
+        let result = self.core.pipe(self.source, record);
+        self.buffers.replace((key_bytes, value_bytes));
+        result
+    }
+}
+
+/// A record about to be piped, with time and headers of its own.
+#[must_use = "nothing happens before `pipe`"]
+pub struct InputRecord<'a, K, V> {
+    input: &'a TestInput<K, V>,
+    timestamp_ms: Option<i64>,
+    headers: Headers,
+}
+
+impl<K, V> InputRecord<'_, K, V> {
+    /// Sets the time, in milliseconds since the epoch.
+    pub fn at_ms(mut self, timestamp_ms: i64) -> Self {
+        self.timestamp_ms = Some(timestamp_ms);
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.add(name, Some(value.as_ref()));
+        self
+    }
+
+    /// Pipes the record; see [`TestInput::pipe`].
+    ///
+    /// # Errors
+    /// As [`TestInput::pipe`].
+    pub fn pipe(self, key: impl Into<K>, value: impl Into<V>) -> Result<()> {
+        self.pipe_ref(&key.into(), &value.into())
+    }
+
+    /// As [`pipe`](Self::pipe), borrowing.
+    ///
+    /// # Errors
+    /// As [`TestInput::pipe`].
+    pub fn pipe_ref(self, key: &K, value: &V) -> Result<()> {
+        let time = self.timestamp_ms.unwrap_or_else(|| self.input.next_time());
+        self.input.send(key, value, time, &self.headers)
+    }
+}

@@ -1,0 +1,100 @@
+//! Typed output of a driver.
+use std::rc::Rc;
+
+use millstream_state::{Header, Headers};
+
+use super::{
+    capture::ProducedRef,
+    core::Core,
+    error::{DriverError, Result},
+};
+use crate::serde::{self, SharedSerde};
+
+/// A record the topology wrote to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputRecord<K, V> {
+    /// The key.
+    pub key: K,
+    /// The value.
+    pub value: V,
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// In the order in which they were added.
+    pub headers: Vec<Header>,
+}
+
+/// A topic whose records are read one after the other, each once. Handles of one topic share the position.
+#[doc(alias = "TestOutputTopic")]
+pub struct TestOutput<K, V> {
+    core: Rc<Core>,
+    topic: usize,
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+}
+
+impl<K, V> TestOutput<K, V> {
+    pub(super) fn new(core: Rc<Core>, topic: &str, key: SharedSerde<K>, value: SharedSerde<V>) -> Result<Self> {
+        let topic = core.output(topic)?;
+        Ok(Self { core, topic, key, value })
+    }
+
+    /// Whether everything has been read.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many records have not been read.
+    #[doc(alias = "getQueueSize")]
+    pub fn len(&self) -> usize {
+        self.core.capture.unread(self.topic)
+    }
+
+    /// The next record; `None` when all have been read.
+    ///
+    /// # Errors
+    /// When key or value are not what the serdes expect.
+    pub fn read_record(&self) -> Result<Option<OutputRecord<K, V>>> {
+        self.core.capture.read(self.topic, |record| self.decode(record)).transpose()
+    }
+
+    fn decode(&self, record: ProducedRef<'_>) -> Result<OutputRecord<K, V>> {
+        let wrong = |part, e: serde::SerdeError| DriverError::Deserialize {
+            name: record.topic.to_owned(),
+            part,
+            source: e.into(),
+        };
+        Ok(OutputRecord {
+            key: serde::read(&*self.key, record.key).map_err(|e| wrong("key", e))?,
+            value: serde::read(&*self.value, record.value).map_err(|e| wrong("value", e))?,
+            timestamp_ms: record.timestamp.unwrap_or(-1),
+            headers: record.headers.map(Headers::to_vec).unwrap_or_default(),
+        })
+    }
+
+    /// All records that have not been read.
+    ///
+    /// # Errors
+    /// As [`read_record`](Self::read_record).
+    #[doc(alias = "readRecordsToList")]
+    pub fn read_all(&self) -> Result<Vec<OutputRecord<K, V>>> {
+        std::iter::from_fn(|| self.read_record().transpose()).collect()
+    }
+
+    /// Keys and values of all records that have not been read.
+    ///
+    /// # Errors
+    /// As [`read_record`](Self::read_record).
+    #[doc(alias = "readKeyValuesToList")]
+    pub fn read_key_values(&self) -> Result<Vec<(K, V)>> {
+        Ok(self.read_all()?.into_iter().map(|r| (r.key, r.value)).collect())
+    }
+
+    /// Values of all records that have not been read.
+    ///
+    /// # Errors
+    /// As [`read_record`](Self::read_record).
+    #[doc(alias = "readValuesToList")]
+    pub fn read_values(&self) -> Result<Vec<V>> {
+        Ok(self.read_all()?.into_iter().map(|r| r.value).collect())
+    }
+}

@@ -1,0 +1,249 @@
+//! Typed views of the stores of a driver.
+use std::rc::Rc;
+
+use millstream_state::{KeyValueStore, RecordContext, SessionStore, VersionedRow, VersionedStore, WindowStore};
+
+use super::error::{DriverError, Result};
+use crate::{
+    serde::{self, SerdeError, SharedSerde},
+    window::{Window, Windowed},
+};
+
+/// Serdes of a view.
+pub(super) struct Codec<K, V> {
+    pub(super) store: String,
+    pub(super) key: SharedSerde<K>,
+    pub(super) value: SharedSerde<V>,
+}
+
+impl<K, V> Codec<K, V> {
+    fn key_bytes(&self, key: &K) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        serde::write(&*self.key, key, &mut out).map_err(|e| self.unwritten("key", e))?;
+        Ok(out)
+    }
+
+    fn value_bytes(&self, value: &V) -> Result<Option<Vec<u8>>> {
+        let mut out = Vec::new();
+        let some = serde::write(&*self.value, value, &mut out).map_err(|e| self.unwritten("value", e))?;
+        Ok(some.then_some(out))
+    }
+
+    fn key(&self, bytes: &[u8]) -> Result<K> {
+        self.key.deserialize(bytes).map_err(|e| self.unread("key", e))
+    }
+
+    fn value(&self, bytes: &[u8]) -> Result<V> {
+        self.value.deserialize(bytes).map_err(|e| self.unread("value", e))
+    }
+
+    fn unwritten(&self, part: &'static str, e: SerdeError) -> DriverError {
+        DriverError::Serialize { name: self.store.clone(), part, source: e.into() }
+    }
+
+    fn unread(&self, part: &'static str, e: SerdeError) -> DriverError {
+        DriverError::Deserialize { name: self.store.clone(), part, source: e.into() }
+    }
+}
+
+/// A key-value store of the topology.
+pub struct KeyValueView<K, V> {
+    pub(super) codec: Codec<K, V>,
+    pub(super) store: Rc<KeyValueStore>,
+}
+
+impl<K, V> KeyValueView<K, V> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When the store fails or holds something else than the serdes expect; so with all reads.
+    pub fn get(&self, key: &K) -> Result<Option<V>> {
+        Ok(self.get_with_timestamp(key)?.map(|(value, _)| value))
+    }
+
+    /// The value of a key with its time (milliseconds since the epoch; -1 in a store without times).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_with_timestamp(&self, key: &K) -> Result<Option<(V, i64)>> {
+        let mut bytes = Vec::new();
+        let found = self.store.get(&self.codec.key_bytes(key)?, &mut bytes)?;
+        found.map(|timestamp| Ok((self.codec.value(&bytes)?, timestamp))).transpose()
+    }
+
+    /// Every row in the order of the key bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn all(&self) -> Result<Vec<(K, V)>> {
+        self.rows(None, None)
+    }
+
+    /// Rows from `lo` to `hi`, both inclusive, in the order of the key bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn range(&self, lo: &K, hi: &K) -> Result<Vec<(K, V)>> {
+        self.rows(Some(self.codec.key_bytes(lo)?), Some(self.codec.key_bytes(hi)?))
+    }
+
+    fn rows(&self, lo: Option<Vec<u8>>, hi: Option<Vec<u8>>) -> Result<Vec<(K, V)>> {
+        let rows = self.store.range(lo.as_deref(), hi.as_deref(), false);
+        rows.map(|row| {
+            let row = row?;
+            Ok((self.codec.key(&row.key)?, self.codec.value(&row.value)?))
+        })
+        .collect()
+    }
+
+    /// Writes a row, for example to start a test with; a null value deletes.
+    ///
+    /// # Errors
+    /// When the store or the serdes refuse.
+    pub fn put(&self, key: &K, value: &V, timestamp_ms: i64) -> Result<()> {
+        let context = RecordContext {
+            topic: "".into(),
+            partition: -1,
+            offset: -1,
+            timestamp: timestamp_ms,
+            headers: millstream_state::Headers::new(),
+        };
+        let (key, value) = (self.codec.key_bytes(key)?, self.codec.value_bytes(value)?);
+        Ok(self.store.put(&key, value.as_deref(), timestamp_ms, &context)?)
+    }
+
+    /// Number of rows; may be off for stores on disk.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn approximate_count(&self) -> Result<u64> {
+        Ok(self.store.approximate_count()?)
+    }
+}
+
+/// A window store of the topology. The end of a window follows from its size and is not part of the rows.
+pub struct WindowView<K, V> {
+    pub(super) codec: Codec<K, V>,
+    pub(super) store: Rc<WindowStore>,
+    pub(super) window_size_ms: i64,
+}
+
+impl<K, V> WindowView<K, V> {
+    /// The value of the window of a key that starts at `start_ms`.
+    ///
+    /// # Errors
+    /// When the store fails or holds something else than the serdes expect; so with all reads.
+    pub fn get(&self, key: &K, start_ms: i64) -> Result<Option<V>> {
+        let mut bytes = Vec::new();
+        let found = self.store.get(&self.codec.key_bytes(key)?, start_ms, &mut bytes)?;
+        found.map(|_| self.codec.value(&bytes)).transpose()
+    }
+
+    /// Windows of a key that start from `from_ms` to `to_ms`, both inclusive.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn fetch(&self, key: &K, from_ms: i64, to_ms: i64) -> Result<Vec<(Window, V)>> {
+        let rows = self.store.fetch(&self.codec.key_bytes(key)?, from_ms, to_ms, false);
+        rows.map(|row| {
+            let row = row?;
+            Ok((self.window(row.start), self.codec.value(&row.value)?))
+        })
+        .collect()
+    }
+
+    /// Every window of every key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn all(&self) -> Result<Vec<(Windowed<K>, V)>> {
+        let rows = self.store.all(false);
+        rows.map(|row| {
+            let row = row?;
+            let key = Windowed { key: self.codec.key(&row.key)?, window: self.window(row.start) };
+            Ok((key, self.codec.value(&row.value)?))
+        })
+        .collect()
+    }
+
+    fn window(&self, start: i64) -> Window {
+        Window { start, end: start.saturating_add(self.window_size_ms) }
+    }
+}
+
+/// A session store of the topology.
+pub struct SessionView<K, V> {
+    pub(super) codec: Codec<K, V>,
+    pub(super) store: Rc<SessionStore>,
+}
+
+impl<K, V> SessionView<K, V> {
+    /// The sessions of a key.
+    ///
+    /// # Errors
+    /// When the store fails or holds something else than the serdes expect; so with all reads.
+    pub fn fetch(&self, key: &K) -> Result<Vec<(Window, V)>> {
+        let key = self.codec.key_bytes(key)?;
+        let rows = self.store.find(Some(&key), Some(&key), 0, i64::MAX, false);
+        rows.map(|row| {
+            let row = row?;
+            Ok((Window { start: row.start, end: row.end }, self.codec.value(&row.value)?))
+        })
+        .collect()
+    }
+
+    /// Every session of every key.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub fn all(&self) -> Result<Vec<(Windowed<K>, V)>> {
+        let rows = self.store.find(None, None, 0, i64::MAX, false);
+        rows.map(|row| {
+            let row = row?;
+            let window = Window { start: row.start, end: row.end };
+            Ok((Windowed { key: self.codec.key(&row.key)?, window }, self.codec.value(&row.value)?))
+        })
+        .collect()
+    }
+}
+
+/// A value of a versioned store with the time it is valid: `[from, to)` in milliseconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version<V> {
+    /// The value.
+    pub value: V,
+    /// First millisecond.
+    pub valid_from_ms: i64,
+    /// First millisecond at which it is not valid any more; None: it is the latest.
+    pub valid_to_ms: Option<i64>,
+}
+
+/// A versioned store of the topology.
+pub struct VersionedView<K, V> {
+    pub(super) codec: Codec<K, V>,
+    pub(super) store: Rc<VersionedStore>,
+}
+
+impl<K, V> VersionedView<K, V> {
+    /// The latest value of a key.
+    ///
+    /// # Errors
+    /// When the store fails or holds something else than the serdes expect; so with all reads.
+    pub fn get(&self, key: &K) -> Result<Option<Version<V>>> {
+        self.version(self.store.get(&self.codec.key_bytes(key)?)?)
+    }
+
+    /// The value of a key that was valid at a time.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_as_of(&self, key: &K, timestamp_ms: i64) -> Result<Option<Version<V>>> {
+        self.version(self.store.get_as_of(&self.codec.key_bytes(key)?, timestamp_ms)?)
+    }
+
+    fn version(&self, row: Option<VersionedRow>) -> Result<Option<Version<V>>> {
+        let Some(row) = row else { return Ok(None) };
+        let value = self.codec.value(&row.value)?;
+        Ok(Some(Version { value, valid_from_ms: row.valid_from, valid_to_ms: row.valid_to }))
+    }
+}

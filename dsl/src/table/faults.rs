@@ -1,0 +1,40 @@
+//! Errors of operators with state, in one form.
+use std::sync::Arc;
+
+use millstream_state::{Headers, StateError};
+
+use crate::{
+    engine::{ProcessError, ProcessErrorKind, ProcessResult, TaskContext},
+    serde::SerdeError,
+};
+
+/// A store failed: the task stops.
+#[cold]
+pub(crate) fn store(node: &Arc<str>, error: StateError) -> Box<ProcessError> {
+    ProcessError::caused(ProcessErrorKind::Store, node, error)
+}
+/// A row could not be read.
+#[cold]
+pub(crate) fn read(node: &Arc<str>, error: SerdeError) -> Box<ProcessError> {
+    ProcessError::caused(ProcessErrorKind::Deserialization, node, error)
+}
+/// A key or value could not be written.
+#[cold]
+pub(crate) fn write(what: &str, node: &Arc<str>, error: SerdeError) -> Box<ProcessError> {
+    let mut error = ProcessError::caused(ProcessErrorKind::Serialization, node, error);
+    error.message = format!("{what}: {}", error.message);
+    error
+}
+/// What was wrong with the record goes to the processing handler; a failed store stops the task whatever the handler says.
+#[cold]
+pub(crate) fn handle(
+    cx: &TaskContext,
+    error: Box<ProcessError>,
+    timestamp: i64,
+    headers: &Headers,
+) -> ProcessResult {
+    match error.kind {
+        ProcessErrorKind::Store => Err(error),
+        _ => cx.processing_failed(error, timestamp, headers),
+    }
+}

@@ -1,0 +1,92 @@
+//! Which records of the other stream does a record meet?
+use std::time::Duration;
+
+use super::whole_millis;
+
+/// A record meets the records of the other stream whose time is in `[time - before, time + after]`, both inclusive.
+/// No grace by default. Kafka Streams: `JoinWindows.ofTimeDifferenceAndGrace`.
+///
+/// ```
+/// use millstream_dsl::window::{JoinWindows, minutes, seconds};
+/// // The right record is at most a minute older and at most ten seconds younger than the left one.
+/// let windows = JoinWindows::of(minutes(1)).after(seconds(10)).grace(seconds(5));
+/// # let _ = windows;
+/// ```
+#[doc(alias = "ofTimeDifferenceWithNoGrace")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinWindows {
+    pub(crate) before_ms: i64,
+    pub(crate) after_ms: i64,
+    pub(crate) grace_ms: i64,
+}
+
+impl JoinWindows {
+    /// Times differ by at most `difference`, to either side.
+    pub fn of(difference: Duration) -> Self {
+        let ms = whole_millis(difference);
+        Self { before_ms: ms, after_ms: ms, grace_ms: 0 }
+    }
+    /// The record of the other stream is at most this much older.
+    #[must_use]
+    pub fn before(mut self, difference: Duration) -> Self {
+        self.before_ms = whole_millis(difference);
+        self
+    }
+    /// The record of the other stream is at most this much younger.
+    #[must_use]
+    pub fn after(mut self, difference: Duration) -> Self {
+        self.after_ms = whole_millis(difference);
+        self
+    }
+    /// The record of the other stream is at least this much older than the record: an end before the record.
+    #[must_use]
+    pub fn ends_before(mut self, difference: Duration) -> Self {
+        self.after_ms = -whole_millis(difference);
+        self
+    }
+    /// The record of the other stream is at least this much younger than the record: a start behind the record.
+    #[must_use]
+    pub fn starts_after(mut self, difference: Duration) -> Self {
+        self.before_ms = -whole_millis(difference);
+        self
+    }
+    /// How much longer records wait for late ones of the other stream.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace_ms = whole_millis(grace);
+        self
+    }
+    /// How long a record may have to be looked up, without the grace, in milliseconds.
+    pub(crate) fn size_ms(&self) -> i64 {
+        self.before_ms.saturating_add(self.after_ms)
+    }
+    pub(crate) fn retention_ms(&self) -> i64 {
+        self.size_ms().saturating_add(self.grace_ms)
+    }
+    pub(crate) fn problem(&self) -> Option<String> {
+        (self.size_ms() < 0).then(|| "the window of a join must not end before it starts".to_owned())
+    }
+    /// The same window, seen from the other stream.
+    pub(crate) fn reversed(self) -> Self {
+        Self { before_ms: self.after_ms, after_ms: self.before_ms, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::millis;
+
+    #[test]
+    fn the_other_side_sees_the_window_mirrored() {
+        let windows = JoinWindows::of(millis(10)).after(millis(3)).grace(millis(2));
+        assert_eq!((windows.reversed().before_ms, windows.reversed().after_ms), (3, 10));
+        assert_eq!(windows.retention_ms(), 15);
+    }
+
+    #[test]
+    fn a_window_may_lie_wholly_on_one_side_but_must_not_be_inverted() {
+        assert_eq!(JoinWindows::of(millis(10)).ends_before(millis(5)).problem(), None);
+        assert!(JoinWindows::of(millis(10)).ends_before(millis(11)).problem().is_some());
+    }
+}

@@ -1,0 +1,63 @@
+//! The one window that never closes.
+use super::{Window, Windows};
+
+/// One window without an end, from a start on; earlier records are in no window. Kafka Streams: `UnlimitedWindows`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnlimitedWindows {
+    start_ms: i64,
+}
+
+impl UnlimitedWindows {
+    /// The window of all time since the epoch.
+    pub fn of() -> Self {
+        Self::default()
+    }
+    /// Starts at `timestamp_ms`, milliseconds since the epoch.
+    #[doc(alias = "startOn")]
+    #[must_use]
+    pub fn start_on(mut self, timestamp_ms: i64) -> Self {
+        self.start_ms = timestamp_ms;
+        self
+    }
+}
+
+impl Windows for UnlimitedWindows {
+    fn each<E>(&self, timestamp: i64, mut f: impl FnMut(Window) -> Result<(), E>) -> Result<(), E> {
+        if timestamp < self.start_ms {
+            return Ok(());
+        }
+        f(Window { start: self.start_ms, end: i64::MAX })
+    }
+    fn size_ms(&self) -> i64 {
+        i64::MAX
+    }
+    fn grace_ms(&self) -> i64 {
+        0
+    }
+    fn closes(&self) -> bool {
+        false
+    }
+    fn problem(&self) -> Option<String> {
+        (self.start_ms < 0).then(|| "a window cannot start before the epoch".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_everything_from_its_start() {
+        let windows = UnlimitedWindows::of().start_on(5);
+        let count = |t| {
+            let mut n = 0;
+            let _ = windows.each::<()>(t, |_| {
+                n += 1;
+                Ok(())
+            });
+            n
+        };
+        assert_eq!((count(4), count(5), count(i64::MAX)), (0, 1, 1));
+        assert!(UnlimitedWindows::of().start_on(-1).problem().is_some());
+    }
+}

@@ -1,0 +1,41 @@
+//! What a run shows besides its records: calls of `peek` and `foreach`, and the number of the event under way.
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
+
+use serde_json::{Value as Json, json};
+
+use crate::value::Dyn;
+
+/// Shared with the functions of the topology, which must be `Send + Sync`.
+#[derive(Debug)]
+pub struct Recorder {
+    at: AtomicI64,
+    peeks: Mutex<Vec<Json>>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { at: AtomicI64::new(-1), peeks: Mutex::default() }
+    }
+}
+
+impl Recorder {
+    pub fn at(&self) -> i64 {
+        self.at.load(Ordering::Relaxed)
+    }
+
+    pub fn set_at(&self, event: i64) {
+        self.at.store(event, Ordering::Relaxed);
+    }
+
+    pub fn peek(&self, id: Option<&str>, key: &Dyn, value: &Dyn) {
+        let seen = json!({"at": self.at(), "id": id, "key": key.to_json(), "value": value.to_json()});
+        self.peeks.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    }
+
+    pub fn take_peeks(&self) -> Vec<Json> {
+        std::mem::take(&mut self.peeks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,192 @@
+//! Builds the topology of a case through the public DSL: case format, sections 3 and 5.
+use std::{any::Any, collections::HashMap, sync::Arc};
+
+use millstream_dsl::{
+    engine::{Handlers, LogAndContinue, Topology},
+    stream::{Named, StreamsBuilder},
+};
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    arguments::Args,
+    like::{Like, LikeSerde},
+    recorder::Recorder,
+    serdes::SerdeKind,
+};
+
+mod catalogue;
+mod sources;
+mod stock;
+mod stock_values;
+mod stores;
+mod streams;
+pub use catalogue::{Catalogue, StoreSerdes};
+
+/// Why a case has no topology.
+pub enum BuildFailure {
+    /// The runner or the DSL does not know a step: the case fails.
+    Unsupported(String),
+    /// The DSL refuses the topology, as a case may expect.
+    Refused { category: &'static str, message: String },
+}
+
+impl From<String> for BuildFailure {
+    fn from(why: String) -> Self {
+        Self::Unsupported(why)
+    }
+}
+
+/// What a step has made: a handle of the DSL whose types only its own step knows.
+pub trait Handle: Any {
+    /// A step that starts from this handle.
+    fn step(&self, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// Shared, because several steps may start from one handle.
+pub type Object = std::rc::Rc<dyn Handle>;
+
+/// What comes of a step.
+pub enum Outcome {
+    Nothing,
+    One(Object),
+    /// Branches, with their ids.
+    Several(Vec<(String, Object)>),
+}
+
+impl Outcome {
+    pub fn one(handle: impl Handle) -> Self {
+        Self::One(std::rc::Rc::new(handle))
+    }
+}
+
+/// A topology in the making.
+pub struct Maker<'a> {
+    pub case: &'a Json,
+    pub builder: StreamsBuilder,
+    pub recorder: Arc<Recorder>,
+    pub catalogue: Catalogue,
+    pub branches: Map<String, Json>,
+    objects: HashMap<String, Object>,
+}
+
+/// The topology of a case, and what is known about its parts.
+pub struct Built {
+    pub topology: Topology,
+    pub catalogue: Catalogue,
+    pub branches: Map<String, Json>,
+}
+
+/// Builds the topology of a case.
+pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailure> {
+    refuse_unknown_config(Args(&case["config"]))?;
+    if case["api"].as_str().unwrap_or("dsl") != "dsl" {
+        return Err(BuildFailure::Unsupported("the processor topology API".into()));
+    }
+    let mut maker = Maker {
+        case,
+        builder: StreamsBuilder::new(),
+        recorder: recorder.clone(),
+        catalogue: Catalogue::default(),
+        branches: Map::new(),
+        objects: HashMap::new(),
+    };
+    for step in case["topology"].as_array().into_iter().flatten() {
+        maker.step(Args(step))?;
+    }
+    let topology = maker
+        .builder
+        .build()
+        .map_err(|e| BuildFailure::Refused { category: "invalid-topology", message: e.to_string() })?;
+    maker.catalogue.resolve(&topology);
+    Ok(Built { topology, catalogue: maker.catalogue, branches: maker.branches })
+}
+
+fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {
+    config.only(&[
+        "application_id", "cache_bytes", "optimization", "max_task_idle_ms", "timestamp_extractor",
+        "deserialization_handler", "processing_handler", "production_handler", "dlq_topic", "wall_clock_ms",
+        "emit_interval_ms",
+    ])?;
+    match config.text_or("optimization", "none") {
+        "none" => Ok(()),
+        other => Err(BuildFailure::Unsupported(format!("optimization {other}"))),
+    }
+}
+
+/// The error handlers of a case.
+pub fn handlers(config: Args<'_>) -> Result<Handlers, String> {
+    let mut handlers = Handlers::default();
+    let goes_on = |field: &str| match config.text_or(field, "fail") {
+        "fail" => Ok(false),
+        "continue" => Ok(true),
+        other => Err(format!("unknown handler {other}")),
+    };
+    if goes_on("deserialization_handler")? {
+        handlers.deserialization = Arc::new(LogAndContinue);
+    }
+    if goes_on("processing_handler")? {
+        handlers.processing = Arc::new(LogAndContinue);
+    }
+    if goes_on("production_handler")? {
+        handlers.production = Arc::new(LogAndContinue);
+    }
+    handlers.dead_letter_topic = config.text("dlq_topic").map(Into::into);
+    Ok(handlers)
+}
+
+/// The serde of a topic of the case: `part` is `key` or `value`.
+pub fn topic_serde<'a>(case: &'a Json, topic: &str, part: &str) -> &'a str {
+    Args(&case["topics"]).part(topic).map_or("string", |t| t.text_or(part, "string"))
+}
+
+/// The name of an operator.
+pub fn named(a: Args<'_>) -> Named {
+    a.text("name").map_or_else(Named::generated, Named::new)
+}
+
+/// A serde of a step, text by default.
+pub fn serde<T: Like>(a: Args<'_>, field: &str) -> Result<LikeSerde<T>, String> {
+    SerdeKind::parse(a.text_or(field, "string")).map(LikeSerde::new)
+}
+
+impl Maker<'_> {
+    /// The serde of a topic, unless the step says otherwise.
+    pub fn serde_of<T: Like>(&self, a: Args<'_>, topic: &str, part: &str) -> Result<LikeSerde<T>, String> {
+        let name = a.text(&format!("{part}_serde")).unwrap_or_else(|| topic_serde(self.case, topic, part));
+        SerdeKind::parse(name).map(LikeSerde::new)
+    }
+
+    /// The handle of an earlier step.
+    pub fn object(&self, id: &str) -> Result<Object, BuildFailure> {
+        self.objects.get(id).cloned().ok_or_else(|| BuildFailure::Unsupported(format!("no such step: {id}")))
+    }
+
+    fn step(&mut self, a: Args<'_>) -> Result<(), BuildFailure> {
+        let outcome = match a.list("from").first() {
+            Some(from) => self.object(from)?.step(a, self)?,
+            None => self.start(a)?,
+        };
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::One(object) => {
+                if let Some(id) = a.text("id") {
+                    self.objects.insert(id.to_owned(), object);
+                }
+            }
+            Outcome::Several(objects) => self.objects.extend(objects),
+        }
+        Ok(())
+    }
+
+    /// Notes the names of the branches of a split.
+    pub fn note_branches(&mut self, a: Args<'_>, mut names: Vec<String>) {
+        names.sort();
+        self.branches.insert(a.text_or("id", "split").to_owned(), json!(names));
+    }
+}
+
+/// A step that the runner or the DSL does not have.
+pub fn unsupported(a: Args<'_>) -> BuildFailure {
+    BuildFailure::Unsupported(a.text_or("op", "a step without op").to_owned())
+}

@@ -1,0 +1,67 @@
+//! Steps that start a topology: topics and stores.
+use millstream_dsl::{
+    engine::OffsetReset,
+    stream::{Consumed, TimestampExtractor},
+};
+
+use super::{BuildFailure, Maker, Outcome, named, unsupported};
+use crate::{arguments::Args, value::Dyn};
+
+/// A timestamp extractor by name.
+fn extractor(name: &str) -> Result<TimestampExtractor<Dyn, Dyn>, String> {
+    Ok(match name {
+        "record" => TimestampExtractor::Record,
+        "log-and-skip-on-invalid" => TimestampExtractor::LogAndSkip,
+        "use-partition-time-on-invalid" => TimestampExtractor::PartitionTime,
+        "from-value" => TimestampExtractor::custom(|input| match input.value {
+            Dyn::Text(text) => text.rsplit('@').next().and_then(|n| n.parse().ok()).unwrap_or(-1),
+            _ => -1,
+        }),
+        "partition-time" => TimestampExtractor::custom(|input| {
+            if input.partition_time < 0 { input.timestamp } else { input.partition_time }
+        }),
+        _ => return Err(format!("unknown extractor: {name}")),
+    })
+}
+
+impl Maker<'_> {
+    /// A step without `from`.
+    pub(super) fn start(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+        match a.text_or("op", "") {
+            "stream" => {
+                let known =
+                    ["id", "op", "topic", "topics", "pattern", "extractor", "reset", "name", "key_serde", "value_serde"];
+                a.only(&known)?;
+                let consumed = self.consumed(a)?;
+                Ok(Outcome::one(self.builder.stream(consumed)))
+            }
+            "addStore" => self.add_store(a),
+            _ => Err(unsupported(a)),
+        }
+    }
+
+    /// How a step reads its topics.
+    pub(super) fn consumed(&self, a: Args<'_>) -> Result<Consumed<Dyn, Dyn>, BuildFailure> {
+        let topics = a.list("topics");
+        let first = a.text("topic").or_else(|| topics.first().copied()).unwrap_or_default();
+        let consumed = if let Some(pattern) = a.text("pattern") {
+            Consumed::pattern(pattern)
+        } else if topics.is_empty() {
+            Consumed::topic(first)
+        } else {
+            Consumed::topics(topics.iter().copied())
+        };
+        let by_default = Args(&self.case["config"]).text_or("timestamp_extractor", "record");
+        let consumed = consumed
+            .with(self.serde_of::<Dyn>(a, first, "key")?, self.serde_of::<Dyn>(a, first, "value")?)
+            .timestamps(extractor(a.text_or("extractor", by_default))?)
+            .named(named(a));
+        Ok(match a.text("reset") {
+            None => consumed,
+            Some("earliest") => consumed.offset_reset(OffsetReset::Earliest),
+            Some("latest") => consumed.offset_reset(OffsetReset::Latest),
+            Some("none") => consumed.offset_reset(OffsetReset::None),
+            Some(other) => return Err(format!("unknown reset {other}").into()),
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! Steps on streams.
+use std::{any::Any, sync::Arc};
+
+use millstream_dsl::{
+    operators::Processing,
+    stream::{KStream, Produced, Repartitioned},
+};
+
+use super::{
+    stock::Stock,
+    stock_values::StockValues,
+    BuildFailure, Handle, Maker, Outcome, named, serde, unsupported};
+use crate::{
+    arguments::Args,
+    expression::Expr,
+    like::Like,
+    value::{Dyn, FunctionFailed},
+};
+
+impl<K: Like, V: Like> Handle for KStream<K, V> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn step(&self, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure> {
+        match a.text_or("op", "") {
+            "filter" | "filterNot" => filter(self, a),
+            "map" | "selectKey" | "mapValues" | "flatMap" | "flatMapValues" => map(self, a),
+            "peek" | "foreach" => peek(self, a, maker),
+            "split" => split(self, a, maker),
+            "merge" => merge(self, a, maker),
+            "repartition" => repartition(self, a),
+            "to" => to(self, a, maker),
+            "process" | "processValues" => process(self, a),
+            _ => Err(unsupported(a)),
+        }
+    }
+}
+
+fn filter<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "pred", "name"])?;
+    let pred = Expr::parse(a.need("pred")?)?;
+    let test = move |k: &K, v: &V| pred.test(&k.to_dyn(), &v.to_dyn());
+    Ok(Outcome::one(if a.text("op") == Some("filter") {
+        stream.try_filter_with(test, named(a))
+    } else {
+        stream.try_filter_not_with(test, named(a))
+    }))
+}
+
+fn map<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "key", "value", "fn", "elements", "name"])?;
+    let parse = |field: &str, default: &str| Expr::parse(a.text(field).unwrap_or(default));
+    Ok(match a.text_or("op", "") {
+        "map" => {
+            let (key, value) = (parse("key", "key")?, parse("value", "value")?);
+            let f = move |k: &K, v: &V| {
+                let (k, v) = (k.to_dyn(), v.to_dyn());
+                Ok::<_, FunctionFailed>((key.apply(&k, &v)?, value.apply(&k, &v)?))
+            };
+            Outcome::one(stream.try_map_with(f, named(a)))
+        }
+        "selectKey" => {
+            let key = Expr::parse(a.need("key")?)?;
+            let f = move |k: &K, v: &V| key.apply(&k.to_dyn(), &v.to_dyn());
+            Outcome::one(stream.try_select_key_with(f, named(a)))
+        }
+        "mapValues" => {
+            let expr = Expr::parse(a.need("fn")?)?;
+            let f = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn());
+            Outcome::one(stream.try_map_values_with_key_named(f, named(a)))
+        }
+        "flatMapValues" => {
+            let expr = Expr::parse(a.need("fn")?)?;
+            let f = move |k: &K, v: &V| expr.list(&k.to_dyn(), &v.to_dyn());
+            Outcome::one(stream.try_flat_map_values_with_key_named(f, named(a)))
+        }
+        _ => {
+            let elements = Expr::parse(a.need("elements")?)?;
+            let (key, value) = (parse("key", "key")?, parse("value", "value")?);
+            let f = move |k: &K, v: &V| {
+                let (k, v) = (k.to_dyn(), v.to_dyn());
+                let pair = |e: Dyn| Ok::<_, FunctionFailed>((key.apply(&k, &e)?, value.apply(&k, &e)?));
+                elements.list(&k, &v)?.into_iter().map(pair).collect::<Result<Vec<_>, _>>()
+            };
+            Outcome::one(stream.try_flat_map_with(f, named(a)))
+        }
+    })
+}
+
+fn peek<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "name"])?;
+    let (recorder, id) = (maker.recorder.clone(), a.text("id").map(str::to_owned));
+    let show = move |k: &K, v: &V| recorder.peek(id.as_deref(), &k.to_dyn(), &v.to_dyn());
+    if a.text("op") == Some("foreach") {
+        stream.for_each_with(show, named(a));
+        return Ok(Outcome::Nothing);
+    }
+    Ok(Outcome::one(stream.peek_with(show, named(a))))
+}
+
+fn split<K: Like, V: Like>(
+    stream: &KStream<K, V>,
+    a: Args<'_>,
+    maker: &mut Maker<'_>,
+) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "name", "branches", "default"])?;
+    let mut branches = stream.split_with(named(a));
+    let mut made: Vec<(Option<String>, KStream<K, V>)> = Vec::new();
+    for branch in a.get("branches").and_then(|b| b.as_array()).into_iter().flatten() {
+        let branch = Args(branch);
+        branch.only(&["id", "pred", "name"])?;
+        let pred = Expr::parse(branch.need("pred")?)?;
+        let test = move |k: &K, v: &V| pred.test(&k.to_dyn(), &v.to_dyn());
+        let stream = match branch.text("name") {
+            Some(name) => branches.try_branch_with(test, name),
+            None => branches.try_branch(test),
+        };
+        made.push((branch.text("id").map(str::to_owned), stream));
+    }
+    if let Some(default) = a.part("default") {
+        default.only(&["id", "name"])?;
+        let stream = match default.text("name") {
+            Some(name) => branches.default_branch_with(name),
+            None => branches.default_branch(),
+        };
+        made.push((default.text("id").map(str::to_owned), stream));
+    }
+    maker.note_branches(a, made.iter().map(|(_, s)| s.name().to_owned()).collect());
+    let object = |(id, s): (Option<String>, KStream<K, V>)| Some((id?, std::rc::Rc::new(s) as super::Object));
+    Ok(Outcome::Several(made.into_iter().filter_map(object).collect()))
+}
+
+fn merge<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "name"])?;
+    let mut merged = stream.clone();
+    for id in a.list("from").into_iter().skip(1) {
+        let other = maker.object(id)?;
+        let other = other.as_any().downcast_ref::<KStream<K, V>>();
+        let other = other.ok_or_else(|| "merge of streams of different types".to_owned())?;
+        merged = merged.merge_with(other, named(a));
+    }
+    Ok(Outcome::one(merged))
+}
+
+fn repartition<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "name", "partitions", "key_serde", "value_serde"])?;
+    let options = a.text("name").map_or_else(Repartitioned::default, Repartitioned::named);
+    let mut options = options.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    if let Some(partitions) = a.long("partitions") {
+        options = options.partitions(i32::try_from(partitions).map_err(|e| e.to_string())?);
+    }
+    Ok(Outcome::one(stream.repartition_with(options)))
+}
+
+fn to<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "name", "topic", "topic_fn", "key_serde", "value_serde"])?;
+    if let Some(topic_fn) = a.text("topic_fn") {
+        let expr = Arc::new(Expr::parse(topic_fn)?);
+        let produced = Produced::options().with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+        let choose = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn()).map_or_else(|e| e.to_string(), |t| t.text());
+        stream.to_dynamic_with(choose, produced.named(named(a)));
+    } else {
+        let topic = a.need("topic")?;
+        let (key, value) = (maker.serde_of::<K>(a, topic, "key")?, maker.serde_of::<V>(a, topic, "value")?);
+        stream.to(Produced::topic(topic).with(key, value).named(named(a)));
+    }
+    Ok(Outcome::Nothing)
+}
+
+fn process<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    if a.has("store_name") {
+        return Err(BuildFailure::Unsupported("a processor that reaches a global store".into()));
+    }
+    let processing = Processing::new().named(named(a)).stores(a.list("stores"));
+    Ok(if a.text("op") == Some("process") {
+        Outcome::one(stream.process_with(Stock::<K, V>::supplier(a)?, processing))
+    } else {
+        Outcome::one(stream.process_values_with(StockValues::supplier(a)?, processing))
+    })
+}

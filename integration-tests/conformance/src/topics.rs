@@ -1,0 +1,71 @@
+//! The internal topics, co-partition groups and sub-topologies of a topology in the form of case results.
+use std::collections::BTreeSet;
+
+use millstream_dsl::engine::{InternalTopic, Topology, TopicRef};
+use serde_json::{Map, Value as Json, json};
+
+fn config(topic: &InternalTopic) -> Json {
+    let mut out: Map<String, Json> = topic.config.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    if let Some(partitions) = topic.partitions {
+        out.insert("partitions".into(), json!(partitions));
+    }
+    Json::Object(out)
+}
+
+pub fn subtopologies(topology: &Topology, application_id: &str) -> Json {
+    let mut out = Map::new();
+    for part in topology.subtopologies() {
+        // The recorder knows no topics of a pattern, and so no sub-topology behind it.
+        if part.sources.iter().any(TopicRef::is_pattern) {
+            continue;
+        }
+        let names = |topics: &[TopicRef]| topics.iter().map(|t| t.full_name(application_id)).collect::<BTreeSet<_>>();
+        let (mut repartition, mut changelogs) = (Map::new(), Map::new());
+        for source in &part.sources {
+            if let TopicRef::Internal(topic) = source {
+                repartition.insert(topic.full_name(application_id), config(topic));
+            }
+        }
+        for store in &part.stores {
+            if let Some(topic) = &store.changelog {
+                changelogs.insert(topic.full_name(application_id), config(topic));
+            } else if let Some(source) = &store.source_changelog {
+                let config = json!({"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"});
+                changelogs.insert(source.to_string(), config);
+            }
+        }
+        out.insert(
+            part.id.to_string(),
+            json!({
+                "sources": names(&part.sources), "sinks": names(&part.sinks),
+                "repartition": repartition, "changelogs": changelogs,
+            }),
+        );
+    }
+    Json::Object(out)
+}
+
+pub fn copartition(topology: &Topology, application_id: &str) -> Json {
+    let mut groups = BTreeSet::new();
+    for part in topology.subtopologies() {
+        for group in part.copartition_groups.iter().filter(|g| g.len() > 1) {
+            let names = group.iter().filter_map(|i| part.sources.get(*i)).map(|t| t.full_name(application_id));
+            groups.insert(names.collect::<BTreeSet<_>>());
+        }
+    }
+    json!(groups)
+}
+
+/// Full names of the repartition and changelog topics.
+pub fn internal(topology: &Topology, application_id: &str) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for part in topology.subtopologies() {
+        let changelogs = part.stores.iter().filter_map(|s| s.changelog.as_ref());
+        let repartition = part.sources.iter().filter_map(|t| match t {
+            TopicRef::Internal(topic) => Some(topic),
+            TopicRef::External(_) | TopicRef::Pattern(_) => None,
+        });
+        out.extend(changelogs.chain(repartition).map(|t| t.full_name(application_id)));
+    }
+    out
+}

@@ -1,0 +1,161 @@
+//! Application processes of a scenario: started, killed with `kill -9`, restarted on the same state directory.
+//!
+//! The process is the binary `counting-app` of this crate, an ordinary Millstream application. It tells what it does in
+//! JSON lines on standard output; [`AppProcess`] collects them.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::kafka::{Signal, send_signal};
+
+/// One line of the application's output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AppEvent {
+    /// The application entered a state.
+    State {
+        /// Name of the state, as in Kafka Streams.
+        state: String,
+        /// Milliseconds since the process began.
+        after_ms: u64,
+        /// Changelog records read back so far.
+        restored_records: u64,
+        /// Records processed so far.
+        processed_records: u64,
+    },
+    /// The application ended by itself.
+    Ended {
+        /// The error, if that was the reason.
+        error: Option<String>,
+    },
+}
+
+/// How the application is started.
+#[derive(Clone, Debug)]
+pub struct AppOptions {
+    /// Bootstrap servers.
+    pub bootstrap: String,
+    /// `application.id`.
+    pub application_id: String,
+    /// State directory of this instance.
+    pub state_dir: PathBuf,
+    /// Exactly-once or at-least-once.
+    pub exactly_once: bool,
+    /// Source topic.
+    pub input: String,
+    /// Sink topic.
+    pub output: String,
+    /// Record cache; 0 forwards every update.
+    pub cache_bytes: usize,
+}
+
+/// A running instance.
+#[derive(Debug)]
+pub struct AppProcess {
+    child: Child,
+    events: Arc<Mutex<Vec<AppEvent>>>,
+}
+
+impl AppProcess {
+    /// Starts an instance; its log goes to `log`.
+    ///
+    /// # Errors
+    /// When the binary cannot be started or the log cannot be written.
+    pub fn start(binary: &Path, options: &AppOptions, log: &Path) -> io::Result<Self> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let mut child = Command::new(binary)
+            .args(["--bootstrap", &options.bootstrap, "--application-id", &options.application_id])
+            .args(["--input", &options.input, "--output", &options.output])
+            .args(["--cache-bytes", &options.cache_bytes.to_string()])
+            .arg("--state-dir")
+            .arg(&options.state_dir)
+            .args(options.exactly_once.then_some("--exactly-once"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()?;
+        let events = Arc::new(Mutex::new(Vec::new()));
+        if let Some(output) = child.stdout.take() {
+            let events = Arc::clone(&events);
+            thread::spawn(move || collect(BufReader::new(output), &events));
+        }
+        Ok(Self { child, events })
+    }
+
+    /// What the instance has told so far.
+    pub fn events(&self) -> Vec<AppEvent> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first time it was RUNNING: (milliseconds since its start, changelog records restored by then).
+    pub fn first_running(&self) -> Option<(u64, u64)> {
+        self.events().iter().find_map(|event| match event {
+            AppEvent::State { state, after_ms, restored_records, .. } if state == "RUNNING" => {
+                Some((*after_ms, *restored_records))
+            }
+            _ => None,
+        })
+    }
+
+    /// Waits until it has been RUNNING.
+    pub fn wait_until_running(&self, limit: Duration) -> Option<(u64, u64)> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let running = self.first_running();
+            if running.is_some() || Instant::now() >= deadline {
+                return running;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `kill -9`: nothing of the process runs any more when this returns.
+    ///
+    /// # Errors
+    /// When the process is already gone: then the fault was not injected.
+    pub fn kill(mut self) -> io::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            return Err(io::Error::other(format!("the instance had already ended: {status}")));
+        }
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
+    /// SIGTERM, then waits; gives whether it ended well in time.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn stop(mut self, limit: Duration) -> io::Result<bool> {
+        send_signal(self.child.id(), Signal::Terminate)?;
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.success());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(false)
+    }
+}
+
+impl Drop for AppProcess {
+    fn drop(&mut self) {
+        // A process that has already ended cannot be killed: nothing to do then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(output: impl BufRead, events: &Mutex<Vec<AppEvent>>) {
+    for line in output.lines().map_while(Result::ok) {
+        if let Ok(event) = serde_json::from_str(&line) {
+            events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        }
+    }
+}
