@@ -2,11 +2,14 @@
 //! Knows stores and the names of topics, but no broker.
 pub mod driver;
 pub mod engine;
+pub mod grouped;
 pub mod operators;
+pub mod options;
 pub mod processor;
 pub mod serde;
 pub mod store;
 pub mod stream;
+pub mod table;
 #[doc(hidden)]
 pub mod testing;
 pub mod topology;
@@ -16,7 +19,9 @@ pub mod window;
 pub mod prelude {
     pub use crate::{
         engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
+        grouped::{KGroupedStream, TimeWindowedKStream},
         operators::{Branches, Processing},
+        options::{Grouped, Joined, Materialized, StreamJoined},
         processor::{
             FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation, Schedule,
         },
@@ -26,8 +31,12 @@ pub mod prelude {
             WindowStore,
         },
         stream::{Consumed, KStream, Named, Partitioner, Produced, Repartitioned, StreamsBuilder, TimestampExtractor},
+        table::KTable,
         topology::{BuildError, Topology},
-        window::{Window, Windowed},
+        window::{
+            EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed, days, hours,
+            millis, minutes, seconds,
+        },
     };
     pub use millstream_state::Headers;
 }

@@ -13,7 +13,14 @@ mod process_values;
 mod repartition;
 mod select_key;
 mod split;
+pub(crate) mod stream_aggregate;
+mod stream_table_join;
+mod table_filter;
+mod table_map_values;
+mod table_source;
 mod to;
+mod to_stream;
+pub(crate) mod window_aggregate;
 
 pub use process::{Processing, process_node};
 pub use repartition::{RepartitionParts, repartition};

@@ -1,0 +1,325 @@
+//! A stream whose records of one key are together: `group_by_key`, `group_by`, and the aggregations behind them.
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use crate::{
+    engine::{BoxError, NodeFactory},
+    operators::{RepartitionParts, repartition, stream_aggregate::stream_aggregate},
+    options::{Grouped, Materialized},
+    serde::{I64Serde, SharedSerde},
+    stream::KStream,
+    table::{KTable, view::StoredView},
+    topology::{GraphNode, StoreBuilder, TopologyWriter},
+};
+
+use super::fold::Fold;
+
+/// A stream grouped by its key. Kafka Streams: `KGroupedStream`.
+pub struct KGroupedStream<K, V> {
+    /// With the serdes of the grouping.
+    stream: KStream<K, V>,
+    grouped: Grouped<K, V>,
+    /// The repartition topic that all aggregations of a named grouping share.
+    repartitioned: Rc<RefCell<Option<KStream<K, V>>>>,
+}
+impl<K, V> Clone for KGroupedStream<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            grouped: self.grouped.clone(),
+            repartitioned: self.repartitioned.clone(),
+        }
+    }
+}
+
+impl<K: 'static, V: 'static> KStream<K, V> {
+    /// Groups the records by their key, through a repartition topic if the key may have changed.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").group_by_key().reduce(|a, b| a + b).to_stream().to("sums");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("sums"), [("a".to_owned(), 1), ("a".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "groupByKey")]
+    #[must_use]
+    pub fn group_by_key(&self) -> KGroupedStream<K, V> {
+        self.group_by_key_with(Grouped::new())
+    }
+    /// [`group_by_key`](Self::group_by_key) with options.
+    #[must_use]
+    pub fn group_by_key_with(&self, grouped: impl Into<Grouped<K, V>>) -> KGroupedStream<K, V> {
+        let grouped = grouped.into();
+        KGroupedStream { stream: self.clone(), grouped, repartitioned: Rc::default() }
+    }
+    /// Groups the records by a key made from key and value, through a repartition topic.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").group_by(|_, word| word.clone()).count().to_stream().to("counts");
+    /// assert_eq!(builder.build()?.subtopologies().len(), 2);
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    #[doc(alias = "groupBy")]
+    #[must_use]
+    pub fn group_by<K2: 'static>(
+        &self,
+        key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
+    ) -> KGroupedStream<K2, V> {
+        self.group_by_with(key, Grouped::new())
+    }
+    /// [`group_by`](Self::group_by) with options.
+    #[must_use]
+    pub fn group_by_with<K2: 'static>(
+        &self,
+        key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
+        grouped: impl Into<Grouped<K2, V>>,
+    ) -> KGroupedStream<K2, V> {
+        self.select_key_with(key, crate::stream::Named::default()).group_by_key_with(grouped)
+    }
+    /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
+    #[must_use]
+    pub fn try_group_by_with<K2: 'static, E: Into<BoxError>>(
+        &self,
+        key: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
+        grouped: impl Into<Grouped<K2, V>>,
+    ) -> KGroupedStream<K2, V> {
+        self.try_select_key(key).group_by_key_with(grouped)
+    }
+}
+
+impl<K: 'static, V: 'static> KGroupedStream<K, V> {
+    /// How many records each key has.
+    #[must_use]
+    pub fn count(&self) -> KTable<K, i64> {
+        self.counted(Materialized::new())
+    }
+    /// [`count`](Self::count) with options.
+    #[must_use]
+    pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
+        let materialized = materialized.into();
+        if materialized.name.is_none() {
+            // Kafka Streams wastes an index here, and later names depend on it.
+            self.stream.builder.borrow_mut().new_store_name(AGGREGATE);
+        }
+        self.counted(materialized)
+    }
+    fn counted(&self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
+        let long: SharedSerde<i64> = Arc::new(I64Serde);
+        self.add(Fold::count(), materialized, AGGREGATE, Some(&long))
+    }
+
+    /// Combines the values of each key; the first value stands for itself.
+    #[must_use]
+    pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<K, V> {
+        self.reduce_with(f, Materialized::new())
+    }
+    /// [`reduce`](Self::reduce) with options.
+    #[must_use]
+    pub fn reduce_with(
+        &self,
+        f: impl Fn(V, &V) -> V + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        self.try_reduce_with(move |old, value| Ok::<_, BoxError>(Some(f(old, value))), materialized)
+    }
+    /// [`reduce`](Self::reduce) by a function that can fail, or delete the row with None.
+    #[must_use]
+    pub fn try_reduce_with<E: Into<BoxError>>(
+        &self,
+        f: impl Fn(V, &V) -> Result<Option<V>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        let value = self.value_serde();
+        self.add(Fold::reduce(f), materialized.into(), REDUCE, value.as_ref())
+    }
+
+    /// Builds a result per key: `f` takes key, value and the result so far (at first that of `initial`).
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .group_by_key()
+    ///     .aggregate(|| 0i64, |_, text, letters| letters + text.len() as i64)
+    ///     .to_stream()
+    ///     .to("letters");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "xy".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "z".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("letters"), [("a".to_owned(), 2), ("a".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn aggregate<A: 'static>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
+    ) -> KTable<K, A> {
+        self.aggregate_with(initial, f, Materialized::new())
+    }
+    /// [`aggregate`](Self::aggregate) with options.
+    #[must_use]
+    pub fn aggregate_with<A: 'static>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.aggregate_opt_with(initial, move |k, v, a| Some(f(k, v, a)), materialized)
+    }
+    /// [`aggregate`](Self::aggregate) where None deletes the row.
+    #[must_use]
+    pub fn aggregate_opt<A: 'static>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &V, A) -> Option<A> + Send + Sync + 'static,
+    ) -> KTable<K, A> {
+        self.aggregate_opt_with(initial, f, Materialized::new())
+    }
+    /// [`aggregate_opt`](Self::aggregate_opt) with options.
+    #[must_use]
+    pub fn aggregate_opt_with<A: 'static>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &V, A) -> Option<A> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.try_aggregate_with(initial, move |k, v, a| Ok::<_, BoxError>(f(k, v, a)), materialized)
+    }
+    /// [`aggregate_opt`](Self::aggregate_opt) by a function that can fail; an error goes to the processing handler.
+    #[must_use]
+    pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &V, A) -> Result<Option<A>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.add(Fold::aggregate(initial, f), materialized.into(), AGGREGATE, None)
+    }
+
+    fn add<A: 'static>(
+        &self,
+        fold: Fold<K, V, A>,
+        materialized: Materialized<K, A>,
+        prefix: &str,
+        inherited_value: Option<&SharedSerde<A>>,
+    ) -> KTable<K, A> {
+        let (store, name, planned) = {
+            let mut builder = self.stream.builder.borrow_mut();
+            let store = materialized.store_name(&mut builder, prefix);
+            let name = builder.name_burning(materialized.operator.name(), prefix);
+            let planned = materialized.plan(&mut builder, &store, self.key_serde().as_ref(), inherited_value);
+            (store, name, planned)
+        };
+        let send_old = Rc::new(Cell::new(false));
+        let view = StoredView {
+            store: store.clone(),
+            serdes: planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone())),
+            send_old: send_old.clone(),
+        };
+        let key_serde = planned.as_ref().map(|p| p.plan.key.clone());
+        let value_serde = planned.as_ref().map(|p| p.plan.value.clone());
+        let null_check = self.null_check();
+        let make = planned.map(|planned| {
+            let store = planned.store.clone();
+            let make = move || {
+                stream_aggregate(fold.clone(), null_check.clone(), planned.plan.clone(), send_old.get())
+            };
+            (store, make)
+        });
+        let parent = self.attach(&store, &name, make);
+        KTable {
+            builder: self.stream.builder.clone(),
+            node: parent.1,
+            name,
+            key_serde,
+            value_serde,
+            sources: parent.0.sources.clone(),
+            queryable: materialized.name.clone(),
+            view: Rc::new(view),
+        }
+    }
+
+    /// Adds the node of an aggregation, behind a repartition topic where the key may have changed.
+    pub(super) fn attach(
+        &self,
+        store: &Arc<str>,
+        name: &Arc<str>,
+        make: Option<(StoreBuilder, impl Fn() -> Arc<dyn NodeFactory> + 'static)>,
+    ) -> (KStream<K, V>, crate::topology::GraphId) {
+        let parent = self.partitioned(store);
+        let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+            let Some((store, make)) = &make else { return };
+            writer.add_processor(name, parents, make());
+            writer.add_store(store.clone(), std::slice::from_ref(name));
+        };
+        let node = self.stream.builder.borrow_mut().add(&[parent.node], GraphNode::new(name.clone(), write));
+        (parent, node)
+    }
+
+    /// The stream with all records of a key in one partition.
+    fn partitioned(&self, store: &Arc<str>) -> KStream<K, V> {
+        if !self.stream.repartition_required {
+            return self.stream.clone();
+        }
+        if let Some(name) = self.grouped.name.name() {
+            if let Some(shared) = &*self.repartitioned.borrow() {
+                // The topic exists; the names it would have got are used up all the same.
+                let mut builder = self.stream.builder.borrow_mut();
+                for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
+                    builder.new_processor_name(prefix);
+                }
+                return shared.clone();
+            }
+            let made = self.repartition(name.clone());
+            *self.repartitioned.borrow_mut() = Some(made.clone());
+            return made;
+        }
+        self.repartition(store.clone())
+    }
+    fn repartition(&self, name: Arc<str>) -> KStream<K, V> {
+        repartition(
+            &self.stream,
+            RepartitionParts {
+                name,
+                key: self.grouped.key.clone(),
+                value: self.grouped.value.clone(),
+                partitions: None,
+                partitioner: None,
+                drop_null_keys: true,
+            },
+        )
+    }
+
+    pub(super) fn builder(&self) -> &crate::topology::BuilderRef {
+        &self.stream.builder
+    }
+    /// The serde of the records' keys, if they come with one.
+    pub(super) fn key_serde(&self) -> Option<SharedSerde<K>> {
+        let given = self.grouped.key.clone().or_else(|| self.stream.key_serde.clone());
+        if given.is_some() || !self.stream.repartition_required {
+            return given;
+        }
+        self.stream.builder.borrow().default_serde::<K>()
+    }
+    pub(super) fn value_serde(&self) -> Option<SharedSerde<V>> {
+        self.grouped.value.clone().or_else(|| self.stream.value_serde.clone())
+    }
+    /// What knows which values are null.
+    pub(super) fn null_check(&self) -> Option<SharedSerde<V>> {
+        self.value_serde().or_else(|| self.stream.builder.borrow().default_serde::<V>())
+    }
+}
+
+pub(super) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
+pub(super) const REDUCE: &str = "KSTREAM-REDUCE-";

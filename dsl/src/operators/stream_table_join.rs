@@ -1,0 +1,200 @@
+//! Each record of a stream with the row of its key: `join` and `left_join` of a stream with a table.
+//!
+//! Only the stream triggers results, with the record's timestamp. A record without a value is dropped and counted; so
+//! is one without a key, except that a left join gives it a result without a row.
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
+
+use crate::{
+    engine::{BoxError, Children, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
+    operators::{RepartitionParts, repartition},
+    options::Joined,
+    serde::SharedSerde,
+    stream::{KStream, factory},
+    table::{KTable, faults, getter::ValueGetter},
+    topology::{GraphNode, TopologyWriter},
+};
+
+type Joiner<K, V, VT, VR> = Arc<dyn Fn(&K, &V, Option<&VT>) -> Result<VR, BoxError> + Send + Sync>;
+
+struct StreamTableJoin<K, V, VT, VR> {
+    node: Arc<str>,
+    left: bool,
+    key: Option<SharedSerde<K>>,
+    value: Option<SharedSerde<V>>,
+    table: Rc<dyn ValueGetter<K, VT>>,
+    joiner: Joiner<K, V, VT, VR>,
+    children: Children<K, VR>,
+}
+
+impl<K, V, VT, VR> StreamTableJoin<K, V, VT, VR> {
+    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, null_key: bool) -> Result<Option<VR>, Box<ProcessError>> {
+        let row = if null_key { None } else { self.table.get(cx, record.key, record.key_bytes)? };
+        if row.is_none() && !self.left {
+            return Ok(None);
+        }
+        let row = row.as_ref().map(|(value, _)| value);
+        cx.try_call(&self.node, || (self.joiner)(record.key, record.value, row)).map(Some)
+    }
+}
+
+impl<K, V, VT, VR> Receiver<K, V> for StreamTableJoin<K, V, VT, VR> {
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        let null_key = self.key.as_ref().is_some_and(|serde| serde.is_null(record.key));
+        let null_value = self.value.as_ref().is_some_and(|serde| serde.is_null(record.value));
+        if null_value || (null_key && !self.left) {
+            cx.count_dropped();
+            return Ok(());
+        }
+        match self.join(cx, &record, null_key) {
+            Ok(Some(result)) => self.children.forward(cx, record.with_value(&result)),
+            Ok(None) => Ok(()),
+            Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
+        }
+    }
+}
+
+/// The other side of a join of a stream: a table. Streams are joined within a window, see
+/// [`KStream::join_stream`](KStream::join_stream).
+impl<K: 'static, V: 'static> KStream<K, V> {
+    /// Records with the row of their key; a record without one has no result.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// builder.stream::<String, i64>("in").join(&names, |n, name| format!("{name}:{n}")).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "k".to_owned(), 1i64)?;
+    /// runner.pipe("names", "k".to_owned(), Some("Ada".to_owned()))?;
+    /// runner.pipe("in", "k".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("k".to_owned(), "Ada:2".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn join<VT: 'static, VR: 'static>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&V, &VT) -> VR + Send + Sync + 'static,
+    ) -> KStream<K, VR> {
+        self.join_with(table, move |_, v, vt| joiner(v, vt), Joined::new())
+    }
+    /// [`join`](Self::join) with options, by a function that also sees the key.
+    #[must_use]
+    pub fn join_with<VT: 'static, VR: 'static>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, &V, &VT) -> VR + Send + Sync + 'static,
+        joined: impl Into<Joined<K, V>>,
+    ) -> KStream<K, VR> {
+        self.try_join_with(table, move |k, v, vt| Ok::<_, BoxError>(joiner(k, v, vt)), joined)
+    }
+    /// [`join_with`](Self::join_with) by a function that can fail; an error goes to the processing handler.
+    #[must_use]
+    pub fn try_join_with<VT: 'static, VR: 'static, E: Into<BoxError>>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, &V, &VT) -> Result<VR, E> + Send + Sync + 'static,
+        joined: impl Into<Joined<K, V>>,
+    ) -> KStream<K, VR> {
+        let joiner: Joiner<K, V, VT, VR> = Arc::new(move |k, v, row| match row {
+            Some(row) => joiner(k, v, row).map_err(Into::into),
+            None => Err("an inner join has no result without a row".into()),
+        });
+        self.add_table_join(table, joiner, joined.into(), false)
+    }
+    /// Records with the row of their key, or None where there is none.
+    #[doc(alias = "leftJoin")]
+    #[must_use]
+    pub fn left_join<VT: 'static, VR: 'static>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&V, Option<&VT>) -> VR + Send + Sync + 'static,
+    ) -> KStream<K, VR> {
+        self.left_join_with(table, move |_, v, vt| joiner(v, vt), Joined::new())
+    }
+    /// [`left_join`](Self::left_join) with options, by a function that also sees the key.
+    #[must_use]
+    pub fn left_join_with<VT: 'static, VR: 'static>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, &V, Option<&VT>) -> VR + Send + Sync + 'static,
+        joined: impl Into<Joined<K, V>>,
+    ) -> KStream<K, VR> {
+        self.try_left_join_with(table, move |k, v, vt| Ok::<_, BoxError>(joiner(k, v, vt)), joined)
+    }
+    /// [`left_join_with`](Self::left_join_with) by a function that can fail; an error goes to the processing handler.
+    #[must_use]
+    pub fn try_left_join_with<VT: 'static, VR: 'static, E: Into<BoxError>>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, &V, Option<&VT>) -> Result<VR, E> + Send + Sync + 'static,
+        joined: impl Into<Joined<K, V>>,
+    ) -> KStream<K, VR> {
+        let joiner: Joiner<K, V, VT, VR> = Arc::new(move |k, v, row| joiner(k, v, row).map_err(Into::into));
+        self.add_table_join(table, joiner, joined.into(), true)
+    }
+
+    fn add_table_join<VT: 'static, VR: 'static>(
+        &self,
+        table: &KTable<K, VT>,
+        joiner: Joiner<K, V, VT, VR>,
+        joined: Joined<K, V>,
+        left: bool,
+    ) -> KStream<K, VR> {
+        let stream = self.partitioned_for_join(joined.name.name(), joined.key.clone(), joined.value.clone(), !left);
+        let name = stream.next_name(&joined.name, if left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" });
+        let view = table.view.view();
+        let mut builder = stream.builder.borrow_mut();
+        let key = joined.key.clone().or_else(|| stream.key_serde.clone()).or_else(|| table.key_serde.clone());
+        let value = joined.value.clone().or_else(|| stream.value_serde.clone());
+        let value = value.or_else(|| builder.default_serde::<V>());
+        let key_serde = joined.key.or_else(|| stream.key_serde.clone());
+        let sources: BTreeSet<_> = stream.sources.union(&table.sources).cloned().collect();
+        let copartitioned: Vec<_> = sources.iter().cloned().collect();
+        let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+            let Some(view) = view.clone() else { return };
+            let (joiner, key, value, get) = (joiner.clone(), key.clone(), value.clone(), view.factory);
+            let factory = factory(move |scope| {
+                Ok(port(StreamTableJoin {
+                    node: scope.name().clone(),
+                    left,
+                    key: key.clone(),
+                    value: value.clone(),
+                    table: get(scope)?,
+                    joiner: joiner.clone(),
+                    children: scope.children()?,
+                }))
+            });
+            writer.add_processor(name, parents, factory);
+            for store in &view.stores {
+                writer.connect(name, store);
+            }
+            writer.copartition(&copartitioned);
+        };
+        let node = builder.add(&[stream.node], GraphNode::new(name.clone(), write));
+        KStream {
+            builder: stream.builder.clone(),
+            node,
+            name,
+            key_serde,
+            value_serde: None,
+            sources: Arc::new(sources),
+            repartition_required: false,
+        }
+    }
+
+    /// This stream, through a repartition topic if its key may have changed.
+    pub(crate) fn partitioned_for_join(
+        &self,
+        name: Option<&Arc<str>>,
+        key: Option<SharedSerde<K>>,
+        value: Option<SharedSerde<V>>,
+        drop_null_keys: bool,
+    ) -> Self {
+        if !self.repartition_required {
+            return self.clone();
+        }
+        let name = name.unwrap_or(&self.name).clone();
+        repartition(self, RepartitionParts { name, key, value, partitions: None, partitioner: None, drop_null_keys })
+    }
+}

@@ -1,0 +1,212 @@
+//! Which rows a table shows: `filter` and `filter_not`.
+//!
+//! A row that no longer passes becomes a delete. With a stored parent the old values are known, and a delete of a row
+//! that was never shown is not sent.
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use crate::{
+    engine::{BoxError, Change, ProcessError, ProcessResult, TableReceiver, TaskContext, table_port},
+    options::Materialized,
+    serde::SharedSerde,
+    stream::factory,
+    table::{
+        KTable, faults,
+        getter::{RowOf, ValueGetter, View, store_view},
+        output::{OldValue, Output},
+        view::TableView,
+    },
+    topology::{GraphNode, TopologyWriter},
+};
+
+type Predicate<K, V> = Arc<dyn Fn(&K, &V) -> Result<bool, BoxError> + Send + Sync>;
+
+struct TableFilter<K, V> {
+    node: Arc<str>,
+    predicate: Predicate<K, V>,
+    output: Output<K, V>,
+    /// The old value comes with the update, not from a store of this operator.
+    old_from_update: bool,
+}
+impl<K: 'static, V: 'static> TableFilter<K, V> {
+    fn keep<'a>(&self, cx: &TaskContext, key: &K, value: Option<&'a V>) -> Result<Option<&'a V>, Box<ProcessError>> {
+        match value {
+            None => Ok(None),
+            Some(value) => Ok(cx.try_call(&self.node, || (self.predicate)(key, value))?.then_some(value)),
+        }
+    }
+    fn values<'a>(
+        &self,
+        cx: &TaskContext,
+        change: &Change<'a, K, V>,
+    ) -> Result<(Option<&'a V>, Option<&'a V>), Box<ProcessError>> {
+        let new = self.keep(cx, change.key, change.new)?;
+        let old = if self.output.send_old && self.old_from_update {
+            self.keep(cx, change.key, change.old)?
+        } else {
+            None
+        };
+        Ok((new, old))
+    }
+}
+impl<K: 'static, V: 'static> TableReceiver<K, V> for TableFilter<K, V> {
+    fn receive_change(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
+        let (timestamp, headers) = (change.timestamp, change.headers);
+        match self.values(cx, &change) {
+            Err(error) => faults::handle(cx, error, timestamp, headers),
+            Ok((new, old)) => self
+                .output
+                .emit(cx, change.with_values(new, old), OldValue::StoredSkippingNothing)
+                .or_else(|failed| failed.handle(cx, timestamp, headers)),
+        }
+    }
+}
+
+struct FilterGetter<K, V> {
+    node: Arc<str>,
+    parent: Rc<dyn ValueGetter<K, V>>,
+    predicate: Predicate<K, V>,
+}
+impl<K, V> ValueGetter<K, V> for FilterGetter<K, V> {
+    fn get(&self, cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>> {
+        match self.parent.get(cx, key, key_bytes)? {
+            Some((value, timestamp)) => {
+                let keep = cx.try_call(&self.node, || (self.predicate)(key, &value))?;
+                Ok(keep.then_some((value, timestamp)))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+struct FilterView<K, V> {
+    parent: KTable<K, V>,
+    predicate: Predicate<K, V>,
+    stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<V>)>,
+    send_old: Cell<bool>,
+}
+impl<K: 'static, V: 'static> TableView<K, V> for FilterView<K, V> {
+    fn enable_old_values(&self, force: bool) -> bool {
+        if self.stored.is_some() || self.parent.view.enable_old_values(force) {
+            self.send_old.set(true);
+        }
+        self.send_old.get()
+    }
+    fn view(&self) -> Option<View<K, V>> {
+        if let Some((store, key, value)) = self.stored.clone() {
+            return Some(store_view(store, key, value));
+        }
+        let View { factory, stores } = self.parent.view.view()?;
+        let predicate = self.predicate.clone();
+        Some(View {
+            factory: Arc::new(move |scope| {
+                Ok(Rc::new(FilterGetter {
+                    node: scope.name().clone(),
+                    parent: factory(scope)?,
+                    predicate: predicate.clone(),
+                }))
+            }),
+            stores,
+        })
+    }
+}
+
+impl<K: 'static, V: 'static> KTable<K, V> {
+    /// Rows for which `predicate` is true; a row that no longer passes is deleted.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<String, i64>("in").filter(|_, n| *n > 1).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(2i64))?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2)), ("a".to_owned(), None)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.add_filter(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), &Materialized::new(), false)
+    }
+    /// [`filter`](Self::filter) with options; the result is stored only if it is named.
+    #[must_use]
+    pub fn filter_with(
+        &self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> Self {
+        self.add_filter(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), &materialized.into(), true)
+    }
+    /// Rows for which `predicate` is false.
+    #[doc(alias = "filterNot")]
+    #[must_use]
+    pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.filter(move |k, v| !predicate(k, v))
+    }
+    /// [`filter_not`](Self::filter_not) with options.
+    #[must_use]
+    pub fn filter_not_with(
+        &self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> Self {
+        self.filter_with(move |k, v| !predicate(k, v), materialized)
+    }
+    /// [`filter`](Self::filter) by a function that can fail; an error goes to the processing handler.
+    /// Without options the counter of names moves as if there were none.
+    #[must_use]
+    pub fn try_filter_with<E: Into<BoxError>>(
+        &self,
+        predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
+        materialized: Option<Materialized<K, V>>,
+    ) -> Self {
+        let given = materialized.is_some();
+        let predicate: Predicate<K, V> = Arc::new(move |k: &K, v: &V| predicate(k, v).map_err(Into::into));
+        self.add_filter(predicate, &materialized.unwrap_or_default(), given)
+    }
+
+    fn add_filter(&self, predicate: Predicate<K, V>, materialized: &Materialized<K, V>, with_options: bool) -> Self {
+        const PREFIX: &str = "KTABLE-FILTER-";
+        let mut builder = self.builder.borrow_mut();
+        if with_options && materialized.name.is_none() {
+            builder.new_store_name(PREFIX);
+        }
+        let name = builder.name_burning(materialized.operator.name(), PREFIX);
+        let planned = materialized.name.as_ref().and_then(|store| {
+            materialized.plan(&mut builder, store, self.key_serde.as_ref(), self.value_serde.as_ref())
+        });
+        let view = Rc::new(FilterView {
+            parent: self.clone(),
+            predicate: predicate.clone(),
+            stored: planned.as_ref().map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
+            // With a stored parent this costs nothing and saves deletes of rows that were never shown.
+            send_old: Cell::new(self.view.enable_old_values(false)),
+        });
+        let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());
+        let value_serde = materialized.value.clone().or_else(|| self.value_serde.clone());
+        let state = view.clone();
+        let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+            let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.send_old.get());
+            let (old_from_update, predicate) = (plan.is_none(), predicate.clone());
+            let factory = factory(move |scope| {
+                let output = Output::open(scope, plan.as_ref(), send_old)?;
+                let (node, predicate) = (scope.name().clone(), predicate.clone());
+                Ok(table_port(TableFilter { node, predicate, output, old_from_update }))
+            });
+            writer.add_processor(name, parents, factory);
+            if let Some(planned) = &planned {
+                writer.add_store(planned.store.clone(), std::slice::from_ref(name));
+            }
+        };
+        let node = builder.add(&[self.node], GraphNode::new(name.clone(), write));
+        KTable {
+            builder: self.builder.clone(),
+            node,
+            name,
+            key_serde,
+            value_serde,
+            sources: self.sources.clone(),
+            queryable: materialized.name.clone(),
+            view,
+        }
+    }
+}

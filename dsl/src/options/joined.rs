@@ -1,0 +1,121 @@
+//! How streams and tables are joined.
+use std::sync::Arc;
+
+use millstream_state::StoreBackend;
+
+use crate::{
+    serde::{Serde, SharedSerde},
+    stream::Named,
+};
+
+/// Options of a stream-table join. Kafka Streams: `Joined`.
+pub struct Joined<K, V> {
+    pub(crate) name: Named,
+    pub(crate) key: Option<SharedSerde<K>>,
+    pub(crate) value: Option<SharedSerde<V>>,
+}
+impl<K, V> Default for Joined<K, V> {
+    fn default() -> Self {
+        Self { name: Named::default(), key: None, value: None }
+    }
+}
+impl<K: 'static, V: 'static> Joined<K, V> {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Name of the operator, and of the repartition topic if one is needed.
+    pub fn named(name: impl Into<Named>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+    /// Serdes of key and value of the stream, for its repartition topic.
+    #[must_use]
+    pub fn with(mut self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
+        self.key = Some(Arc::new(key));
+        self.value = Some(Arc::new(value));
+        self
+    }
+}
+impl<K: 'static, V: 'static> From<&str> for Joined<K, V> {
+    fn from(name: &str) -> Self {
+        Self::named(name)
+    }
+}
+
+/// Options of a stream-stream join. Kafka Streams: `StreamJoined`.
+pub struct StreamJoined<K, V1, V2> {
+    pub(crate) name: Named,
+    pub(crate) store_name: Option<Arc<str>>,
+    pub(crate) key: Option<SharedSerde<K>>,
+    pub(crate) value: Option<SharedSerde<V1>>,
+    pub(crate) other_value: Option<SharedSerde<V2>>,
+    pub(crate) backend: StoreBackend,
+    pub(crate) logging: bool,
+    pub(crate) topic_config: Vec<(String, String)>,
+}
+impl<K, V1, V2> Default for StreamJoined<K, V1, V2> {
+    fn default() -> Self {
+        Self {
+            name: Named::default(),
+            store_name: None,
+            key: None,
+            value: None,
+            other_value: None,
+            backend: StoreBackend::Persistent,
+            logging: true,
+            topic_config: Vec::new(),
+        }
+    }
+}
+impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Name from which the operators, and repartition topics if needed, get theirs.
+    pub fn named(name: impl Into<Named>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+    /// Name from which the stores and their changelogs get theirs.
+    #[must_use]
+    pub fn store_named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.store_name = Some(name.into());
+        self
+    }
+    /// Serdes of the key and of both values.
+    #[must_use]
+    pub fn with(
+        mut self,
+        key: impl Serde<K> + 'static,
+        value: impl Serde<V1> + 'static,
+        other_value: impl Serde<V2> + 'static,
+    ) -> Self {
+        self.key = Some(Arc::new(key));
+        self.value = Some(Arc::new(value));
+        self.other_value = Some(Arc::new(other_value));
+        self
+    }
+    /// Stores in memory only; restored from their changelogs.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.backend = StoreBackend::InMemory;
+        self
+    }
+    /// Whether the stores have changelogs. Default: true.
+    #[must_use]
+    pub fn logging(mut self, logging: bool) -> Self {
+        self.logging = logging;
+        self
+    }
+    /// A config of the changelog topics.
+    #[must_use]
+    pub fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.topic_config.push((key.into(), value.into()));
+        self
+    }
+}
+impl<K: 'static, V1: 'static, V2: 'static> From<&str> for StreamJoined<K, V1, V2> {
+    fn from(name: &str) -> Self {
+        Self::named(name)
+    }
+}

@@ -1,0 +1,234 @@
+//! How the rows of a table are stored.
+use std::{sync::Arc, time::Duration};
+
+use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+
+use crate::{
+    serde::{Serde, SharedSerde},
+    store::StoreSerdes,
+    stream::Named,
+    table::output::{RowsPlan, WindowPlan},
+    topology::{Builder, StoreBuilder},
+    window::whole_millis,
+};
+
+/// Name, serdes and kind of a table's store. Kafka Streams: `Materialized`.
+///
+/// Defaults as in Kafka Streams: persistent, cached, with a changelog.
+///
+/// ```
+/// use millstream_dsl::options::Materialized;
+/// let totals = Materialized::<String, i64>::named("totals").caching(false).topic_config("segment.bytes", "1048576");
+/// # let _ = totals;
+/// ```
+pub struct Materialized<K, V> {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) operator: Named,
+    pub(crate) key: Option<SharedSerde<K>>,
+    pub(crate) value: Option<SharedSerde<V>>,
+    backend: StoreBackend,
+    max_entries: Option<usize>,
+    caching: bool,
+    logging: bool,
+    topic_config: Vec<(String, String)>,
+    retention_ms: Option<i64>,
+}
+impl<K, V> Default for Materialized<K, V> {
+    fn default() -> Self {
+        Self {
+            name: None,
+            operator: Named::default(),
+            key: None,
+            value: None,
+            backend: StoreBackend::Persistent,
+            max_entries: None,
+            caching: true,
+            logging: true,
+            topic_config: Vec::new(),
+            retention_ms: None,
+        }
+    }
+}
+impl<K: 'static, V: 'static> Materialized<K, V> {
+    /// A store with a generated name: cannot be queried.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// A store that can be queried under this name.
+    #[doc(alias = "as")]
+    pub fn named(name: impl Into<Arc<str>>) -> Self {
+        Self { name: Some(name.into()), ..Self::default() }
+    }
+    /// Name of the operator (not of its store).
+    #[must_use]
+    pub fn operator(mut self, name: impl Into<Named>) -> Self {
+        self.operator = name.into();
+        self
+    }
+    /// Serdes of key and value.
+    #[must_use]
+    pub fn with(self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
+        self.key_serde(key).value_serde(value)
+    }
+    /// Serde of the key.
+    #[must_use]
+    pub fn key_serde(mut self, serde: impl Serde<K> + 'static) -> Self {
+        self.key = Some(Arc::new(serde));
+        self
+    }
+    /// Serde of the value.
+    #[must_use]
+    pub fn value_serde(mut self, serde: impl Serde<V> + 'static) -> Self {
+        self.value = Some(Arc::new(serde));
+        self
+    }
+    /// Rows in memory only; restored from the changelog.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.backend = StoreBackend::InMemory;
+        self
+    }
+    /// At most this many rows, in memory: the least recently used is deleted.
+    #[must_use]
+    pub fn lru(mut self, max_entries: usize) -> Self {
+        self.max_entries = Some(max_entries);
+        self.in_memory()
+    }
+    /// Whether updates wait in the record cache for the commit, and only the last one of a key is forwarded. Default: true.
+    #[must_use]
+    pub fn caching(mut self, caching: bool) -> Self {
+        self.caching = caching;
+        self
+    }
+    /// Whether there is a changelog. Default: true.
+    #[must_use]
+    pub fn logging(mut self, logging: bool) -> Self {
+        self.logging = logging;
+        self
+    }
+    /// A config of the changelog topic.
+    #[must_use]
+    pub fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.topic_config.push((key.into(), value.into()));
+        self
+    }
+    /// How long a windowed table keeps its rows: at least the size of the windows and their grace, which is the default.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention_ms = Some(whole_millis(retention));
+        self
+    }
+}
+impl<K: 'static, V: 'static> From<&str> for Materialized<K, V> {
+    fn from(name: &str) -> Self {
+        Self::named(name)
+    }
+}
+
+/// A store as the topology gets it, with what its operator needs.
+pub(crate) struct Planned<P> {
+    pub(crate) plan: P,
+    pub(crate) store: StoreBuilder,
+}
+impl<P: Clone> Clone for Planned<P> {
+    fn clone(&self) -> Self {
+        Self { plan: self.plan.clone(), store: self.store.clone() }
+    }
+}
+
+impl<K: 'static, V: 'static> Materialized<K, V> {
+    /// The name of the store: the given one, or a generated one, which moves the counter.
+    pub(crate) fn store_name(&self, builder: &mut Builder, prefix: &str) -> Arc<str> {
+        match &self.name {
+            Some(name) => {
+                builder.check_name(name);
+                name.clone()
+            }
+            None => builder.new_store_name(prefix),
+        }
+    }
+
+    /// A key-value store with timestamps. None: a serde is missing, which the builder has noted.
+    pub(crate) fn plan(
+        &self,
+        builder: &mut Builder,
+        store: &Arc<str>,
+        inherited_key: Option<&SharedSerde<K>>,
+        inherited_value: Option<&SharedSerde<V>>,
+    ) -> Option<Planned<RowsPlan<K, V>>> {
+        let key = builder.resolve_serde(store, self.key.as_ref(), inherited_key);
+        let value = builder.resolve_serde(store, self.value.as_ref(), inherited_value);
+        let (key, value) = key.zip(value)?;
+        let kind = match self.max_entries {
+            Some(max_entries) => StoreKind::Lru { max_entries },
+            None => StoreKind::KeyValue { timestamped: true },
+        };
+        Some(Planned {
+            store: self.builder(store, kind, key.clone(), value.clone(), self.caching),
+            plan: RowsPlan {
+                store: store.clone(),
+                key,
+                value,
+                reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
+            },
+        })
+    }
+
+    /// A window store with timestamps.
+    pub(crate) fn plan_window(
+        &self,
+        builder: &mut Builder,
+        store: &Arc<str>,
+        inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
+        windows: (i64, i64),
+        caching: bool,
+    ) -> Option<Planned<WindowPlan<K, V>>> {
+        let (inherited_key, inherited_value) = inherited;
+        let (size_ms, grace_ms) = windows;
+        let key = builder.resolve_serde(store, self.key.as_ref(), inherited_key);
+        let value = builder.resolve_serde(store, self.value.as_ref(), inherited_value);
+        let (key, value) = key.zip(value)?;
+        let least = size_ms.saturating_add(grace_ms);
+        let retention_ms = self.retention_ms.unwrap_or(least);
+        if retention_ms < least {
+            let message = format!(
+                "the retention of a window store must be at least the size of the windows and their grace: \
+                 {retention_ms} ms is less than {size_ms} ms + {grace_ms} ms"
+            );
+            builder.violation(store, message);
+        }
+        let kind = StoreKind::Window {
+            timestamped: true,
+            window_size_ms: size_ms,
+            retention_ms,
+            segment_interval_ms: (retention_ms / 2).max(60_000),
+            retain_duplicates: false,
+        };
+        Some(Planned {
+            store: self.builder(store, kind, key.clone(), value.clone(), caching && self.caching),
+            plan: WindowPlan {
+                store: store.clone(),
+                key,
+                value,
+                reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
+                size_ms,
+            },
+        })
+    }
+
+    fn builder(
+        &self,
+        name: &Arc<str>,
+        kind: StoreKind,
+        key: SharedSerde<K>,
+        value: SharedSerde<V>,
+        caching: bool,
+    ) -> StoreBuilder {
+        let spec = StoreSpec { name: name.clone(), kind, backend: self.backend, caching, logging: self.logging };
+        let mut store = StoreBuilder::new(spec).with_serdes(StoreSerdes { key, value });
+        for (key, value) in &self.topic_config {
+            store = store.topic_config(key.clone(), value.clone());
+        }
+        store
+    }
+}

@@ -1,0 +1,8 @@
+//! Options of operators with state: how a result is stored, grouped, joined.
+mod grouped;
+mod joined;
+mod materialized;
+
+pub use grouped::Grouped;
+pub use joined::{Joined, StreamJoined};
+pub use materialized::Materialized;

@@ -1,0 +1,74 @@
+//! What a table is while a topology is made: whether it has a store, whether it sends old values, how it is read.
+//!
+//! Operators further down may still change the first two: a join needs rows to look up, a grouping needs old values.
+//! So they are cells, shared with the write function of the node, which reads them when the topology is written.
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use crate::serde::SharedSerde;
+
+use super::getter::{View, store_view, window_view};
+
+/// The table behind a handle.
+pub(crate) trait TableView<K, V> {
+    /// Asks for old values in updates. Without `force` a table that would have to be stored for that refuses.
+    fn enable_old_values(&self, force: bool) -> bool;
+    /// How to read the table. A source is stored from now on. None: serdes are missing, which has been noted.
+    fn view(&self) -> Option<View<K, V>>;
+}
+
+/// A source table, stored only if somebody needs it.
+pub(crate) struct SourceView<K, V> {
+    pub(crate) store: Arc<str>,
+    pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
+    pub(crate) materialized: Cell<bool>,
+    pub(crate) send_old: Cell<bool>,
+}
+impl<K: 'static, V: 'static> TableView<K, V> for SourceView<K, V> {
+    fn enable_old_values(&self, force: bool) -> bool {
+        if !force && !self.materialized.get() {
+            return false;
+        }
+        self.materialized.set(true);
+        self.send_old.set(true);
+        true
+    }
+    fn view(&self) -> Option<View<K, V>> {
+        self.materialized.set(true);
+        let (key, value) = self.serdes.clone()?;
+        Some(store_view(self.store.clone(), key, value))
+    }
+}
+
+/// A table that always has a store: an aggregation.
+pub(crate) struct StoredView<K, V> {
+    pub(crate) store: Arc<str>,
+    pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
+    pub(crate) send_old: Rc<Cell<bool>>,
+}
+impl<K: 'static, V: 'static> TableView<K, V> for StoredView<K, V> {
+    fn enable_old_values(&self, _force: bool) -> bool {
+        self.send_old.set(true);
+        true
+    }
+    fn view(&self) -> Option<View<K, V>> {
+        let (key, value) = self.serdes.clone()?;
+        Some(store_view(self.store.clone(), key, value))
+    }
+}
+
+/// A windowed aggregation; the key serde is that of the key inside the window.
+pub(crate) struct WindowStoredView<K, V> {
+    pub(crate) store: Arc<str>,
+    pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
+    pub(crate) send_old: Rc<Cell<bool>>,
+}
+impl<K: 'static, V: 'static> TableView<crate::window::Windowed<K>, V> for WindowStoredView<K, V> {
+    fn enable_old_values(&self, _force: bool) -> bool {
+        self.send_old.set(true);
+        true
+    }
+    fn view(&self) -> Option<View<crate::window::Windowed<K>, V>> {
+        let (key, value) = self.serdes.clone()?;
+        Some(window_view(self.store.clone(), key, value))
+    }
+}
