@@ -116,7 +116,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         V2: 'static,
         P: Processor<K, V, K2, V2> + 'static,
     {
-        let name = self.builder.borrow_mut().name_or(processing.name.name(), "KSTREAM-PROCESSOR-");
+        let name = self
+            .builder
+            .borrow_mut()
+            .name_or(processing.name.name(), "KSTREAM-PROCESSOR-");
         self.add_processor(
             name,
             Self::new_both(),
