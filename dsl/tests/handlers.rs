@@ -233,3 +233,42 @@ fn a_handler_sees_where_the_record_came_from() -> TestResult {
     assert_eq!(runner.graph().dropped_records(), 1);
     Ok(())
 }
+
+#[test]
+fn a_panic_in_a_serde_is_an_error_that_handlers_see() -> TestResult {
+    struct Touchy;
+    impl Serde<String> for Touchy {
+        fn serialize(&self, value: &String, out: &mut Vec<u8>) -> Result<(), millstream_dsl::serde::SerdeError> {
+            assert!(!value.contains("unwritable"), "touched");
+            out.extend_from_slice(value.as_bytes());
+            Ok(())
+        }
+        fn deserialize(&self, bytes: &[u8]) -> Result<String, millstream_dsl::serde::SerdeError> {
+            assert!(bytes != b"unreadable", "touched");
+            StringSerde.deserialize(bytes)
+        }
+    }
+    let builder = StreamsBuilder::new();
+    let consumed = Consumed::topic("in").with(StringSerde, Touchy);
+    builder
+        .stream::<String, String>(consumed)
+        .to(Produced::topic("out").with(StringSerde, Touchy));
+    let topology = builder.build()?;
+    for poison in ["unreadable", "unwritable"] {
+        let error = Runner::new(&topology)?
+            .pipe("in", text("a"), text(poison))
+            .expect_err("fails");
+        assert_eq!(error.kind, ProcessErrorKind::Panic);
+        let handlers = Handlers {
+            deserialization: Arc::new(LogAndContinue),
+            production: Arc::new(LogAndContinue),
+            ..Handlers::default()
+        };
+        let runner = Runner::with(&topology, handlers, 0)?;
+        runner.pipe("in", text("a"), text(poison))?;
+        runner.pipe("in", text("a"), text("fine"))?;
+        assert_eq!(runner.read::<String, String>("out"), [(text("a"), text("fine"))]);
+        assert_eq!(runner.graph().dropped_records(), 1);
+    }
+    Ok(())
+}
