@@ -7,6 +7,7 @@ mod graph_node;
 mod group;
 mod instantiate;
 mod internal;
+mod java_tree;
 mod low_level;
 mod naming;
 mod node;

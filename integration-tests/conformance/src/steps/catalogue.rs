@@ -14,7 +14,10 @@ pub struct StoreSerdes {
 
 impl StoreSerdes {
     pub fn parse(key: &str, value: &str) -> Result<Self, String> {
-        Ok(Self { key: SerdeKind::parse(key)?, value: SerdeKind::parse(value)? })
+        Ok(Self {
+            key: SerdeKind::parse(key)?,
+            value: SerdeKind::parse(value)?,
+        })
     }
 }
 
@@ -29,8 +32,15 @@ pub struct Catalogue {
 
 impl Default for Catalogue {
     fn default() -> Self {
-        let text = StoreSerdes { key: SerdeKind::Text, value: SerdeKind::Text };
-        Self { named: HashMap::new(), generated: HashMap::new(), text }
+        let text = StoreSerdes {
+            key: SerdeKind::Text,
+            value: SerdeKind::Text,
+        };
+        Self {
+            named: HashMap::new(),
+            generated: HashMap::new(),
+            text,
+        }
     }
 }
 
@@ -49,7 +59,12 @@ impl Catalogue {
 
     /// Finds the generated names in the topology; their numbers grow with the steps.
     pub fn resolve(&mut self, topology: &Topology) {
-        let mut names: Vec<&str> = topology.subtopologies().iter().flat_map(|s| &s.stores).map(|s| &*s.spec.name).collect();
+        let mut names: Vec<&str> = topology
+            .subtopologies()
+            .iter()
+            .flat_map(|s| &s.stores)
+            .map(|s| &*s.spec.name)
+            .collect();
         names.sort_by_key(|name| name.rsplit('-').next().and_then(|n| n.parse::<u64>().ok()));
         for name in names {
             let waiting = self.generated.iter_mut().find(|(prefix, _)| name.starts_with(**prefix));

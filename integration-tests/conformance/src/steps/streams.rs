@@ -7,9 +7,8 @@ use millstream_dsl::{
 };
 
 use super::{
-    stock::Stock,
-    stock_values::StockValues,
-    BuildFailure, Handle, Maker, Outcome, named, serde, unsupported};
+    BuildFailure, Handle, Maker, Outcome, named, serde, serde_of, stock::Stock, stock_values::StockValues, unsupported,
+};
 use crate::{
     arguments::Args,
     expression::Expr,
@@ -81,7 +80,11 @@ fn map<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome,
             let f = move |k: &K, v: &V| {
                 let (k, v) = (k.to_dyn(), v.to_dyn());
                 let pair = |e: Dyn| Ok::<_, FunctionFailed>((key.apply(&k, &e)?, value.apply(&k, &e)?));
-                elements.list(&k, &v)?.into_iter().map(pair).collect::<Result<Vec<_>, _>>()
+                elements
+                    .list(&k, &v)?
+                    .into_iter()
+                    .map(pair)
+                    .collect::<Result<Vec<_>, _>>()
             };
             Outcome::one(stream.try_flat_map_with(f, named(a)))
         }
@@ -154,24 +157,36 @@ fn repartition<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<
 }
 
 fn to<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
-    a.only(&["id", "op", "from", "name", "topic", "topic_fn", "key_serde", "value_serde"])?;
+    a.only(&[
+        "id",
+        "op",
+        "from",
+        "name",
+        "topic",
+        "topic_fn",
+        "key_serde",
+        "value_serde",
+    ])?;
     if let Some(topic_fn) = a.text("topic_fn") {
         let expr = Arc::new(Expr::parse(topic_fn)?);
         let produced = Produced::options().with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
-        let choose = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn()).map_or_else(|e| e.to_string(), |t| t.text());
+        let choose = move |k: &K, v: &V| {
+            expr.apply(&k.to_dyn(), &v.to_dyn())
+                .map_or_else(|e| e.to_string(), |t| t.text())
+        };
         stream.to_dynamic_with(choose, produced.named(named(a)));
     } else {
         let topic = a.need("topic")?;
-        let (key, value) = (maker.serde_of::<K>(a, topic, "key")?, maker.serde_of::<V>(a, topic, "value")?);
+        let (key, value) = (
+            serde_of::<K>(maker.case, a, topic, "key")?,
+            serde_of::<V>(maker.case, a, topic, "value")?,
+        );
         stream.to(Produced::topic(topic).with(key, value).named(named(a)));
     }
     Ok(Outcome::Nothing)
 }
 
 fn process<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
-    if a.has("store_name") {
-        return Err(BuildFailure::Unsupported("a processor that reaches a global store".into()));
-    }
     let processing = Processing::new().named(named(a)).stores(a.list("stores"));
     Ok(if a.text("op") == Some("process") {
         Outcome::one(stream.process_with(Stock::<K, V>::supplier(a)?, processing))
