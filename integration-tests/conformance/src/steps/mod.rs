@@ -16,12 +16,17 @@ use crate::{
 };
 
 mod catalogue;
+mod grouped;
 mod low_level;
+mod options;
 mod sources;
 mod stock;
 mod stock_values;
 mod stores;
 mod streams;
+mod tables;
+mod types;
+mod windows;
 pub use catalogue::{Catalogue, StoreSerdes};
 
 /// Why a case has no topology.
