@@ -1,7 +1,9 @@
 //! Streams and tables, grouped: what aggregations start from.
 pub(crate) mod fold;
 mod stream;
+mod table;
 mod windowed;
 
 pub use stream::KGroupedStream;
+pub use table::KGroupedTable;
 pub use windowed::TimeWindowedKStream;

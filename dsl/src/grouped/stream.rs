@@ -214,11 +214,12 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         prefix: &str,
         inherited_value: Option<&SharedSerde<A>>,
     ) -> KTable<K, A> {
+        let key = self.key_serde();
         let (store, name, planned) = {
             let mut builder = self.stream.builder.borrow_mut();
             let store = materialized.store_name(&mut builder, prefix);
             let name = builder.name_burning(materialized.operator.name(), prefix);
-            let planned = materialized.plan(&mut builder, &store, self.key_serde().as_ref(), inherited_value);
+            let planned = materialized.plan(&mut builder, &store, key.as_ref(), inherited_value);
             (store, name, planned)
         };
         let send_old = Rc::new(Cell::new(false));

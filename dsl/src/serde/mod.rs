@@ -4,6 +4,7 @@
 //! given explicitly, for example [`json`]. Null is `Option` and only `Option`: its serde is the one whose
 //! [`Serde::is_null`] can be true.
 mod default;
+mod grouped_change;
 mod json;
 mod optional;
 mod primitive;
@@ -11,6 +12,7 @@ mod windowed;
 
 use std::sync::Arc;
 
+pub(crate) use grouped_change::{GroupedChange, GroupedChangeSerde};
 pub use default::{DefaultSerde, default_serde_of};
 pub use json::{JsonSerde, json};
 pub use optional::OptionSerde;

@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use millstream_state::{CachedUpdate, KeyValueStore, StateError, WindowStore};
 
 use crate::{
-    engine::{Change, NodeScope, ProcessError, ProcessErrorKind, ProcessResult, TableChildren, TaskContext},
+    engine::{Change, NodeScope, ProcessError, ProcessResult, TableChildren, TaskContext},
     serde::{SerdeError, SharedSerde, write},
     window::{Window, Windowed},
 };
@@ -336,9 +336,4 @@ fn windowed_key<K>(
     };
     let start = i64::from_be_bytes(*start);
     Ok(Windowed { key: serde.deserialize(key)?, window: Window { start, end: start.saturating_add(size_ms) } })
-}
-
-/// An operator could not be made, e.g. for want of a store.
-pub(crate) fn misbuilt(scope: &NodeScope<'_>, message: &str) -> Box<ProcessError> {
-    ProcessError::new(ProcessErrorKind::Other, scope.name(), message)
 }

@@ -1,0 +1,282 @@
+//! A table under other keys: `group_by` of a table, and the aggregations behind it.
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::Rc,
+    sync::Arc,
+};
+
+use crate::{
+    engine::BoxError,
+    operators::{
+        suffixed,
+        table_aggregate::{Step, TableFold, table_aggregate},
+        table_group_by::{Selector, table_group_by},
+    },
+    options::{Grouped, Materialized},
+    serde::{GroupedChange, GroupedChangeSerde, I64Serde, SharedSerde},
+    stream::{SinkOptions, TimestampExtractor, sink_factory, source_factory},
+    table::{KTable, view::StoredView},
+    topology::{BuilderRef, GraphId, GraphNode, InternalTopic, SinkTarget, SourceTopics, TopologyWriter},
+};
+
+const AGGREGATE: &str = "KTABLE-AGGREGATE-";
+const REDUCE: &str = "KTABLE-REDUCE-";
+
+/// A table under other keys. Kafka Streams: `KGroupedTable`.
+pub struct KGroupedTable<K, V> {
+    builder: BuilderRef,
+    node: GraphId,
+    grouped: Grouped<K, V>,
+    /// The repartition topic that all aggregations of a named grouping share.
+    repartitioned: Rc<RefCell<Option<(GraphId, Arc<str>)>>>,
+}
+impl<K, V> Clone for KGroupedTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            builder: self.builder.clone(),
+            node: self.node,
+            grouped: self.grouped.clone(),
+            repartitioned: self.repartitioned.clone(),
+        }
+    }
+}
+
+impl<K: 'static, V: 'static> KTable<K, V> {
+    /// Puts each row under the key and value that `selector` makes of it, through a repartition topic.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// // user -> city, to city -> number of users
+    /// builder
+    ///     .table::<String, String>("cities")
+    ///     .group_by(|user, city| (city.clone(), user.clone()))
+    ///     .count()
+    ///     .to_stream()
+    ///     .to("inhabitants");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("cities", "ann".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("cities", "ann".to_owned(), Some("Oslo".to_owned()))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("inhabitants"),
+    ///     [("Rome".to_owned(), Some(1)), ("Rome".to_owned(), Some(0)), ("Oslo".to_owned(), Some(1))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "groupBy")]
+    #[must_use]
+    pub fn group_by<K2: 'static, V2: 'static>(
+        &self,
+        selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
+    ) -> KGroupedTable<K2, V2> {
+        self.group_by_with(selector, Grouped::new())
+    }
+    /// [`group_by`](Self::group_by) with options.
+    #[must_use]
+    pub fn group_by_with<K2: 'static, V2: 'static>(
+        &self,
+        selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
+        grouped: impl Into<Grouped<K2, V2>>,
+    ) -> KGroupedTable<K2, V2> {
+        self.try_group_by_with(move |k, v| Ok::<_, BoxError>(selector(k, v)), grouped)
+    }
+    /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
+    #[must_use]
+    pub fn try_group_by_with<K2: 'static, V2: 'static, E: Into<BoxError>>(
+        &self,
+        selector: impl Fn(&K, &V) -> Result<(K2, V2), E> + Send + Sync + 'static,
+        grouped: impl Into<Grouped<K2, V2>>,
+    ) -> KGroupedTable<K2, V2> {
+        let mut grouped = grouped.into();
+        let selector: Selector<K, V, K2, V2> = Arc::new(move |k: &K, v: &V| selector(k, v).map_err(Into::into));
+        let name = self.next_name(&grouped.name, "KTABLE-SELECT-");
+        self.view.enable_old_values(true);
+        let mut builder = self.builder.borrow_mut();
+        grouped.key = builder.resolve_serde(&name, grouped.key.as_ref(), None);
+        grouped.value = builder.resolve_serde(&name, grouped.value.as_ref(), None);
+        let serdes = grouped.key.clone().zip(grouped.value.clone());
+        let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+            let Some((key, value)) = serdes.clone() else { return };
+            writer.add_processor(name, parents, table_group_by(selector.clone(), key, value));
+        };
+        let node = builder.add(&[self.node], GraphNode::new(name, write));
+        KGroupedTable { builder: self.builder.clone(), node, grouped, repartitioned: Rc::default() }
+    }
+}
+
+impl<K: 'static, V: 'static> KGroupedTable<K, V> {
+    /// How many rows each group has.
+    #[must_use]
+    pub fn count(&self) -> KTable<K, i64> {
+        self.count_with(Materialized::new())
+    }
+    /// [`count`](Self::count) with options.
+    #[must_use]
+    pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
+        let step = |by: i64| -> Step<K, V, i64> { Arc::new(move |_, _, old| Ok(Some(old.unwrap_or(0).wrapping_add(by)))) };
+        let long: SharedSerde<i64> = Arc::new(I64Serde);
+        let fold = TableFold { add: step(1), subtract: step(-1), first: None };
+        self.add(fold, materialized.into(), AGGREGATE, AGGREGATE, Some(&long))
+    }
+    /// Combines the values of each group; the first value stands for itself.
+    #[must_use]
+    pub fn reduce(
+        &self,
+        adder: impl Fn(V, &V) -> V + Send + Sync + 'static,
+        subtractor: impl Fn(V, &V) -> V + Send + Sync + 'static,
+    ) -> KTable<K, V> {
+        self.reduce_with(adder, subtractor, Materialized::new())
+    }
+    /// [`reduce`](Self::reduce) with options.
+    #[must_use]
+    pub fn reduce_with(
+        &self,
+        adder: impl Fn(V, &V) -> V + Send + Sync + 'static,
+        subtractor: impl Fn(V, &V) -> V + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        self.try_reduce_with(
+            move |a, v| Ok::<_, BoxError>(Some(adder(a, v))),
+            move |a, v| Ok::<_, BoxError>(Some(subtractor(a, v))),
+            materialized,
+        )
+    }
+    /// [`reduce`](Self::reduce) by functions that can fail, or delete the row with None.
+    #[must_use]
+    pub fn try_reduce_with<E: Into<BoxError>>(
+        &self,
+        adder: impl Fn(V, &V) -> Result<Option<V>, E> + Send + Sync + 'static,
+        subtractor: impl Fn(V, &V) -> Result<Option<V>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        let missing = || -> BoxError { "a reduction has no first value".into() };
+        let add: Step<K, V, V> = Arc::new(move |_, v, old| adder(old.ok_or_else(missing)?, v).map_err(Into::into));
+        let subtract: Step<K, V, V> =
+            Arc::new(move |_, v, old| subtractor(old.ok_or_else(missing)?, v).map_err(Into::into));
+        let value = self.grouped.value.clone();
+        let fold = TableFold { add, subtract, first: Some(|value| value) };
+        // Kafka Streams names the store of a reduction like that of an aggregation.
+        self.add(fold, materialized.into(), AGGREGATE, REDUCE, value.as_ref())
+    }
+    /// Builds a result per group: values are put in by `adder` and taken out by `subtractor`.
+    #[must_use]
+    pub fn aggregate<A: 'static>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        adder: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
+        subtractor: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
+    ) -> KTable<K, A> {
+        self.aggregate_with(initial, adder, subtractor, Materialized::new())
+    }
+    /// [`aggregate`](Self::aggregate) with options.
+    #[must_use]
+    pub fn aggregate_with<A: 'static>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        adder: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
+        subtractor: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.try_aggregate_with(
+            initial,
+            move |k, v, a| Ok::<_, BoxError>(Some(adder(k, v, a))),
+            move |k, v, a| Ok::<_, BoxError>(Some(subtractor(k, v, a))),
+            materialized,
+        )
+    }
+    /// [`aggregate`](Self::aggregate) by functions that can fail, or delete the row with None.
+    #[must_use]
+    pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        adder: impl Fn(&K, &V, A) -> Result<Option<A>, E> + Send + Sync + 'static,
+        subtractor: impl Fn(&K, &V, A) -> Result<Option<A>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        let initial = Arc::new(initial);
+        let start = initial.clone();
+        let fold = TableFold {
+            add: Arc::new(move |k: &K, v: &V, old: Option<A>| {
+                adder(k, v, old.unwrap_or_else(|| initial())).map_err(Into::into)
+            }),
+            subtract: Arc::new(move |k: &K, v: &V, old: Option<A>| {
+                subtractor(k, v, old.unwrap_or_else(|| start())).map_err(Into::into)
+            }),
+            first: None,
+        };
+        self.add(fold, materialized.into(), AGGREGATE, AGGREGATE, None)
+    }
+
+    fn add<A: 'static>(
+        &self,
+        fold: TableFold<K, V, A>,
+        materialized: Materialized<K, A>,
+        store_prefix: &str,
+        prefix: &str,
+        inherited_value: Option<&SharedSerde<A>>,
+    ) -> KTable<K, A> {
+        let mut builder = self.builder.borrow_mut();
+        let store = materialized.store_name(&mut builder, store_prefix);
+        let given = materialized.operator.name();
+        let sink = suffixed(&mut builder, given, "-sink", "KSTREAM-SINK-");
+        let source = suffixed(&mut builder, given, "-source", "KSTREAM-SOURCE-");
+        let name = builder.name_burning(given, prefix);
+        let planned = materialized.plan(&mut builder, &store, self.grouped.key.as_ref(), inherited_value);
+        drop(builder);
+        let (parent, source) = self.repartition(&store, sink, source);
+        let send_old = Rc::new(Cell::new(false));
+        let serdes = planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone()));
+        let view = StoredView { store, serdes: serdes.clone(), send_old: send_old.clone() };
+        let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+            let Some(planned) = &planned else { return };
+            writer.add_processor(name, parents, table_aggregate(fold.clone(), planned.plan.clone(), send_old.get()));
+            writer.add_store(planned.store.clone(), std::slice::from_ref(name));
+        };
+        let node = self.builder.borrow_mut().add(&[parent], GraphNode::new(name.clone(), write));
+        KTable {
+            builder: self.builder.clone(),
+            node,
+            name,
+            key_serde: serdes.as_ref().map(|(key, _)| key.clone()),
+            value_serde: serdes.map(|(_, value)| value),
+            sources: Arc::new(BTreeSet::from([source])),
+            queryable: materialized.name.clone(),
+            view: Rc::new(view),
+        }
+    }
+
+    /// The repartition topic: its own, or the one that a named grouping shares.
+    fn repartition(&self, store: &Arc<str>, sink: Arc<str>, source: Arc<str>) -> (GraphId, Arc<str>) {
+        if let Some(name) = self.grouped.name.name() {
+            if let Some(shared) = self.repartitioned.borrow().clone() {
+                return shared;
+            }
+            let made = self.add_repartition(name, sink, source);
+            *self.repartitioned.borrow_mut() = Some(made.clone());
+            return made;
+        }
+        self.add_repartition(store, sink, source)
+    }
+    fn add_repartition(&self, topic: &str, sink: Arc<str>, source: Arc<str>) -> (GraphId, Arc<str>) {
+        let topic = InternalTopic::repartition(&format!("{topic}-repartition"), None);
+        let serdes = self.grouped.key.clone().zip(self.grouped.value.clone());
+        let write = move |source: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+            let Some((key, value)) = serdes.clone() else { return };
+            let value: SharedSerde<GroupedChange<V>> = Arc::new(GroupedChangeSerde::new(value));
+            let options = SinkOptions {
+                key: key.clone(),
+                value: value.clone(),
+                reuse_key_bytes: false,
+                topic: topic.name.clone(),
+                topic_fn: None,
+                partitioner: None,
+            };
+            writer.add_sink(&sink, SinkTarget::Internal(topic.clone()), parents, sink_factory(options));
+            let read = source_factory(key, value, TimestampExtractor::Record);
+            writer.add_source(source, SourceTopics::Internal(topic.clone()), None, read);
+        };
+        let node = self.builder.borrow_mut().add(&[self.node], GraphNode::new(source.clone(), write));
+        (node, source)
+    }
+}
