@@ -4,7 +4,7 @@ use std::{any::Any, collections::HashMap, sync::Arc};
 use millstream_dsl::{
     engine::{Handlers, LogAndContinue, Topology},
     stream::{Named, StreamsBuilder},
-    topology::BuildError,
+    topology::{BuildError, ViolationKind},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -121,10 +121,10 @@ pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailur
 
 /// What the DSL says when it refuses a topology.
 fn refused(error: &BuildError) -> BuildFailure {
-    BuildFailure::Refused {
-        category: "invalid-topology",
-        message: error.to_string(),
-    }
+    // Java stops at the first fault; wrong arguments are found while the topology is still being described.
+    let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
+    let category = if argument { "invalid-argument" } else { "invalid-topology" };
+    BuildFailure::Refused { category, message: error.to_string() }
 }
 
 fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {
