@@ -9,12 +9,14 @@ use crate::{
     topology::{Builder, GraphNode, StoreBuilder, TopologyWriter},
 };
 
+type AddStore = Box<dyn FnOnce(&mut Builder) -> StoreBuilder>;
+
 /// Name and stores of a processor.
 #[derive(Default)]
 pub struct Processing {
     pub(crate) name: Named,
     pub(crate) stores: Vec<Arc<str>>,
-    pub(crate) added: Vec<Box<dyn FnOnce(&mut Builder) -> StoreBuilder>>,
+    pub(crate) added: Vec<AddStore>,
 }
 impl Processing {
     /// A generated name, no stores.

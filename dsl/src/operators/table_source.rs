@@ -33,7 +33,10 @@ struct Input<KI, VI, K, V> {
 }
 impl<KI, VI, K, V> Clone for Input<KI, VI, K, V> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), value: self.value.clone() }
+        Self {
+            key: self.key.clone(),
+            value: self.value.clone(),
+        }
     }
 }
 
@@ -54,7 +57,12 @@ fn table_source<KI: 'static, VI: 'static, K: 'static, V: 'static>(
             Some(plan) => (Some(plan.open(scope, send_old)?), TableChildren::None),
             None => (None, scope.table_children()?),
         };
-        Ok(port(TableSource { input: input.clone(), stored, children, scratch: RefCell::default() }))
+        Ok(port(TableSource {
+            input: input.clone(),
+            stored,
+            children,
+            scratch: RefCell::default(),
+        }))
     })
 }
 
@@ -82,7 +90,13 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
             Ok(_) if rows.store.is_cached() => Ok(()),
             Ok((bytes, old)) => {
                 let change = change.with_values(change.new, old.as_ref());
-                output.children.forward(cx, Change { key_bytes: Some(bytes), ..change })
+                output.children.forward(
+                    cx,
+                    Change {
+                        key_bytes: Some(bytes),
+                        ..change
+                    },
+                )
             }
         };
         self.scratch.replace(scratch);
@@ -98,18 +112,33 @@ fn put<'a, K: 'static, V: 'static>(
     change: &Change<'a, K, V>,
     scratch: &'a mut Scratch,
 ) -> Result<(&'a [u8], Option<V>), Box<ProcessError>> {
-    let Scratch { key: key_buffer, value: value_buffer } = scratch;
+    let Scratch {
+        key: key_buffer,
+        value: value_buffer,
+    } = scratch;
     let key = rows.key_bytes(change.key, change.key_bytes, key_buffer)?;
     let mut old = None;
     if output.send_old && !rows.store.is_cached() {
         if let Some(timestamp) = rows.get(key, value_buffer)? {
             if change.timestamp < timestamp {
-                tracing::debug!(store = rows.store.name(), timestamp, late = change.timestamp, "update older than its row");
+                tracing::debug!(
+                    store = rows.store.name(),
+                    timestamp,
+                    late = change.timestamp,
+                    "update older than its row"
+                );
             }
             old = Some(rows.decode(value_buffer)?);
         }
     }
-    rows.put(cx, key, change.new, change.timestamp, (change.timestamp, change.headers), value_buffer)?;
+    rows.put(
+        cx,
+        key,
+        change.new,
+        change.timestamp,
+        (change.timestamp, change.headers),
+        value_buffer,
+    )?;
     Ok((key, old))
 }
 
@@ -179,13 +208,21 @@ impl StreamsBuilder {
             builder.violation(&name, "a table is read from one topic");
         }
         let write = move |name: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
-            let (Some(planned), Some(make_source)) = (&planned, &make_source) else { return };
+            let (Some(planned), Some(make_source)) = (&planned, &make_source) else {
+                return;
+            };
             writer.add_source(&source_name, topics.clone(), reset, make_source.clone());
             let stored = state.materialized.get();
-            let input: Input<Option<K>, Option<V>, K, V> =
-                Input { key: Arc::new(|key| key.as_ref()), value: Arc::new(|value| value.as_ref()) };
+            let input: Input<Option<K>, Option<V>, K, V> = Input {
+                key: Arc::new(|key| key.as_ref()),
+                value: Arc::new(|value| value.as_ref()),
+            };
             let plan = stored.then(|| planned.plan.clone());
-            writer.add_processor(name, std::slice::from_ref(&source_name), table_source(input, plan, state.send_old.get()));
+            writer.add_processor(
+                name,
+                std::slice::from_ref(&source_name),
+                table_source(input, plan, state.send_old.get()),
+            );
             if stored {
                 writer.add_store(planned.store.clone(), std::slice::from_ref(name));
             }
@@ -292,7 +329,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let ready = planned.map(|planned| {
             let key = planned.plan.key.clone();
             let key: Present<K, K> = Arc::new(move |k: &K| -> Option<&K> { (!key.is_null(k)).then_some(k) });
-            let input = Input { key, value: present(planned.plan.value.clone()) };
+            let input = Input {
+                key,
+                value: present(planned.plan.value.clone()),
+            };
             (planned, input)
         });
         let state = view.clone();
@@ -341,6 +381,8 @@ impl<K: 'static, V: 'static> KStream<K, Option<V>> {
     pub fn to_table_opt_with(&self, materialized: impl Into<Materialized<K, V>>) -> KTable<K, V> {
         let materialized = materialized.into();
         let value = materialized.value.clone();
-        self.make_table(materialized, value.as_ref(), |_| Arc::new(|value: &Option<V>| value.as_ref()))
+        self.make_table(materialized, value.as_ref(), |_| {
+            Arc::new(|value: &Option<V>| value.as_ref())
+        })
     }
 }

@@ -2,7 +2,7 @@
 use std::any::Any;
 
 use millstream_dsl::{
-    grouped::{KGroupedStream, TimeWindowedKStream},
+    grouped::{KGroupedStream, KGroupedTable, TimeWindowedKStream},
     window::{Windowed, Windows},
 };
 
@@ -123,6 +123,53 @@ where
                 Ok(Outcome::one(windowed.try_aggregate_with(
                     move || initial.clone(),
                     f,
+                    made,
+                )))
+            }
+            _ => Err(unsupported(a)),
+        }
+    }
+}
+
+impl<K: Key, V: Value> Handle for KGroupedTable<K, V> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn step(&self, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure> {
+        a.only(&[
+            "id",
+            "op",
+            "from",
+            "store",
+            "name",
+            "add",
+            "sub",
+            "init",
+            "key_serde",
+            "value_serde",
+        ])?;
+        let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
+        let fold = |field: &str| a.need(field).and_then(Fold::parse);
+        match a.text_or("op", "") {
+            "count" => {
+                let made = maker.materialized::<K, i64>(a, "KTABLE-AGGREGATE-", key, "long")?;
+                Ok(Outcome::one(self.count_with(made)))
+            }
+            "reduce" => {
+                let made = maker.materialized::<K, V>(a, "KTABLE-REDUCE-", key, value)?;
+                let apply = |fold: Fold| move |agg: V, v: &V| some::<V>(fold.apply(&agg.to_dyn(), &v.to_dyn())?);
+                V::table(self.try_reduce_with(apply(fold("add")?), apply(fold("sub")?), made))
+            }
+            "aggregate" => {
+                let made = maker.materialized::<K, Dyn>(a, "KTABLE-AGGREGATE-", key, value)?;
+                let initial = initializer(a.text_or("init", "empty"))?;
+                let apply = |fold: Fold| move |_: &K, v: &V, agg: Dyn| some::<Dyn>(fold.apply(&agg, &v.to_dyn())?);
+                let (add, sub) = (apply(fold("add")?), apply(fold("sub")?));
+                Ok(Outcome::one(self.try_aggregate_with(
+                    move || initial.clone(),
+                    add,
+                    sub,
                     made,
                 )))
             }

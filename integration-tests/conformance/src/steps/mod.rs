@@ -123,8 +123,15 @@ pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailur
 fn refused(error: &BuildError) -> BuildFailure {
     // Java stops at the first fault; wrong arguments are found while the topology is still being described.
     let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
-    let category = if argument { "invalid-argument" } else { "invalid-topology" };
-    BuildFailure::Refused { category, message: error.to_string() }
+    let category = if argument {
+        "invalid-argument"
+    } else {
+        "invalid-topology"
+    };
+    BuildFailure::Refused {
+        category,
+        message: error.to_string(),
+    }
 }
 
 fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {

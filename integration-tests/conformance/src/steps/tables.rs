@@ -10,7 +10,13 @@ use super::{
     types::{Key, Row, Value},
     unsupported,
 };
-use crate::{arguments::Args, expression::Expr, functions::Joiner, like::Like, value::Dyn};
+use crate::{
+    arguments::Args,
+    expression::Expr,
+    functions::Joiner,
+    like::Like,
+    value::{Dyn, FunctionFailed},
+};
 
 impl<K: Key, V: Row> Handle for KTable<K, V> {
     fn as_any(&self) -> &dyn Any {
@@ -49,6 +55,32 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                 let key = Expr::parse(key)?;
                 let f = move |k: &K, v: &Option<V>| key.apply(&k.to_dyn(), &v.to_dyn());
                 Ok(Outcome::one(stream.try_select_key_with(f, named(a))))
+            }
+            "groupBy" => {
+                a.only(&["id", "op", "from", "key", "value", "name", "key_serde", "value_serde"])?;
+                let (key, value) = (Expr::parse(a.need("key")?)?, Expr::parse(a.text_or("value", "value"))?);
+                let f = move |k: &K, v: &V| {
+                    let (k, v) = (k.to_dyn(), v.to_dyn());
+                    Ok::<_, FunctionFailed>((key.apply(&k, &v)?, value.apply(&k, &v)?))
+                };
+                Ok(Outcome::one(
+                    self.try_group_by_with(f, super::options::grouped::<Dyn, Dyn>(a)?),
+                ))
+            }
+            "join" | "leftJoin" | "outerJoin" if !a.has("foreign_key") => {
+                let other = a
+                    .list("from")
+                    .get(1)
+                    .copied()
+                    .ok_or_else(|| "a join with itself".to_owned())?;
+                let other = maker.object(other)?;
+                if let Some(table) = other.as_any().downcast_ref::<KTable<K, Dyn>>() {
+                    return join_tables(self, table, a, maker);
+                }
+                match other.as_any().downcast_ref::<KTable<K, i64>>() {
+                    Some(table) => join_tables(self, table, a, maker),
+                    None => Err(unsupported(a)),
+                }
             }
             _ => Err(unsupported(a)),
         }
@@ -119,5 +151,45 @@ fn join_rows<K: Key, V: Value, R: Row>(
             joined,
         ),
         _ => return Err(unsupported(a)),
+    }))
+}
+
+/// A join of two tables.
+fn join_tables<K: Key, V: Row, O: Row>(
+    left: &KTable<K, V>,
+    right: &KTable<K, O>,
+    a: Args<'_>,
+    maker: &mut Maker<'_>,
+) -> Result<Outcome, BuildFailure> {
+    a.only(&[
+        "id",
+        "op",
+        "from",
+        "joiner",
+        "name",
+        "store",
+        "key_serde",
+        "value_serde",
+    ])?;
+    let joiner = Joiner::parse(a.text_or("joiner", "concat"))?;
+    let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
+    let given = a.has("store") || a.has("name");
+    let made = given
+        .then(|| maker.materialized::<K, Dyn>(a, "KTABLE-MERGE-", key, value))
+        .transpose()?;
+    let or_null = |side: Option<Dyn>| side.unwrap_or(Dyn::Null);
+    let apply = move |l: Dyn, r: Dyn| some::<Dyn>(joiner.apply(&Dyn::Null, &l, &r)?);
+    Ok(Outcome::one(match a.text_or("op", "") {
+        "join" => left.try_join_with(right, move |l: &V, r: &O| apply(l.to_dyn(), r.to_dyn()), made),
+        "leftJoin" => left.try_left_join_with(
+            right,
+            move |l: &V, r: Option<&O>| apply(l.to_dyn(), or_null(r.map(O::to_dyn))),
+            made,
+        ),
+        _ => left.try_outer_join_with(
+            right,
+            move |l: Option<&V>, r: Option<&O>| apply(or_null(l.map(V::to_dyn)), or_null(r.map(O::to_dyn))),
+            made,
+        ),
     }))
 }
