@@ -189,8 +189,12 @@ impl Core {
         self.wall_clock_ms.get()
     }
 
-    pub(super) fn state(&self) -> &TaskState {
-        self.graph.state()
+    /// The stores, with everything written to them committed.
+    pub(super) fn state(&self) -> Result<&TaskState> {
+        if self.records_since_commit.replace(0) > 0 {
+            self.graph.state().commit(&[])?;
+        }
+        Ok(self.graph.state())
     }
 
     /// One input record, and everything that follows from it.

@@ -119,7 +119,7 @@ impl TopologyTestDriver {
     ) -> Result<KeyValueView<K, V>> {
         self.core.store(name)?;
         let store = self
-            .state()
+            .state()?
             .key_value(name)
             .ok_or_else(|| wrong_type(name, "key-value"))?;
         Ok(KeyValueView {
@@ -141,7 +141,7 @@ impl TopologyTestDriver {
         let StoreKind::Window { window_size_ms, .. } = self.core.store(name)?.kind else {
             return Err(wrong_type(name, "window"));
         };
-        let store = self.state().window(name).ok_or_else(|| wrong_type(name, "window"))?;
+        let store = self.state()?.window(name).ok_or_else(|| wrong_type(name, "window"))?;
         Ok(WindowView {
             codec: codec(name, key, value),
             store,
@@ -160,7 +160,7 @@ impl TopologyTestDriver {
         value: impl IntoSerde<V>,
     ) -> Result<SessionView<K, V>> {
         self.core.store(name)?;
-        let store = self.state().session(name).ok_or_else(|| wrong_type(name, "session"))?;
+        let store = self.state()?.session(name).ok_or_else(|| wrong_type(name, "session"))?;
         Ok(SessionView {
             codec: codec(name, key, value),
             store,
@@ -179,7 +179,7 @@ impl TopologyTestDriver {
     ) -> Result<VersionedView<K, V>> {
         self.core.store(name)?;
         let store = self
-            .state()
+            .state()?
             .versioned(name)
             .ok_or_else(|| wrong_type(name, "versioned"))?;
         Ok(VersionedView {
@@ -289,7 +289,10 @@ impl TopologyTestDriver {
     }
 
     /// The stores as bytes; typed views: [`TopologyTestDriver::key_value_store`] and its siblings.
-    pub fn state(&self) -> &TaskState {
+    ///
+    /// # Errors
+    /// When a store fails to take what was written to it.
+    pub fn state(&self) -> Result<&TaskState> {
         self.core.state()
     }
 

@@ -84,8 +84,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
         grouped: impl Into<Grouped<K2, V>>,
     ) -> KGroupedStream<K2, V> {
-        self.select_key_with(key, crate::stream::Named::default())
-            .group_by_key_with(grouped)
+        let grouped = grouped.into();
+        self.select_key_with(key, grouped.name.clone()).group_by_key_with(grouped)
     }
     /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
     #[must_use]
@@ -94,7 +94,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         key: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
         grouped: impl Into<Grouped<K2, V>>,
     ) -> KGroupedStream<K2, V> {
-        self.try_select_key(key).group_by_key_with(grouped)
+        let grouped = grouped.into();
+        self.try_select_key_with(key, grouped.name.clone()).group_by_key_with(grouped)
     }
 }
 

@@ -179,7 +179,11 @@ impl StreamsBuilder {
     ) -> KTable<K, V> {
         let (consumed, materialized) = (consumed.into(), materialized.into());
         let mut builder = self.inner.borrow_mut();
-        let store = materialized.store_name(&mut builder, SOURCE);
+        let prefix = match &consumed.topics {
+            SourceTopics::Names(names) => names.first().map(|topic| format!("{topic}-")).unwrap_or_default(),
+            _ => SOURCE.to_owned(),
+        };
+        let store = materialized.store_name(&mut builder, &prefix);
         let source = suffixed(&mut builder, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
         let name = builder.name_burning(consumed.name.name(), SOURCE);
         let key = builder.resolve_serde(&name, consumed.key.as_ref(), None);
@@ -192,10 +196,11 @@ impl StreamsBuilder {
             send_old: Cell::new(false),
         });
         let make_source = key.clone().zip(value.clone()).map(|(key, value)| {
+            let extractor = nullable_extractor(consumed.extractor, &key, &value);
             source_factory::<Option<K>, Option<V>>(
                 Arc::new(OptionSerde::new(key)),
                 Arc::new(OptionSerde::new(value)),
-                nullable_extractor(consumed.extractor),
+                extractor,
             )
         });
         let (topics, reset, source_name, state) = (consumed.topics, consumed.reset, source.clone(), view.clone());
@@ -242,10 +247,13 @@ pub(crate) fn suffixed(builder: &mut Builder, given: Option<&Arc<str>>, suffix: 
     builder.name_burning(given.as_ref(), prefix)
 }
 
-/// The extractor of a table sees rows, not nulls: for a null the record's own time counts.
+/// The extractor of a table sees rows, and nulls only where the type has null: else the record's own time counts.
 fn nullable_extractor<K: 'static, V: 'static>(
     extractor: TimestampExtractor<K, V>,
+    key: &SharedSerde<K>,
+    value: &SharedSerde<V>,
 ) -> TimestampExtractor<Option<K>, Option<V>> {
+    let (key_serde, value_serde) = (key.clone(), value.clone());
     match extractor {
         TimestampExtractor::Record => TimestampExtractor::Record,
         TimestampExtractor::LogAndSkip => TimestampExtractor::LogAndSkip,
@@ -253,7 +261,9 @@ fn nullable_extractor<K: 'static, V: 'static>(
         TimestampExtractor::WallClock => TimestampExtractor::WallClock,
         TimestampExtractor::Custom(f) => {
             TimestampExtractor::custom(move |input: ExtractInput<'_, Option<K>, Option<V>>| {
-                match (input.key, input.value) {
+                let no_key = if input.key.is_none() { key_serde.null() } else { None };
+                let no_value = if input.value.is_none() { value_serde.null() } else { None };
+                match (input.key.as_ref().or(no_key.as_ref()), input.value.as_ref().or(no_value.as_ref())) {
                     (Some(key), Some(value)) => f(ExtractInput {
                         key,
                         value,

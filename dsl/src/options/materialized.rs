@@ -201,7 +201,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 "the retention of a window store must be at least the size of the windows and their grace: \
                  {retention_ms} ms is less than {size_ms} ms + {grace_ms} ms"
             );
-            builder.violation(store, message);
+            builder.argument(store, message);
         }
         let kind = StoreKind::Window {
             timestamped: true,

@@ -142,7 +142,7 @@ pub fn stores(driver: &TopologyTestDriver, topology: &Topology, catalogue: &Cata
             continue;
         }
         let view = view(catalogue, name, &definition.spec.kind);
-        let state = driver.state();
+        let state = driver.state().map_err(|e| e.to_string())?;
         let (kind, mut rows) = match &definition.spec.kind {
             StoreKind::KeyValue { .. } | StoreKind::Lru { .. } => {
                 ("kv", view.key_value(key_value(state, name)?.range(None, None, false))?)
@@ -236,7 +236,7 @@ pub fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Args<'_>) 
     let Ok(spec) = driver.store_spec(name) else {
         return Ok(json!("no such store"));
     };
-    let (state, kind) = (driver.state(), &spec.kind);
+    let (state, kind) = (driver.state().map_err(|e| e.to_string())?, &spec.kind);
     let view = view(catalogue, name, kind);
     let rows = match kind {
         StoreKind::KeyValue { .. } | StoreKind::Lru { .. } => {

@@ -24,7 +24,7 @@ pub fn run(case: &Json) -> Result<Json, String> {
     let mut out = Map::new();
     let built = match steps::build(case, &recorder) {
         Ok(built) => built,
-        Err(BuildFailure::Unsupported(why)) => return Err(format!("unsupported: {why}")),
+        Err(BuildFailure::Unsupported(why)) => return Err(why),
         Err(BuildFailure::Refused { category, message }) => {
             out.insert(
                 "error".into(),

@@ -26,7 +26,7 @@ impl StoreSerdes {
 pub struct Catalogue {
     named: HashMap<String, StoreSerdes>,
     /// For generated names: what comes before the number, in the order of the steps.
-    generated: HashMap<&'static str, VecDeque<StoreSerdes>>,
+    generated: HashMap<String, VecDeque<StoreSerdes>>,
     text: StoreSerdes,
 }
 
@@ -46,10 +46,10 @@ impl Default for Catalogue {
 
 impl Catalogue {
     /// Notes the store that a step makes. `prefix`: how its generated name starts.
-    pub fn note(&mut self, step: Args<'_>, prefix: &'static str, serdes: StoreSerdes) {
+    pub fn note(&mut self, step: Args<'_>, prefix: &str, serdes: StoreSerdes) {
         match step.part("store").and_then(|s| s.text("name")) {
             Some(name) => self.note_named(name, serdes),
-            None => self.generated.entry(prefix).or_default().push_back(serdes),
+            None => self.generated.entry(prefix.to_owned()).or_default().push_back(serdes),
         }
     }
 
@@ -67,7 +67,10 @@ impl Catalogue {
             .collect();
         names.sort_by_key(|name| name.rsplit('-').next().and_then(|n| n.parse::<u64>().ok()));
         for name in names {
-            let waiting = self.generated.iter_mut().find(|(prefix, _)| name.starts_with(**prefix));
+            let waiting = self
+                .generated
+                .iter_mut()
+                .find(|(prefix, _)| name.starts_with(prefix.as_str()));
             if let Some(serdes) = waiting.and_then(|(_, waiting)| waiting.pop_front()) {
                 self.named.insert(name.to_owned(), serdes);
             }

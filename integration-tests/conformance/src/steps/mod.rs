@@ -4,7 +4,7 @@ use std::{any::Any, collections::HashMap, sync::Arc};
 use millstream_dsl::{
     engine::{Handlers, LogAndContinue, Topology},
     stream::{Named, StreamsBuilder},
-    topology::BuildError,
+    topology::{BuildError, ViolationKind},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -16,12 +16,17 @@ use crate::{
 };
 
 mod catalogue;
+mod grouped;
 mod low_level;
+mod options;
 mod sources;
 mod stock;
 mod stock_values;
 mod stores;
 mod streams;
+mod tables;
+mod types;
+mod windows;
 pub use catalogue::{Catalogue, StoreSerdes};
 
 /// Why a case has no topology.
@@ -116,8 +121,15 @@ pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailur
 
 /// What the DSL says when it refuses a topology.
 fn refused(error: &BuildError) -> BuildFailure {
+    // Java stops at the first fault; wrong arguments are found while the topology is still being described.
+    let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
+    let category = if argument {
+        "invalid-argument"
+    } else {
+        "invalid-topology"
+    };
     BuildFailure::Refused {
-        category: "invalid-topology",
+        category,
         message: error.to_string(),
     }
 }

@@ -53,6 +53,7 @@ impl Maker<'_> {
                 let consumed = consumed(self.case, a, true)?;
                 Ok(Outcome::one(self.builder.stream(consumed)))
             }
+            "table" => self.table(a),
             "addStore" => self.add_store(a),
             "addGlobalStore" => self.add_global_store(a),
             _ => Err(unsupported(a)),
