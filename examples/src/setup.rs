@@ -12,6 +12,7 @@ use millstream::prelude::*;
 use crate::BoxError;
 
 const LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// Partitions of the topics that an example makes.
 pub const PARTITIONS: i32 = 6;
 
@@ -85,7 +86,7 @@ impl AnyCluster {
     }
 }
 
-/// Starts an application on the cluster.
+/// Starts an application on the cluster; returns when it works.
 pub async fn start(
     application_id: &str,
     topology: Topology,
@@ -106,5 +107,6 @@ pub async fn start(
             builder.bootstrap_servers(servers.clone().unwrap_or_default()).start(topology).await?
         }
     };
+    app.until_running(START_LIMIT).await?;
     Ok(app)
 }

@@ -25,7 +25,10 @@ fn partitions(admin: &mut dyn Admin, topic: &str) -> Result<Vec<TopicPartition>,
 /// Reads committed records of one topic.
 pub struct Reader {
     consumer: Box<dyn Consumer>,
+    admin: Box<dyn Admin>,
     partitions: Vec<TopicPartition>,
+    /// Next offset of each partition; -1 while nothing is known.
+    positions: Vec<i64>,
 }
 
 impl Reader {
@@ -33,27 +36,42 @@ impl Reader {
     pub fn connect(cluster: &dyn Cluster, client_id: &str, topic: &str, start: StartOffset) -> Result<Self, BoxError> {
         let config = ConsumerConfig { client_id: client_id.to_owned(), isolation: Isolation::ReadCommitted };
         let mut consumer = cluster.consumer(&config, Arc::new(NoWaker))?;
-        let partitions = partitions(cluster.admin(client_id)?.as_mut(), topic)?;
+        let mut admin = cluster.admin(client_id)?;
+        let partitions = partitions(admin.as_mut(), topic)?;
         for partition in &partitions {
             consumer.assign(partition, start)?;
         }
-        Ok(Self { consumer, partitions })
+        let positions = vec![-1; partitions.len()];
+        Ok(Self { consumer, admin, partitions, positions })
     }
 
     /// Hands out what has arrived: key and value. Returns how many records that were.
     pub fn poll(&mut self, mut each: impl FnMut(&[u8], &[u8])) -> Result<usize, BoxError> {
         self.consumer.serve()?;
         let mut count = 0;
-        for partition in &self.partitions {
-            while let Fetched::Records(batch) = self.consumer.fetch(partition, BATCH)? {
-                for index in 0..batch.len() {
-                    let record = batch.get(index);
-                    each(record.key.unwrap_or_default(), record.value.unwrap_or_default());
+        for (partition, next) in self.partitions.iter().zip(&mut self.positions) {
+            loop {
+                match self.consumer.fetch(partition, BATCH)? {
+                    Fetched::Records(batch) => {
+                        for index in 0..batch.len() {
+                            let record = batch.get(index);
+                            *next = record.offset + 1;
+                            each(record.key.unwrap_or_default(), record.value.unwrap_or_default());
+                        }
+                        count += batch.len();
+                    }
+                    Fetched::End { position } => *next = position,
+                    Fetched::Nothing => break,
                 }
-                count += batch.len();
             }
         }
         Ok(count)
+    }
+
+    /// Whether everything has been handed out that is committed now.
+    pub fn is_at_end(&mut self) -> Result<bool, BoxError> {
+        let ends = self.admin.offsets(&self.partitions, Isolation::ReadCommitted, LIMIT)?;
+        Ok(self.positions.iter().zip(ends).all(|(next, (first, end))| *next >= end || first == end))
     }
 }
 
@@ -79,8 +97,10 @@ impl Progress {
 
     /// Records that are in the topics and not yet committed by the application.
     pub fn lag(&mut self) -> Result<i64, BoxError> {
-        let ends = self.admin.offsets(&self.partitions, Isolation::ReadCommitted, LIMIT)?;
+        // In this order: what the application had written when it committed is then part of the ends, so that a lag of
+        // zero over a topic and the repartition topic behind it means that both are worked off.
         let committed = self.committed()?;
+        let ends = self.admin.offsets(&self.partitions, Isolation::ReadCommitted, LIMIT)?;
         let lag = self.partitions.iter().zip(ends).map(|(partition, (first, end))| {
             let done = committed.iter().find(|(p, _)| p == partition).map_or(first, |(_, offset)| *offset);
             (end - done).max(0)

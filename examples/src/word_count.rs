@@ -83,12 +83,12 @@ fn feed_and_read(cluster: &AnyCluster, repeat: u64) -> Result<BTreeMap<String, i
     let mut counts = BTreeMap::new();
     loop {
         let lag = progress.lag()?;
-        let arrived = reader.poll(|word, count| {
+        reader.poll(|word, count| {
             if let (Ok(word), Ok(count)) = (std::str::from_utf8(word), count.try_into()) {
                 counts.insert(word.to_owned(), i64::from_be_bytes(count));
             }
         })?;
-        if lag == 0 && arrived == 0 {
+        if lag == 0 && reader.is_at_end()? {
             return Ok(counts);
         }
         thread::sleep(Duration::from_millis(200));

@@ -101,10 +101,9 @@ fn watch(mut reader: Reader, mut progress: Progress, tells: &Receiver<Planted>) 
     let mut planted = None;
     loop {
         planted = planted.or_else(|| tells.try_recv().ok());
-        // Before reading: what was committed when the lag was taken is in the topic when we read.
         let lag = progress.lag()?;
         let mut broken = 0;
-        let arrived = reader.poll(|card, alert| match (std::str::from_utf8(card), serde_json::from_slice(alert)) {
+        reader.poll(|card, alert| match (std::str::from_utf8(card), serde_json::from_slice(alert)) {
             (Ok(card), Ok(alert)) => summary.add(card, alert),
             _ => broken += 1,
         })?;
@@ -113,7 +112,7 @@ fn watch(mut reader: Reader, mut progress: Progress, tells: &Receiver<Planted>) 
         }
         show(&summary, lag);
         match planted {
-            Some(planted) if lag == 0 && arrived == 0 => return Ok((summary, planted)),
+            Some(planted) if lag == 0 && reader.is_at_end()? => return Ok((summary, planted)),
             _ => thread::sleep(LOOK_EVERY),
         }
     }
