@@ -3,6 +3,10 @@
 //! Everything here is polled, nothing blocks unless it says so, nothing assumes client threads: an
 //! implementation that has threads of its own (librdkafka) wakes us through the `Waker`.
 #![allow(missing_docs, reason = "contract, documented as the implementations land")]
+pub mod memory;
+pub mod rdkafka;
+pub mod wire;
+
 use std::{sync::Arc, time::Duration};
 
 use millstream_dsl::engine::RawRecord;
@@ -174,7 +178,7 @@ pub trait Producer: Send {
 
 // ---- group membership (KIP-1071), offsets
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {
     pub subtopology: u32,
     pub partition: i32,

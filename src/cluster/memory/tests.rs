@@ -1,0 +1,1 @@
+//! The whole cluster through its clients, with time standing still.

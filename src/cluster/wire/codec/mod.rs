@@ -1,0 +1,6 @@
+//! Bytes of the requests: streams groups by hand (no crate has them), offsets through `kafka-protocol`.
+pub(super) mod heartbeat;
+pub(super) mod offsets;
+mod primitives;
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,103 @@
+//! Where does restoring one store begin and end?
+
+use crate::cluster::StartOffset;
+
+/// What the broker said about a changelog partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChangelogBounds {
+    pub(crate) first: i64,
+    /// High watermark.
+    pub(crate) end: i64,
+}
+
+/// What to do for one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StorePlan {
+    /// The local data does not fit the changelog: begin empty.
+    pub(crate) wipe: bool,
+    pub(crate) start: StartOffset,
+    /// Done when the position is here.
+    pub(crate) target: i64,
+}
+
+impl StorePlan {
+    /// `stored`: the changelog offset the database stands for. `limit`: a source topic serves as changelog, and only what
+    /// has been processed belongs into the store.
+    pub(crate) fn new(stored: Option<i64>, bounds: ChangelogBounds, limit: Option<i64>) -> Self {
+        let target = limit.map_or(bounds.end, |l| l.min(bounds.end));
+        match stored {
+            // Behind the first record: what is missing was deleted. Beyond the end: another topic has taken the name.
+            Some(offset) if offset < bounds.first || offset > bounds.end => Self {
+                wipe: true,
+                start: StartOffset::Earliest,
+                target,
+            },
+            // Local state knows more than what counts as processed (a source topic after a reset of its offsets).
+            Some(offset) if limit.is_some_and(|l| offset > l) => Self {
+                wipe: true,
+                start: StartOffset::Earliest,
+                target,
+            },
+            Some(offset) => Self {
+                wipe: false,
+                start: StartOffset::At(offset),
+                target,
+            },
+            None => Self {
+                wipe: false,
+                start: StartOffset::Earliest,
+                target,
+            },
+        }
+    }
+
+    /// Nothing has to be read.
+    pub(crate) fn is_done_at_once(&self, bounds: ChangelogBounds) -> bool {
+        match self.start {
+            StartOffset::At(offset) => offset >= self.target,
+            StartOffset::Earliest | StartOffset::Latest => bounds.first >= self.target,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: ChangelogBounds = ChangelogBounds { first: 10, end: 20 };
+
+    #[test]
+    fn begins_where_the_database_stands() {
+        let p = StorePlan::new(Some(15), BOUNDS, None);
+        assert_eq!((p.wipe, p.start, p.target), (false, StartOffset::At(15), 20));
+        assert!(!p.is_done_at_once(BOUNDS));
+        assert!(StorePlan::new(Some(20), BOUNDS, None).is_done_at_once(BOUNDS));
+    }
+
+    #[test]
+    fn unknown_state_begins_at_the_first_record() {
+        assert_eq!(StorePlan::new(None, BOUNDS, None).start, StartOffset::Earliest);
+        let empty = ChangelogBounds { first: 0, end: 0 };
+        assert!(StorePlan::new(None, empty, None).is_done_at_once(empty));
+    }
+
+    #[test]
+    fn state_that_does_not_fit_the_changelog_is_wiped() {
+        for stored in [9, 21] {
+            let p = StorePlan::new(Some(stored), BOUNDS, None);
+            assert_eq!((p.wipe, p.start), (true, StartOffset::Earliest), "{stored}");
+        }
+        // A topic that was created again is empty.
+        let again = ChangelogBounds { first: 0, end: 0 };
+        let p = StorePlan::new(Some(5), again, None);
+        assert!(p.wipe && p.is_done_at_once(again));
+    }
+
+    #[test]
+    fn a_source_topic_counts_only_as_far_as_it_was_processed() {
+        assert_eq!(StorePlan::new(Some(12), BOUNDS, Some(17)).target, 17);
+        assert_eq!(StorePlan::new(Some(12), BOUNDS, Some(99)).target, 20);
+        assert!(StorePlan::new(Some(18), BOUNDS, Some(17)).wipe);
+        assert!(StorePlan::new(None, BOUNDS, Some(0)).is_done_at_once(BOUNDS));
+    }
+}

@@ -1,0 +1,194 @@
+//! Restoring the stores of one task, batch by batch.
+
+use std::sync::Arc;
+
+use super::{ChangelogBounds, StorePlan};
+use crate::{
+    cluster::{Consumer, ErrorClass, Fetched, RecordBatch, StartOffset, TopicPartition},
+    error::{Error, ErrorKind, Result},
+    failpoint::fail_point,
+    state::{ChangelogRecord, StateError, StoreIndex, TaskDatabase},
+};
+
+/// One store on its way.
+struct StoreProgress {
+    store: StoreIndex,
+    partition: TopicPartition,
+    target: i64,
+    /// Only records below it belong to the store (source topics).
+    limit: Option<i64>,
+    done: bool,
+}
+
+/// How far a step got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// All stores are up to date.
+    Done,
+    /// Records were applied; there may be more at once.
+    Moved,
+    /// Nothing has arrived.
+    Waiting,
+}
+
+/// A task whose database is being brought up to date.
+pub(crate) struct RestoringTask {
+    task: Arc<str>,
+    database: TaskDatabase,
+    stores: Vec<StoreProgress>,
+    restored: u64,
+}
+
+impl RestoringTask {
+    /// `changelogs`: store, partition, bounds, and the limit if it is a source topic. Assigns what has to be read.
+    pub(crate) fn begin(
+        task: Arc<str>,
+        mut database: TaskDatabase,
+        changelogs: Vec<(StoreIndex, TopicPartition, ChangelogBounds, Option<i64>)>,
+        consumer: &mut dyn Consumer,
+    ) -> Result<Self> {
+        let mut stores = Vec::new();
+        for (store, partition, bounds, limit) in changelogs {
+            let stored = database.offset(store);
+            let plan = StorePlan::new(stored, bounds, limit);
+            if plan.wipe {
+                tracing::warn!(
+                    task = &*task,
+                    topic = &*partition.topic,
+                    partition = partition.partition,
+                    stored,
+                    first = bounds.first,
+                    end = bounds.end,
+                    "the local state does not fit its changelog; it is restored from the beginning"
+                );
+                database.wipe(store).map_err(|e| state_error(&task, e))?;
+            }
+            let done = plan.is_done_at_once(bounds);
+            if !done {
+                consumer.assign(&partition, plan.start)?;
+            }
+            stores.push(StoreProgress {
+                store,
+                partition,
+                target: plan.target,
+                limit,
+                done,
+            });
+        }
+        Ok(Self {
+            task,
+            database,
+            stores,
+            restored: 0,
+        })
+    }
+
+    /// Applies at most one batch of each store.
+    pub(crate) fn step(&mut self, consumer: &mut dyn Consumer, max_records: usize) -> Result<Progress> {
+        let mut moved = false;
+        for index in 0..self.stores.len() {
+            moved |= self.step_store(index, consumer, max_records)?;
+        }
+        if self.stores.iter().all(|s| s.done) {
+            fail_point!("restore.done");
+            return Ok(Progress::Done);
+        }
+        Ok(if moved { Progress::Moved } else { Progress::Waiting })
+    }
+
+    fn step_store(&mut self, index: usize, consumer: &mut dyn Consumer, max_records: usize) -> Result<bool> {
+        let Some(store) = self.stores.get_mut(index).filter(|s| !s.done) else {
+            return Ok(false);
+        };
+        let position = match consumer.fetch(&store.partition, max_records) {
+            Ok(Fetched::Nothing) => return Ok(false),
+            Ok(Fetched::Records(records)) => {
+                let (applied, position) = apply(&mut self.database, store, records.as_ref()).map_err(|e| {
+                    state_error(&self.task, e).at(store.partition.topic.clone(), store.partition.partition)
+                })?;
+                self.restored += applied;
+                fail_point!("restore.batch");
+                position
+            }
+            Ok(Fetched::End { position }) => {
+                let position = store.limit.map_or(position, |l| l.min(position));
+                // Behind the last record there may be control records: the next start need not read them again.
+                if self.database.offset(store.store).is_none_or(|o| o < position) {
+                    self.database
+                        .restore(store.store, &[], position)
+                        .map_err(|e| state_error(&self.task, e))?;
+                }
+                position
+            }
+            // Compaction or retention has overtaken us, or the topic was created again meanwhile.
+            Err(e) if e.class == ErrorClass::Corrupted => {
+                tracing::warn!(task = &*self.task, topic = &*store.partition.topic, error = %e, "restoring begins again");
+                self.database
+                    .wipe(store.store)
+                    .map_err(|e| state_error(&self.task, e))?;
+                consumer.unassign(&store.partition);
+                consumer.assign(&store.partition, StartOffset::Earliest)?;
+                return Ok(true);
+            }
+            Err(e) if e.class == ErrorClass::Retry => return Ok(false),
+            Err(e) => return Err(Error::from(e).task(self.task.clone())),
+        };
+        if position >= store.target {
+            store.done = true;
+            consumer.unassign(&store.partition);
+        }
+        Ok(true)
+    }
+
+    /// Records applied so far.
+    pub(crate) fn restored(&self) -> u64 {
+        self.restored
+    }
+
+    pub(crate) fn task(&self) -> &Arc<str> {
+        &self.task
+    }
+
+    /// The database as far as it has come; the consumer lets go of what was not finished.
+    pub(crate) fn finish(self, consumer: &mut dyn Consumer) -> TaskDatabase {
+        for store in self.stores.iter().filter(|s| !s.done) {
+            consumer.unassign(&store.partition);
+        }
+        self.database
+    }
+}
+
+/// Gives the number of records applied and the next position.
+fn apply(
+    database: &mut TaskDatabase,
+    store: &StoreProgress,
+    records: &dyn RecordBatch,
+) -> std::result::Result<(u64, i64), StateError> {
+    let mut position = 0;
+    let mut batch = Vec::with_capacity(records.len());
+    for index in 0..records.len() {
+        let record = records.get(index);
+        if store.limit.is_some_and(|l| record.offset >= l) {
+            position = store.target;
+            break;
+        }
+        position = record.offset + 1;
+        // A changelog record without a key stands for nothing; a source topic may hold some.
+        if let Some(key) = record.key {
+            batch.push(ChangelogRecord {
+                key,
+                value: record.value,
+                timestamp: record.timestamp,
+                offset: record.offset,
+            });
+        }
+    }
+    database.restore(store.store, &batch, position)?;
+    Ok((batch.len() as u64, position))
+}
+
+fn state_error(task: &Arc<str>, error: StateError) -> Error {
+    Error::new(ErrorKind::State, "the state cannot be restored")
+        .task(task.clone())
+        .caused_by(error)
+}

@@ -1,0 +1,345 @@
+//! The state updater: opens, restores and closes the databases of all tasks of the process, away from the stream threads.
+//!
+//! One queue for opening and closing, so that a task which moves from one thread of the process to another is closed before it
+//! is opened.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, TryRecvError},
+    },
+    time::Duration,
+};
+
+use super::{
+    Next,
+    clock::Now,
+    metrics::{Metrics, add},
+};
+use crate::{
+    cluster::{Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker},
+    dsl::engine::{SourceIndex, Subtopology, Topology},
+    error::{Error, ErrorKind, Result},
+    restore::{ChangelogBounds, Progress, RestoringTask},
+    state::{StateEngine, StoreIndex, StoreSpec, TaskDatabase},
+    task::{CommittedInput, task_name},
+};
+
+/// A task to be opened and restored.
+pub(crate) struct OpenRequest {
+    /// Tells this attempt from earlier ones for the same task.
+    pub(crate) ticket: u64,
+    pub(crate) task: TaskId,
+    pub(crate) committed: Vec<OffsetToCommit>,
+    pub(crate) reply: Sender<Opened>,
+    pub(crate) waker: Arc<dyn Waker>,
+}
+
+/// The answer.
+pub(crate) struct Opened {
+    pub(crate) ticket: u64,
+    pub(crate) task: TaskId,
+    pub(crate) result: Result<OpenedTask>,
+}
+
+/// A task ready to run.
+pub(crate) struct OpenedTask {
+    pub(crate) database: TaskDatabase,
+    pub(crate) inputs: Vec<CommittedInput>,
+}
+
+pub(crate) enum Command {
+    Open(OpenRequest),
+    /// The task is not wanted any more.
+    Cancel(u64),
+    Close(String, TaskDatabase),
+    /// Close what is left and end.
+    Stop,
+}
+
+/// Reaches the updater.
+#[derive(Clone)]
+pub(crate) struct UpdaterHandle {
+    pub(crate) sender: Sender<Command>,
+    pub(crate) waker: Arc<dyn Waker>,
+}
+
+impl UpdaterHandle {
+    pub(crate) fn send(&self, command: Command) {
+        match self.sender.send(command) {
+            Ok(()) => self.waker.wake(),
+            // Only after a panic of the updater: the database is closed by its drop.
+            Err(_) => tracing::warn!("the state updater has ended"),
+        }
+    }
+}
+
+pub(crate) struct UpdaterParts {
+    pub(crate) application_id: String,
+    pub(crate) topology: Topology,
+    pub(crate) engine: StateEngine,
+    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) admin: Box<dyn Admin>,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) batch_records: usize,
+}
+
+enum Stage {
+    Opening { retry_at: Duration, give_up_at: Duration },
+    Restoring(Box<RestoringTask>, Vec<CommittedInput>),
+}
+
+pub(crate) struct StateUpdater {
+    parts: UpdaterParts,
+    tasks: Vec<(OpenRequest, Stage)>,
+}
+
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+const BACKOFF: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl StateUpdater {
+    pub(crate) fn new(parts: UpdaterParts) -> Self {
+        Self {
+            parts,
+            tasks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn step(&mut self, now: Now) -> Next {
+        loop {
+            match self.parts.commands.try_recv() {
+                Ok(Command::Open(request)) => {
+                    let stage = Stage::Opening {
+                        retry_at: now.elapsed,
+                        give_up_at: now.elapsed + PATIENCE,
+                    };
+                    self.tasks.push((request, stage));
+                }
+                Ok(Command::Cancel(ticket)) => self.cancel(ticket),
+                Ok(Command::Close(name, database)) => close(&name, database),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    while let Some((request, _)) = self.tasks.first() {
+                        let ticket = request.ticket;
+                        self.cancel(ticket);
+                    }
+                    return Next::Stopped;
+                }
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if let Err(e) = self.parts.consumer.serve() {
+            tracing::debug!(error = %e, "restore consumer");
+        }
+        let mut next = Next::WaitUntil(now.elapsed + Duration::from_secs(1));
+        let tasks = std::mem::take(&mut self.tasks);
+        for (request, stage) in tasks {
+            let (stage, wish) = self.advance(&request, stage, now);
+            next = sooner(next, wish);
+            match stage {
+                Ok(Some(stage)) => self.tasks.push((request, stage)),
+                Ok(None) => {}
+                Err(e) => answer(&request, Err(e.task(task_name(request.task)))),
+            }
+        }
+        next
+    }
+
+    /// Ok(None): answered.
+    fn advance(&mut self, request: &OpenRequest, stage: Stage, now: Now) -> (Result<Option<Stage>>, Next) {
+        match stage {
+            Stage::Opening { retry_at, give_up_at } if now.elapsed < retry_at => (
+                Ok(Some(Stage::Opening { retry_at, give_up_at })),
+                Next::WaitUntil(retry_at),
+            ),
+            Stage::Opening { give_up_at, .. } => match self.open(request) {
+                Ok((restoring, inputs)) => (Ok(Some(Stage::Restoring(Box::new(restoring), inputs))), Next::Again),
+                Err(e) if e.kind() == ErrorKind::Retry && now.elapsed < give_up_at => {
+                    tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
+                    let retry_at = now.elapsed + BACKOFF;
+                    (
+                        Ok(Some(Stage::Opening { retry_at, give_up_at })),
+                        Next::WaitUntil(retry_at),
+                    )
+                }
+                Err(e) => (Err(e), Next::Again),
+            },
+            Stage::Restoring(mut task, inputs) => {
+                let before = task.restored();
+                let progress = task.step(self.parts.consumer.as_mut(), self.parts.batch_records);
+                add(&self.parts.metrics.records_restored, task.restored() - before);
+                match progress {
+                    Ok(Progress::Done) => {
+                        self.done(request, *task, inputs);
+                        (Ok(None), Next::Again)
+                    }
+                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, inputs))), Next::Again),
+                    Ok(Progress::Waiting) => (
+                        Ok(Some(Stage::Restoring(task, inputs))),
+                        Next::WaitUntil(now.elapsed + BACKOFF),
+                    ),
+                    Err(e) => {
+                        close(&task_name(request.task), task.finish(self.parts.consumer.as_mut()));
+                        (Err(e), Next::Again)
+                    }
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, request: &OpenRequest, task: RestoringTask, inputs: Vec<CommittedInput>) {
+        let restored = task.restored();
+        tracing::info!(task = &**task.task(), records = restored, "state restored");
+        add(&self.parts.metrics.tasks_restored, 1);
+        let database = task.finish(self.parts.consumer.as_mut());
+        answer(request, Ok(OpenedTask { database, inputs }));
+    }
+
+    fn cancel(&mut self, ticket: u64) {
+        if let Some(index) = self.tasks.iter().position(|(r, _)| r.ticket == ticket) {
+            let (request, stage) = self.tasks.remove(index);
+            if let Stage::Restoring(task, _) = stage {
+                // What was restored counts: its offsets were written with it.
+                close(&task_name(request.task), task.finish(self.parts.consumer.as_mut()));
+            }
+        }
+    }
+
+    fn open(&mut self, request: &OpenRequest) -> Result<(RestoringTask, Vec<CommittedInput>)> {
+        let topology = self.parts.topology.clone();
+        let task = request.task;
+        let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
+            return Err(Error::new(
+                ErrorKind::Topology,
+                "the group assigned a task this topology does not have",
+            ));
+        };
+        let inputs = self.inputs(subtopology, request)?;
+        let changelogs = self.changelogs(subtopology, task, &inputs)?;
+        let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
+        let name = task_name(task);
+        let database = open_database(&self.parts.engine, &name, &specs)?;
+        let restoring = RestoringTask::begin(name.into(), database, changelogs, self.parts.consumer.as_mut())?;
+        Ok((restoring, inputs))
+    }
+
+    /// The partitions of the task, which not every source topic has, with what is committed.
+    fn inputs(&mut self, subtopology: &Subtopology, request: &OpenRequest) -> Result<Vec<CommittedInput>> {
+        let names: Vec<String> = subtopology
+            .sources
+            .iter()
+            .map(|s| s.full_name(&self.parts.application_id))
+            .collect();
+        let counts = self.parts.admin.partition_counts(&names, REQUEST_LIMIT).map_err(soft)?;
+        let mut inputs = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let Some((_, count)) = counts.iter().find(|(n, _)| n == name) else {
+                return Err(Error::new(
+                    ErrorKind::Retry,
+                    format!("the topic {name} is not there yet"),
+                ));
+            };
+            if request.task.partition < *count {
+                let partition = TopicPartition {
+                    topic: name.as_str().into(),
+                    partition: request.task.partition,
+                };
+                let committed = request.committed.iter().find(|o| o.partition == partition);
+                inputs.push(CommittedInput {
+                    source: SourceIndex(index as u32),
+                    committed: committed.map(|o| (o.offset, o.metadata.clone())),
+                    partition,
+                });
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn changelogs(
+        &mut self,
+        subtopology: &Subtopology,
+        task: TaskId,
+        inputs: &[CommittedInput],
+    ) -> Result<Vec<(StoreIndex, TopicPartition, ChangelogBounds, Option<i64>)>> {
+        let mut wanted = Vec::new();
+        for (index, store) in subtopology.stores.iter().enumerate() {
+            let (topic, limit) = match (&store.changelog, &store.source_changelog) {
+                (Some(topic), _) => (topic.full_name(&self.parts.application_id), None),
+                (None, Some(topic)) => {
+                    let input = inputs.iter().find(|i| i.partition.topic == *topic);
+                    let processed = input
+                        .and_then(|i| i.committed.as_ref())
+                        .map_or(0, |(offset, _)| *offset);
+                    (topic.to_string(), Some(processed))
+                }
+                (None, None) => continue,
+            };
+            let partition = TopicPartition {
+                topic: topic.into(),
+                partition: task.partition,
+            };
+            wanted.push((StoreIndex(index as u32), partition, limit));
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, _)| p.clone()).collect();
+        let bounds = self
+            .parts
+            .admin
+            .offsets(&partitions, Isolation::ReadUncommitted, REQUEST_LIMIT)
+            .map_err(soft)?;
+        let with_bounds = wanted.into_iter().zip(bounds);
+        Ok(with_bounds
+            .map(|((s, p, l), (first, end))| (s, p, ChangelogBounds { first, end }, l))
+            .collect())
+    }
+}
+
+/// A topic that is being created is no reason to give up.
+fn soft(error: ClusterError) -> Error {
+    const UNKNOWN_TOPIC_OR_PARTITION: i32 = 3;
+    let retry =
+        matches!(error.class, ErrorClass::Retry | ErrorClass::Unknown) || error.code == UNKNOWN_TOPIC_OR_PARTITION;
+    if retry {
+        Error::new(ErrorKind::Retry, error.message.clone()).caused_by(error)
+    } else {
+        error.into()
+    }
+}
+
+fn open_database(engine: &StateEngine, name: &str, specs: &[StoreSpec]) -> Result<TaskDatabase> {
+    engine.open_task(name, specs).or_else(|error| {
+        tracing::warn!(task = name, error = %error, "the state of the task cannot be opened; it is restored from its changelogs");
+        engine.wipe_task(name).and_then(|()| engine.open_task(name, specs))
+    })
+    .map_err(|e| Error::new(ErrorKind::State, "the state of the task cannot be opened").task(name).caused_by(e))
+}
+
+fn close(name: &str, mut database: TaskDatabase) {
+    if let Err(e) = database.flush().and_then(|()| database.close()) {
+        tracing::warn!(task = name, error = %e, "the state was not closed cleanly; the next start restores what is missing");
+    }
+}
+
+fn answer(request: &OpenRequest, result: Result<OpenedTask>) {
+    let opened = Opened {
+        ticket: request.ticket,
+        task: request.task,
+        result,
+    };
+    if let Err(lost) = request.reply.send(opened)
+        && let Ok(task) = lost.0.result
+    {
+        close(&task_name(request.task), task.database);
+    }
+    request.waker.wake();
+}
+
+fn sooner(a: Next, b: Next) -> Next {
+    match (a, b) {
+        (Next::WaitUntil(a), Next::WaitUntil(b)) => Next::WaitUntil(a.min(b)),
+        _ => Next::Again,
+    }
+}
