@@ -1,2 +1,3 @@
 //! Scenarios of Millstream against real Kafka, and what they need: a cluster, and an observer that is not Millstream.
+pub mod behaviour;
 pub mod kafka;

@@ -10,6 +10,7 @@ pub mod wire;
 use std::{sync::Arc, time::Duration};
 
 use millstream_dsl::engine::RawRecord;
+pub use millstream_state::Headers;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
@@ -134,7 +135,7 @@ pub enum Sent {
 }
 
 /// Offsets that become part of a transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetToCommit {
     pub partition: TopicPartition,
     pub offset: i64,

@@ -11,7 +11,6 @@ const NULL: u32 = u32::MAX;
 
 /// Records of one partition, immutable once shared. Offsets are relative, so the block does not change when the
 /// log gives it a place.
-#[derive(Default)]
 pub(super) struct Batch {
     /// Keys and values, one after the other.
     bytes: Vec<u8>,
@@ -42,6 +41,12 @@ impl HeaderSource for StoredHeaders {
         for (key, value) in &self.0 {
             headers.add(key, value.as_deref());
         }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::with_capacity(0, 0)
     }
 }
 

@@ -29,6 +29,9 @@ unsafe extern "C" {
     // Declared here as well because the bindings give an enum, which an unknown code would make invalid.
     #[link_name = "rd_kafka_error_code"]
     fn error_code(error: *const sys::rd_kafka_error_t) -> c_int;
+    // The same for an argument: the code of a broker may be none of the enum's.
+    #[link_name = "rd_kafka_err2str"]
+    fn error_text(code: c_int) -> *const c_char;
 }
 
 /// What a call of librdkafka reports.
@@ -49,6 +52,12 @@ impl RawError {
             ..Self::default()
         }
     }
+}
+
+/// librdkafka's words for a code.
+pub(super) fn describe(code: i32) -> String {
+    // SAFETY: takes any integer; the text is static.
+    unsafe { text(error_text(code)) }
 }
 
 type Result<T> = std::result::Result<T, RawError>;
@@ -622,7 +631,7 @@ impl ProducerHandle {
             let result =
                 sys::rd_kafka_metadata(self.handle.raw(), 0, topic.raw.as_ptr(), &mut metadata, timeout_ms) as i32;
             if result != 0 || metadata.is_null() {
-                return Err(RawError::local(result, "no metadata of the topic"));
+                return Err(RawError::local(result, describe(result)));
             }
             let mut answer = Err(unknown_topic());
             if (*metadata).topic_cnt > 0 {
@@ -630,7 +639,7 @@ impl ProducerHandle {
                 let code = ptr::addr_of!((*first).err).cast::<i32>().read();
                 answer = match code {
                     0 => Ok((*first).partition_cnt),
-                    code => Err(RawError::local(code, text((*first).topic))),
+                    code => Err(RawError::local(code, describe(code))),
                 };
             }
             sys::rd_kafka_metadata_destroy(metadata);

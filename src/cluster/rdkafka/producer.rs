@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::{
     deliveries::Undelivered,
     errors::{Call, cluster_error},
-    ffi::{GroupMetadata, Outgoing, PartitionList, ProducerHandle, RawError},
+    ffi::{GroupMetadata, Outgoing, PartitionList, ProducerHandle, RawError, describe},
 };
 use crate::cluster::{
     ClusterError, GroupIdentity, OffsetToCommit, Producer, ProducerConfig, ProducerRecord, Result, Sent, Step,
@@ -66,7 +66,7 @@ impl RdProducer {
         );
         cluster_error(
             Call::Produce,
-            RawError::local(failure.code, "delivery failed"),
+            RawError::local(failure.code, describe(failure.code)),
             &what,
             Some(partition),
         )

@@ -31,7 +31,7 @@ pub(super) fn assign(
     };
     balance.active(tasks);
     for _ in 0..replicas {
-        balance.standbys(stateful);
+        balance.standbys(stateful, (stateful.len() * replicas).div_ceil(candidates.len()));
     }
     let mut target = BTreeMap::new();
     for (candidate, mut lists) in candidates.iter().zip(balance.given) {
@@ -64,7 +64,7 @@ impl Balance<'_> {
             let open = |at: &usize| self.given[*at].active.len() < floor + usize::from(extra > 0);
             if let Some(at) = (0..self.candidates.len()).filter(open).min_by_key(|at| self.load(*at)) {
                 extra -= usize::from(self.given[at].active.len() == floor);
-                self.given[at].active.push(task.clone());
+                self.given[at].active.push(*task);
             }
         }
     }
@@ -80,7 +80,7 @@ impl Balance<'_> {
         let mut any = false;
         for task in earlier(&self.candidates[at].before) {
             if self.given[at].active.len() < limit && left.remove(task) {
-                self.given[at].active.push(task.clone());
+                self.given[at].active.push(*task);
                 any = true;
             }
         }
@@ -107,7 +107,8 @@ impl Balance<'_> {
     }
 
     /// One more standby of each stateful task, where a process without a copy of it is left.
-    fn standbys(&mut self, stateful: &BTreeSet<TaskId>) {
+    /// Who had one keeps it up to `share`, so that newcomers get theirs.
+    fn standbys(&mut self, stateful: &BTreeSet<TaskId>, share: usize) {
         for task in stateful {
             let holds = |lists: &TaskLists| lists.active.contains(task) || lists.standby.contains(task);
             let taken: BTreeSet<&str> = self
@@ -120,11 +121,12 @@ impl Balance<'_> {
             let free = |at: &usize| !taken.contains(self.candidates[*at].process);
             let had = |at: usize| {
                 let before = &self.candidates[at].before;
-                before.standby.contains(task) || before.active.contains(task)
+                let had = before.standby.contains(task) || before.active.contains(task);
+                had && self.given[at].standby.len() < share
             };
             let key = |at: &usize| (!had(*at), self.load(*at));
             if let Some(at) = (0..self.candidates.len()).filter(free).min_by_key(key) {
-                self.given[at].standby.push(task.clone());
+                self.given[at].standby.push(*task);
             }
         }
     }

@@ -19,8 +19,8 @@ impl OwnedTasks {
 
     pub(super) fn lists(&self) -> TaskLists {
         TaskLists {
-            active: self.active.keys().cloned().collect(),
-            standby: self.standby.keys().cloned().collect(),
+            active: self.active.keys().copied().collect(),
+            standby: self.standby.keys().copied().collect(),
             warmup: Vec::new(),
         }
     }
@@ -80,7 +80,7 @@ impl Occupancy {
                 ] {
                     for task in held.keys() {
                         let holder = (id.clone(), member.process_id.clone());
-                        map.entry(task.clone()).or_default().push(holder);
+                        map.entry(*task).or_default().push(holder);
                     }
                 }
             }
@@ -158,7 +158,7 @@ impl Member {
             .active
             .iter()
             .filter(|t| !self.assigned.active.contains_key(t))
-            .cloned()
+            .copied()
             .collect::<Vec<_>>()
         {
             if occupancy.active_is_free(&task, &self.process_id) {
@@ -171,7 +171,7 @@ impl Member {
             .standby
             .iter()
             .filter(|t| !self.assigned.standby.contains_key(t))
-            .cloned()
+            .copied()
             .collect::<Vec<_>>()
         {
             if occupancy.standby_is_free(&task, &self.process_id) {
@@ -198,6 +198,6 @@ fn split(owned: &EpochTasks, target: &[TaskId]) -> (EpochTasks, EpochTasks) {
     let target: BTreeSet<&TaskId> = target.iter().collect();
     owned
         .iter()
-        .map(|(t, e)| (t.clone(), *e))
+        .map(|(t, e)| (*t, *e))
         .partition(|(t, _)| target.contains(t))
 }

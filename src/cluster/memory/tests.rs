@@ -1,1 +1,0 @@
-//! The whole cluster through its clients, with time standing still.
