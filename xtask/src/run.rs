@@ -1,6 +1,7 @@
 //! Running programs: says what runs, how long it took, and fails with the command's text.
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::paths;
@@ -27,12 +28,27 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Builds a program of the workspace, optimised, and gives a command that runs it in the repository.
+/// A subcommand of cargo on the whole workspace, optimised.
 ///
-/// `--workspace` even for one program: which features a dependency gets depends on the packages that are selected, and
-/// a difference there would compile RocksDB and librdkafka once more.
+/// On the whole workspace even for one program, and always with the same features: which features a dependency gets
+/// depends on both, and a difference there would compile RocksDB and librdkafka once more.
+pub(crate) fn cargo_on_workspace(subcommand: &str) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--profile", "release", "--locked", "--workspace"]);
+    if container_runtime_answers() {
+        command.args(["--features", "millstream-integration-tests/containers"]);
+    }
+    command
+}
+
+fn container_runtime_answers() -> bool {
+    static ANSWERS: OnceLock<bool> = OnceLock::new();
+    *ANSWERS.get_or_init(|| succeeds("docker", &["version", "--format", "{{.Server.Version}}"]))
+}
+
+/// Builds a program of the workspace and gives a command that runs it in the repository.
 pub(crate) fn program(name: &str) -> Result<Command> {
-    run(cargo().args(["build", "--release", "--locked", "--workspace", "--bin", name]))?;
+    run(cargo_on_workspace("build").args(["--bin", name]))?;
     Ok(built(name))
 }
 

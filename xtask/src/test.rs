@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::conformance::CASES;
 use crate::prerequisites::{self, Need};
-use crate::run::{self, OWN_CRATES, Result, built, cargo, succeeds};
+use crate::run::{self, OWN_CRATES, Result, built, cargo, cargo_on_workspace};
 use crate::{paths, tidy};
 
 /// What `test` takes.
@@ -44,7 +44,6 @@ const ALL: [Step; 6] = [
 
 pub(crate) fn run(options: &Options) -> Result {
     prepare()?;
-    let containers = succeeds("docker", &["version", "--format", "{{.Server.Version}}"]);
     println!("build output: {}", paths::target().display());
     let mut took = Vec::new();
     for step in ALL
@@ -54,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result {
     {
         println!("\n== {step:?}");
         let start = Instant::now();
-        one(step, containers)?;
+        one(step)?;
         took.push((step, start.elapsed()));
     }
     println!("\neverything passed:");
@@ -73,23 +72,27 @@ fn prepare() -> Result {
     prerequisites::ensure_rust_components()
 }
 
-fn one(step: Step, containers: bool) -> Result {
-    let checked = |subcommand: &str| {
-        let mut command = cargo();
-        command.args([subcommand, "--release", "--locked", "--workspace"]);
-        if containers {
-            command.args(["--features", "millstream-integration-tests/containers"]);
-        }
-        command
-    };
+fn one(step: Step) -> Result {
     match step {
         Step::Format => run::run(cargo().args(["fmt", "--all", "--check"])),
         Step::Tidy => tidy::run(),
-        Step::Lints => run::run(checked("clippy").args(["--all-targets", "--", "-D", "warnings"])),
-        Step::Tests => run::run(checked("test").args(debug_assertions())),
-        Step::Docs => run::run(checked("doc").arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings")),
+        Step::Lints => run::run(cargo_on_workspace("clippy").args(["--all-targets", "--", "-D", "warnings"])),
+        Step::Tests => run::run(
+            cargo_on_workspace("test")
+                .args(debug_assertions())
+                .arg("--no-fail-fast"),
+        ),
+        Step::Docs => run::run(
+            cargo_on_workspace("doc")
+                .arg("--no-deps")
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        ),
         Step::Conformance => {
-            run::run(checked("build").args(debug_assertions()).args(["--bin", "conformance"]))?;
+            run::run(
+                cargo_on_workspace("build")
+                    .args(debug_assertions())
+                    .args(["--bin", "conformance"]),
+            )?;
             run::run(built("conformance").arg(CASES))
         }
     }

@@ -6,7 +6,7 @@ mod report;
 use clap::{Args, Subcommand};
 
 use crate::prerequisites::{self, Need};
-use crate::run::{self, Result, cargo};
+use crate::run::{self, Result, cargo_on_workspace};
 
 /// What `bench` takes.
 #[derive(Args)]
@@ -33,17 +33,6 @@ pub(crate) fn run(options: &Options) -> Result {
 
 fn micro(arguments: &[String]) -> Result {
     prerequisites::ensure(&[Need::Compiler, Need::Make, Need::Libclang])?;
-    run::run(
-        cargo()
-            .args([
-                "bench",
-                "--profile",
-                "release",
-                "--locked",
-                "--workspace",
-                "--benches",
-                "--",
-            ])
-            .args(arguments),
-    )
+    // By pattern: `--benches` would also run the test harness of every library.
+    run::run(cargo_on_workspace("bench").args(["--bench", "*", "--"]).args(arguments))
 }
