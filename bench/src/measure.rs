@@ -32,7 +32,12 @@ impl Reading {
 /// User and system time of all threads of a process.
 fn process_cpu_s(pid: &str) -> Result<f64, BoxError> {
     let fields = stat(pid)?;
-    let field = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).ok_or("no CPU time in /proc");
+    let field = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|f| f.parse::<f64>().ok())
+            .ok_or("no CPU time in /proc")
+    };
     Ok((field(11)? + field(12)?) / TICKS_PER_SECOND)
 }
 
@@ -54,7 +59,10 @@ pub fn since_process_start_ms() -> Result<f64, BoxError> {
 /// A line of `/proc/self/status` in MiB: `VmHWM` (peak resident memory), `VmRSS`.
 pub fn status_mib(field: &str) -> Result<f64, BoxError> {
     let text = fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':')).ok_or("no such line in /proc")?;
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix(field)?.strip_prefix(':'))
+        .ok_or("no such line in /proc")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
 }
@@ -83,7 +91,10 @@ impl Figures {
         self.number(&format!("{name}_cpu_s"), cpu_s);
         self.number(&format!("{name}_cpu_s_per_million"), cpu_s / records * 1e6);
         if let (Some(begin), Some(end)) = (from.broker_cpu_s, to.broker_cpu_s) {
-            self.number(&format!("{name}_broker_cpu_s_per_million"), (end - begin) / records * 1e6);
+            self.number(
+                &format!("{name}_broker_cpu_s_per_million"),
+                (end - begin) / records * 1e6,
+            );
         }
     }
 
@@ -106,7 +117,13 @@ pub struct Stopwatch {
 impl Stopwatch {
     /// From RUNNING on, for so many records.
     pub fn start(total: u64) -> Result<Self, BoxError> {
-        Ok(Self { total, running: Reading::take()?, first: None, half: None, last: None })
+        Ok(Self {
+            total,
+            running: Reading::take()?,
+            first: None,
+            half: None,
+            last: None,
+        })
     }
 
     /// So many are processed; false when it was the last.
@@ -126,7 +143,8 @@ impl Stopwatch {
     /// After the final commit and close.
     pub fn finish(&self, figures: &mut Figures) -> Result<(), BoxError> {
         let closed = Reading::take()?;
-        let (Some((first, at_first)), Some((half, at_half)), Some((last, at_last))) = (&self.first, &self.half, &self.last)
+        let (Some((first, at_first)), Some((half, at_half)), Some((last, at_last))) =
+            (&self.first, &self.half, &self.last)
         else {
             return Err("the workload did not come to its end".into());
         };

@@ -14,7 +14,9 @@ pub fn passes(value: &str) -> bool {
 
 /// The same text with the amount multiplied by three.
 pub fn triple(value: &str) -> String {
-    parts(value).map_or_else(String::new, |(number, amount, padding)| format!("{number},{},{padding}", amount * 3))
+    parts(value).map_or_else(String::new, |(number, amount, padding)| {
+        format!("{number},{},{padding}", amount * 3)
+    })
 }
 
 #[cfg(test)]

@@ -42,13 +42,23 @@ impl Workload {
         let input = builder.stream::<String, String>(self.input().as_str());
         let output = self.output();
         match self {
-            Self::Relay => input.filter(|_, v| passes(v)).map_values(|v| triple(v)).to(output.as_str()),
+            Self::Relay => input
+                .filter(|_, v| passes(v))
+                .map_values(|v| triple(v))
+                .to(output.as_str()),
             Self::Count => {
-                input.group_by_key().count_with(Materialized::named("counts")).to_stream().to(output.as_str());
+                input
+                    .group_by_key()
+                    .count_with(Materialized::named("counts"))
+                    .to_stream()
+                    .to(output.as_str());
             }
             Self::WindowedCount => {
                 let windows = TimeWindows::of(Duration::from_secs(10)).grace(Duration::from_secs(1));
-                let counts = input.group_by_key().windowed_by(windows).count_with(Materialized::named("counts"));
+                let counts = input
+                    .group_by_key()
+                    .windowed_by(windows)
+                    .count_with(Materialized::named("counts"));
                 counts.to_stream().to(output.as_str());
             }
         }

@@ -33,11 +33,21 @@ impl Feed {
             transaction_timeout: Duration::from_secs(10),
         };
         let producer = cluster.producer(&config, Arc::new(NoWaker))?;
-        Ok(Self { producer, topics: Vec::new(), buffer: Vec::new() })
+        Ok(Self {
+            producer,
+            topics: Vec::new(),
+            buffer: Vec::new(),
+        })
     }
 
     /// Sends a value as JSON. The partition is Java's choice for the key.
-    pub fn send_json(&mut self, topic: &str, key: &str, value: &impl Serialize, timestamp_ms: i64) -> Result<(), BoxError> {
+    pub fn send_json(
+        &mut self,
+        topic: &str,
+        key: &str,
+        value: &impl Serialize,
+        timestamp_ms: i64,
+    ) -> Result<(), BoxError> {
         self.buffer.clear();
         serde_json::to_writer(&mut self.buffer, value)?;
         let value = std::mem::take(&mut self.buffer);

@@ -36,7 +36,12 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_numbers_and_another_seed_others() {
-        let first = |seed| (0..8).map(|_| ()).scan(Random::new(seed), |r, ()| Some(r.below(100))).collect::<Vec<_>>();
+        let first = |seed| {
+            (0..8)
+                .map(|_| ())
+                .scan(Random::new(seed), |r, ()| Some(r.below(100)))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(first(1), first(1));
         assert_ne!(first(1), first(2));
         assert!(first(3).iter().all(|n| *n < 100));

@@ -75,9 +75,16 @@ impl AnyCluster {
         let mut admin = self.get().admin("setup")?;
         let wanted: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         let present = admin.partition_counts(&wanted, LIMIT)?;
-        let missing = wanted.into_iter().filter(|n| !present.iter().any(|(name, _)| name == n));
+        let missing = wanted
+            .into_iter()
+            .filter(|n| !present.iter().any(|(name, _)| name == n));
         let topics: Vec<TopicInfo> = missing
-            .map(|name| TopicInfo { name, partitions: PARTITIONS, replication_factor: -1, configs: Vec::new() })
+            .map(|name| TopicInfo {
+                name,
+                partitions: PARTITIONS,
+                replication_factor: -1,
+                configs: Vec::new(),
+            })
             .collect();
         if !topics.is_empty() {
             admin.create_topics(&topics, LIMIT)?;
@@ -94,8 +101,11 @@ pub async fn start(
     arguments: &CommonArguments,
     state_dir: PathBuf,
 ) -> Result<KafkaStreams, BoxError> {
-    let guarantee =
-        if arguments.exactly_once { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce };
+    let guarantee = if arguments.exactly_once {
+        ProcessingGuarantee::ExactlyOnce
+    } else {
+        ProcessingGuarantee::AtLeastOnce
+    };
     let builder = KafkaStreams::builder(application_id)
         .processing_guarantee(guarantee)
         .commit_interval(Duration::from_millis(100))
@@ -104,7 +114,10 @@ pub async fn start(
     let app = match (cluster, &arguments.bootstrap) {
         (AnyCluster::Memory(memory), _) => builder.start_on(memory.clone(), topology).await?,
         (AnyCluster::Kafka(_), servers) => {
-            builder.bootstrap_servers(servers.clone().unwrap_or_default()).start(topology).await?
+            builder
+                .bootstrap_servers(servers.clone().unwrap_or_default())
+                .start(topology)
+                .await?
         }
     };
     app.until_running(START_LIMIT).await?;

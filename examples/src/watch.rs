@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millstream::cluster::{
-    Admin, Cluster, Consumer, ConsumerConfig, Fetched, GroupClient, GroupRequest, GroupResponse, Isolation, StartOffset,
-    TopicPartition,
+    Admin, Cluster, Consumer, ConsumerConfig, Fetched, GroupClient, GroupRequest, GroupResponse, Isolation,
+    StartOffset, TopicPartition,
 };
 
 use crate::BoxError;
@@ -19,7 +19,12 @@ fn partitions(admin: &mut dyn Admin, topic: &str) -> Result<Vec<TopicPartition>,
     let counts = admin.partition_counts(&[topic.to_owned()], LIMIT)?;
     let count = counts.first().map_or(0, |(_, count)| *count);
     let topic: Arc<str> = topic.into();
-    Ok((0..count).map(|partition| TopicPartition { topic: Arc::clone(&topic), partition }).collect())
+    Ok((0..count)
+        .map(|partition| TopicPartition {
+            topic: Arc::clone(&topic),
+            partition,
+        })
+        .collect())
 }
 
 /// Reads committed records of one topic.
@@ -34,7 +39,10 @@ pub struct Reader {
 impl Reader {
     /// From the first record, or only new ones.
     pub fn connect(cluster: &dyn Cluster, client_id: &str, topic: &str, start: StartOffset) -> Result<Self, BoxError> {
-        let config = ConsumerConfig { client_id: client_id.to_owned(), isolation: Isolation::ReadCommitted };
+        let config = ConsumerConfig {
+            client_id: client_id.to_owned(),
+            isolation: Isolation::ReadCommitted,
+        };
         let mut consumer = cluster.consumer(&config, Arc::new(NoWaker))?;
         let mut admin = cluster.admin(client_id)?;
         let partitions = partitions(admin.as_mut(), topic)?;
@@ -42,7 +50,12 @@ impl Reader {
             consumer.assign(partition, start)?;
         }
         let positions = vec![-1; partitions.len()];
-        Ok(Self { consumer, admin, partitions, positions })
+        Ok(Self {
+            consumer,
+            admin,
+            partitions,
+            positions,
+        })
     }
 
     /// Hands out what has arrived: key and value. Returns how many records that were.
@@ -71,7 +84,11 @@ impl Reader {
     /// Whether everything has been handed out that is committed now.
     pub fn is_at_end(&mut self) -> Result<bool, BoxError> {
         let ends = self.admin.offsets(&self.partitions, Isolation::ReadCommitted, LIMIT)?;
-        Ok(self.positions.iter().zip(ends).all(|(next, (first, end))| *next >= end || first == end))
+        Ok(self
+            .positions
+            .iter()
+            .zip(ends)
+            .all(|(next, (first, end))| *next >= end || first == end))
     }
 }
 
@@ -92,7 +109,11 @@ impl Progress {
         for topic in topics {
             all.extend(partitions(admin.as_mut(), topic)?);
         }
-        Ok(Self { admin, group, partitions: all })
+        Ok(Self {
+            admin,
+            group,
+            partitions: all,
+        })
     }
 
     /// Records that are in the topics and not yet committed by the application.
@@ -102,7 +123,10 @@ impl Progress {
         let committed = self.committed()?;
         let ends = self.admin.offsets(&self.partitions, Isolation::ReadCommitted, LIMIT)?;
         let lag = self.partitions.iter().zip(ends).map(|(partition, (first, end))| {
-            let done = committed.iter().find(|(p, _)| p == partition).map_or(first, |(_, offset)| *offset);
+            let done = committed
+                .iter()
+                .find(|(p, _)| p == partition)
+                .map_or(first, |(_, offset)| *offset);
             (end - done).max(0)
         });
         Ok(lag.sum())

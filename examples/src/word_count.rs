@@ -54,7 +54,11 @@ pub async fn run(arguments: &Arguments) -> Result<BTreeMap<String, i64>, BoxErro
     let cluster = AnyCluster::connect(&arguments.common)?;
     cluster.create_topics(&[LINES, COUNTS])?;
     let temporary = tempfile::tempdir()?;
-    let state_dir = arguments.common.state_dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let state_dir = arguments
+        .common
+        .state_dir
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_path_buf());
     let app = start(APPLICATION, topology()?, &cluster, &arguments.common, state_dir).await?;
     if !arguments.common.generates() {
         app.until_stopped().await?;

@@ -5,8 +5,17 @@ use millstream_examples::{fraud, word_count};
 
 async fn words(guarantee: &[&str]) {
     let arguments = ["word_count", "--repeat", "50"].iter().chain(guarantee);
-    let counts = word_count::run(&word_count::Arguments::parse_from(arguments)).await.unwrap();
-    let expected = [("falls", 100), ("mill", 150), ("no", 150), ("rain", 150), ("runs", 100), ("stream", 150)];
+    let counts = word_count::run(&word_count::Arguments::parse_from(arguments))
+        .await
+        .unwrap();
+    let expected = [
+        ("falls", 100),
+        ("mill", 150),
+        ("no", 150),
+        ("rain", 150),
+        ("runs", 100),
+        ("stream", 150),
+    ];
     for (word, count) in expected {
         assert_eq!(counts.get(word), Some(&count), "{word}");
     }
@@ -24,7 +33,9 @@ async fn words_are_counted_exactly_once() {
 }
 
 async fn fraud(guarantee: &[&str]) {
-    let arguments = ["fraud_detection", "--payments", "20000", "--cards", "2000"].iter().chain(guarantee);
+    let arguments = ["fraud_detection", "--payments", "20000", "--cards", "2000"]
+        .iter()
+        .chain(guarantee);
     // An error unless everything planted was found.
     let summary = fraud::run(&fraud::Arguments::parse_from(arguments)).await.unwrap();
     for kind in [Kind::Profile, Kind::Burst, Kind::Elsewhere] {

@@ -22,17 +22,28 @@ impl Desk {
     }
 
     fn customer(&self) {
-        let profile = Profile { home_country: "AT".to_owned(), limit_cents: 50_000 };
+        let profile = Profile {
+            home_country: "AT".to_owned(),
+            limit_cents: 50_000,
+        };
         self.profiles.at_ms(0).pipe("card", profile).unwrap();
     }
 
     fn pay(&self, id: u64, amount_cents: u64, country: &str, at_ms: i64) {
-        let payment = Payment { id, amount_cents, country: country.to_owned(), shop: "shop".to_owned() };
+        let payment = Payment {
+            id,
+            amount_cents,
+            country: country.to_owned(),
+            shop: "shop".to_owned(),
+        };
         self.payments.at_ms(at_ms).pipe("card", payment).unwrap();
     }
 
     fn present(&self, country: &str, at_ms: i64) {
-        let present = CardPresent { country: country.to_owned(), terminal: "terminal".to_owned() };
+        let present = CardPresent {
+            country: country.to_owned(),
+            terminal: "terminal".to_owned(),
+        };
         self.presents.at_ms(at_ms).pipe("card", present).unwrap();
     }
 

@@ -6,13 +6,23 @@ use millstream_integration_tests::kafka::KafkaServer;
 
 async fn words(guarantee: &[&str]) {
     let server = KafkaServer::start(1).unwrap();
-    let arguments = ["word_count", "--generate", "--repeat", "50", "--bootstrap", server.bootstrap()];
+    let arguments = [
+        "word_count",
+        "--generate",
+        "--repeat",
+        "50",
+        "--bootstrap",
+        server.bootstrap(),
+    ];
     let arguments = word_count::Arguments::parse_from(arguments.iter().chain(guarantee));
     let counts = word_count::run(&arguments).await.unwrap();
     assert_eq!(counts.get("the"), Some(&300));
     assert_eq!(counts.values().sum::<i64>(), 1_350);
     let observer = server.observer().unwrap();
-    assert_eq!(observer.open_transactions(word_count::COUNTS).unwrap(), Vec::<i32>::new());
+    assert_eq!(
+        observer.open_transactions(word_count::COUNTS).unwrap(),
+        Vec::<i32>::new()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +37,15 @@ async fn words_are_counted_exactly_once() {
 
 async fn fraud(guarantee: &[&str]) {
     let server = KafkaServer::start(1).unwrap();
-    let arguments = ["fraud_detection", "--generate", "--payments", "20000", "--cards", "2000", "--bootstrap"];
+    let arguments = [
+        "fraud_detection",
+        "--generate",
+        "--payments",
+        "20000",
+        "--cards",
+        "2000",
+        "--bootstrap",
+    ];
     let arguments = arguments.iter().chain([&server.bootstrap()]).chain(guarantee);
     // An error unless everything planted was found.
     let summary = fraud::run(&fraud::Arguments::parse_from(arguments)).await.unwrap();

@@ -41,7 +41,10 @@ async fn main() -> Result<(), BoxError> {
     let arguments = Arguments::parse();
     let state = tempfile::tempdir()?;
     let total = records(&arguments)?;
-    let app = builder(&arguments).state_dir(state.path()).start(arguments.workload.topology()?).await?;
+    let app = builder(&arguments)
+        .state_dir(state.path())
+        .start(arguments.workload.topology()?)
+        .await?;
     app.until_running(Duration::from_secs(60)).await?;
     let mut figures = Figures::default();
     figures.put("command", "app");
@@ -67,10 +70,18 @@ fn builder(arguments: &Arguments) -> KafkaStreamsBuilder {
     let eos = arguments.mode == Mode::Eos;
     let commit_ms = arguments.commit_ms.unwrap_or(if eos { 100 } else { 30_000 });
     // Own names for each guarantee: nothing of one run is the next one's state.
-    let id = format!("millstream-{}-{}", arguments.workload.name(), if eos { "eos" } else { "alos" });
+    let id = format!(
+        "millstream-{}-{}",
+        arguments.workload.name(),
+        if eos { "eos" } else { "alos" }
+    );
     let mut builder = KafkaStreams::builder(id)
         .bootstrap_servers(&arguments.bootstrap)
-        .processing_guarantee(if eos { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce })
+        .processing_guarantee(if eos {
+            ProcessingGuarantee::ExactlyOnce
+        } else {
+            ProcessingGuarantee::AtLeastOnce
+        })
         .commit_interval(Duration::from_millis(commit_ms))
         .stream_threads(arguments.threads);
     if let Some(bytes) = arguments.cache_bytes {
@@ -91,10 +102,17 @@ fn records(arguments: &Arguments) -> Result<u64, BoxError> {
     let counts = admin.partition_counts(std::slice::from_ref(&topic), limit)?;
     let count = counts.first().map_or(0, |(_, count)| *count);
     let name: std::sync::Arc<str> = topic.as_str().into();
-    let partitions: Vec<TopicPartition> =
-        (0..count).map(|partition| TopicPartition { topic: name.clone(), partition }).collect();
+    let partitions: Vec<TopicPartition> = (0..count)
+        .map(|partition| TopicPartition {
+            topic: name.clone(),
+            partition,
+        })
+        .collect();
     let ends = admin.offsets(&partitions, Isolation::ReadCommitted, limit)?;
-    Ok(ends.iter().map(|(first, end)| u64::try_from(end - first).unwrap_or(0)).sum())
+    Ok(ends
+        .iter()
+        .map(|(first, end)| u64::try_from(end - first).unwrap_or(0))
+        .sum())
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]

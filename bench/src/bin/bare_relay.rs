@@ -57,8 +57,12 @@ fn main() -> Result<(), BoxError> {
     let arguments = Arguments::parse();
     let mut relay = Relay::connect(&arguments)?;
     let cluster = KafkaCluster::connect(&arguments.bootstrap, &[])?;
-    let ends = cluster.admin("bare")?.offsets(&[relay.source.clone()], Isolation::ReadCommitted, LIMIT)?;
-    let total = ends.first().map_or(0, |(first, end)| u64::try_from(end - first).unwrap_or(0));
+    let ends = cluster
+        .admin("bare")?
+        .offsets(&[relay.source.clone()], Isolation::ReadCommitted, LIMIT)?;
+    let total = ends
+        .first()
+        .map_or(0, |(first, end)| u64::try_from(end - first).unwrap_or(0));
     let mut figures = Figures::default();
     figures.put("command", "bare");
     figures.number("startup_ms", since_process_start_ms()?);
@@ -73,7 +77,10 @@ impl Relay {
     fn connect(arguments: &Arguments) -> Result<Self, BoxError> {
         let cluster = KafkaCluster::connect(&arguments.bootstrap, &[])?;
         let transactional = arguments.mode == Mode::Eos;
-        let consumer = ConsumerConfig { client_id: "bare".to_owned(), isolation: Isolation::ReadCommitted };
+        let consumer = ConsumerConfig {
+            client_id: "bare".to_owned(),
+            isolation: Isolation::ReadCommitted,
+        };
         let mut consumer = cluster.consumer(&consumer, Arc::new(NoWaker))?;
         let mut producer = cluster.producer(
             &ProducerConfig {
@@ -86,11 +93,23 @@ impl Relay {
         if transactional {
             until_done(|| Ok(producer.poll_init_transactions()?))?;
         }
-        let source = TopicPartition { topic: "relay-in".into(), partition: 0 };
+        let source = TopicPartition {
+            topic: "relay-in".into(),
+            partition: 0,
+        };
         consumer.assign(&source, StartOffset::Earliest)?;
         let sink = producer.topic("relay-out")?;
         let partitions = producer.partition_count(sink)?;
-        Ok(Self { consumer, producer, source, sink, partitions, next: 0, transactional, open: false })
+        Ok(Self {
+            consumer,
+            producer,
+            source,
+            sink,
+            partitions,
+            next: 0,
+            transactional,
+            open: false,
+        })
     }
 
     fn run(&mut self, stopwatch: &mut Stopwatch) -> Result<(), BoxError> {
@@ -104,7 +123,11 @@ impl Relay {
                     for index in 0..batch.len() {
                         let record = batch.get(index);
                         self.next = record.offset + 1;
-                        self.relay(record.key.unwrap_or_default(), record.value.unwrap_or_default(), record.timestamp)?;
+                        self.relay(
+                            record.key.unwrap_or_default(),
+                            record.value.unwrap_or_default(),
+                            record.timestamp,
+                        )?;
                     }
                     done += batch.len() as u64;
                     self.producer.serve()?;
@@ -119,7 +142,11 @@ impl Relay {
                 committed = Instant::now();
             }
         }
-        if self.transactional { self.commit() } else { until_done(|| Ok(self.producer.poll_flush()?)) }
+        if self.transactional {
+            self.commit()
+        } else {
+            until_done(|| Ok(self.producer.poll_flush()?))
+        }
     }
 
     fn begin(&mut self) -> Result<(), BoxError> {
@@ -156,10 +183,17 @@ impl Relay {
         if !self.open {
             return Ok(());
         }
-        let offsets =
-            [OffsetToCommit { partition: self.source.clone(), offset: self.next, metadata: String::new() }];
+        let offsets = [OffsetToCommit {
+            partition: self.source.clone(),
+            offset: self.next,
+            metadata: String::new(),
+        }];
         // No member of the group: nobody else commits.
-        let group = GroupIdentity { group_id: "bare".to_owned(), member_id: String::new(), member_epoch: -1 };
+        let group = GroupIdentity {
+            group_id: "bare".to_owned(),
+            member_id: String::new(),
+            member_epoch: -1,
+        };
         until_done(|| Ok(self.producer.poll_commit(&offsets, &group)?))?;
         self.open = false;
         Ok(())

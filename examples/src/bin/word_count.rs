@@ -4,7 +4,9 @@ use millstream_examples::{BoxError, word_count};
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
     word_count::run(&word_count::Arguments::parse()).await?;
     Ok(())
 }

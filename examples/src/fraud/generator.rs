@@ -42,7 +42,13 @@ pub struct Generator {
 impl Generator {
     /// So many payments of so many cards.
     pub fn new(seed: u64, cards: u64, payments: u64) -> Self {
-        Self { random: Random::new(seed), cards: cards.max(1), next_payment: 0, payments, planted: Planted::default() }
+        Self {
+            random: Random::new(seed),
+            cards: cards.max(1),
+            next_payment: 0,
+            payments,
+            planted: Planted::default(),
+        }
     }
 
     /// What was planted so far.
@@ -74,7 +80,15 @@ impl Generator {
         let id = self.next_payment;
         self.next_payment += 1;
         let shop = format!("shop-{}", self.random.below(5_000));
-        (card_name(card), Event::Payment(Payment { id, amount_cents, country: country.to_owned(), shop }))
+        (
+            card_name(card),
+            Event::Payment(Payment {
+                id,
+                amount_cents,
+                country: country.to_owned(),
+                shop,
+            }),
+        )
     }
 
     fn abroad(&mut self, home: &str) -> &'static str {
@@ -88,7 +102,10 @@ impl Generator {
         let (name, payment) = self.payment(card, cents, &profile.home_country);
         let mut all = vec![(name.clone(), payment, at_ms)];
         if self.random.below(4) == 0 {
-            let present = CardPresent { country: profile.home_country, terminal: format!("terminal-{card}") };
+            let present = CardPresent {
+                country: profile.home_country,
+                terminal: format!("terminal-{card}"),
+            };
             all.push((name, Event::CardPresent(present), at_ms));
         }
         all
@@ -106,9 +123,15 @@ impl Generator {
         self.planted.elsewhere += 1;
         let profile = profile_of(card);
         let country = self.abroad(&profile.home_country);
-        let present = CardPresent { country: profile.home_country, terminal: format!("terminal-{card}") };
+        let present = CardPresent {
+            country: profile.home_country,
+            terminal: format!("terminal-{card}"),
+        };
         let (name, payment) = self.payment(card, 500, country);
-        vec![(name.clone(), Event::CardPresent(present), at_ms), (name, payment, at_ms)]
+        vec![
+            (name.clone(), Event::CardPresent(present), at_ms),
+            (name, payment, at_ms),
+        ]
     }
 
     /// Small payments, one per step, all in the first half of a minute and the next seconds: one window.
@@ -132,7 +155,10 @@ fn card_name(card: u64) -> String {
 fn profile_of(card: u64) -> Profile {
     let mut random = Random::new(card);
     let home_country = random.pick(&COUNTRIES).copied().unwrap_or("AQ").to_owned();
-    Profile { home_country, limit_cents: 20_000 + 10_000 * random.below(10) }
+    Profile {
+        home_country,
+        limit_cents: 20_000 + 10_000 * random.below(10),
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +188,9 @@ mod tests {
         let (events, planted) = all(1);
         let payments = events.iter().filter(|(_, e, _)| matches!(e, Event::Payment(_))).count();
         assert_eq!(payments, 20_000);
-        assert!(planted.profile > 0 && planted.burst > 0 && planted.elsewhere > 0, "{planted:?}");
+        assert!(
+            planted.profile > 0 && planted.burst > 0 && planted.elsewhere > 0,
+            "{planted:?}"
+        );
     }
 }

@@ -41,7 +41,11 @@ pub async fn run(arguments: &Arguments) -> Result<Summary, BoxError> {
     let cluster = AnyCluster::connect(&arguments.common)?;
     cluster.create_topics(&[PAYMENTS, PROFILES, CARD_PRESENTS, ALERTS])?;
     let temporary = tempfile::tempdir()?;
-    let state_dir = arguments.common.state_dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let state_dir = arguments
+        .common
+        .state_dir
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_path_buf());
     let begin = Instant::now();
     // Where the output ends now: an earlier run on the same Kafka may have left alerts.
     let reader = Reader::connect(cluster.get(), "fraud-desk", ALERTS, StartOffset::Latest)?;
@@ -58,7 +62,11 @@ pub async fn run(arguments: &Arguments) -> Result<Summary, BoxError> {
     let (summary, planted) = watched?;
     app.close(CloseOptions::default()).await?;
     report(records, &summary, &planted, begin.elapsed());
-    if summary.covers(&planted) { Ok(summary) } else { Err("some of the planted fraud was not found".into()) }
+    if summary.covers(&planted) {
+        Ok(summary)
+    } else {
+        Err("some of the planted fraud was not found".into())
+    }
 }
 
 /// A thread that writes all input, then tells what was planted. Returns the number of records.
@@ -96,17 +104,23 @@ fn make_input(
 }
 
 /// Shows alerts until all input is committed and nothing more arrives.
-fn watch(mut reader: Reader, mut progress: Progress, tells: &Receiver<Planted>) -> Result<(Summary, Planted), BoxError> {
+fn watch(
+    mut reader: Reader,
+    mut progress: Progress,
+    tells: &Receiver<Planted>,
+) -> Result<(Summary, Planted), BoxError> {
     let mut summary = Summary::default();
     let mut planted = None;
     loop {
         planted = planted.or_else(|| tells.try_recv().ok());
         let lag = progress.lag()?;
         let mut broken = 0;
-        reader.poll(|card, alert| match (std::str::from_utf8(card), serde_json::from_slice(alert)) {
-            (Ok(card), Ok(alert)) => summary.add(card, alert),
-            _ => broken += 1,
-        })?;
+        reader.poll(
+            |card, alert| match (std::str::from_utf8(card), serde_json::from_slice(alert)) {
+                (Ok(card), Ok(alert)) => summary.add(card, alert),
+                _ => broken += 1,
+            },
+        )?;
         if broken > 0 {
             return Err(format!("{broken} alerts cannot be read").into());
         }
@@ -135,7 +149,10 @@ fn report(records: u64, summary: &Summary, planted: &Planted, took: Duration) {
     let seconds = took.as_secs_f64();
     println!("\n");
     println!("records   {records} in {seconds:.1} s");
-    println!("planted   {} unlike the customer, {} bursts, {} elsewhere", planted.profile, planted.burst, planted.elsewhere);
+    println!(
+        "planted   {} unlike the customer, {} bursts, {} elsewhere",
+        planted.profile, planted.burst, planted.elsewhere
+    );
     println!("found     {summary}");
     if let Some(last) = summary.last() {
         println!("for one   {last}");

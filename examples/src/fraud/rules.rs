@@ -30,16 +30,27 @@ pub fn against_profile(payment: &Payment, profile: Option<&Profile>) -> Alert {
             }
             if payment.country != profile.home_country {
                 score += 30;
-                reasons.push(format!("paid in {}, lives in {}", payment.country, profile.home_country));
+                reasons.push(format!(
+                    "paid in {}, lives in {}",
+                    payment.country, profile.home_country
+                ));
             }
         }
     }
-    Alert { kind: Kind::Profile, score, reasons, payment: Some(payment.id) }
+    Alert {
+        kind: Kind::Profile,
+        score,
+        reasons,
+        payment: Some(payment.id),
+    }
 }
 
 /// A minute of a card with one more payment.
 pub fn with_payment(minute: Minute, payment: &Payment) -> Minute {
-    Minute { count: minute.count + 1, sum_cents: minute.sum_cents.saturating_add(payment.amount_cents) }
+    Minute {
+        count: minute.count + 1,
+        sum_cents: minute.sum_cents.saturating_add(payment.amount_cents),
+    }
 }
 
 /// Whether a minute is more than usual.
@@ -56,16 +67,34 @@ pub fn in_a_minute(minute: &Minute) -> Alert {
         1 => 75,
         _ => 100,
     };
-    Alert { kind: Kind::Burst, score, reasons, payment: None }
+    Alert {
+        kind: Kind::Burst,
+        score,
+        reasons,
+        payment: None,
+    }
 }
 
 /// Whether the card was in another country than the payment, five minutes apart at most.
 pub fn elsewhere(payment: &Payment, present: &CardPresent) -> Alert {
     if payment.country == present.country {
-        return Alert { kind: Kind::Elsewhere, score: 0, reasons: Vec::new(), payment: Some(payment.id) };
+        return Alert {
+            kind: Kind::Elsewhere,
+            score: 0,
+            reasons: Vec::new(),
+            payment: Some(payment.id),
+        };
     }
-    let reason = format!("paid in {} while the card was in {} ({})", payment.country, present.country, present.terminal);
-    Alert { kind: Kind::Elsewhere, score: 90, reasons: vec![reason], payment: Some(payment.id) }
+    let reason = format!(
+        "paid in {} while the card was in {} ({})",
+        payment.country, present.country, present.terminal
+    );
+    Alert {
+        kind: Kind::Elsewhere,
+        score: 90,
+        reasons: vec![reason],
+        payment: Some(payment.id),
+    }
 }
 
 /// Whether somebody looks.
@@ -78,21 +107,35 @@ mod tests {
     use super::*;
 
     fn payment(amount_cents: u64, country: &str) -> Payment {
-        Payment { id: 7, amount_cents, country: country.to_owned(), shop: "shop".to_owned() }
+        Payment {
+            id: 7,
+            amount_cents,
+            country: country.to_owned(),
+            shop: "shop".to_owned(),
+        }
     }
 
     fn profile() -> Profile {
-        Profile { home_country: "AT".to_owned(), limit_cents: 50_000 }
+        Profile {
+            home_country: "AT".to_owned(),
+            limit_cents: 50_000,
+        }
     }
 
     #[test]
     fn one_odd_thing_is_noted_and_two_are_an_alert() {
         assert_eq!(against_profile(&payment(50_000, "AT"), Some(&profile())).score, 0);
-        assert!(!is_suspicious(&against_profile(&payment(50_001, "AT"), Some(&profile()))));
+        assert!(!is_suspicious(&against_profile(
+            &payment(50_001, "AT"),
+            Some(&profile())
+        )));
         assert!(!is_suspicious(&against_profile(&payment(10, "JP"), Some(&profile()))));
         let both = against_profile(&payment(60_000, "JP"), Some(&profile()));
         assert!(is_suspicious(&both));
-        assert_eq!(both.reasons, ["600.00 is above the limit of 500.00", "paid in JP, lives in AT"]);
+        assert_eq!(
+            both.reasons,
+            ["600.00 is above the limit of 500.00", "paid in JP, lives in AT"]
+        );
     }
 
     #[test]
@@ -104,7 +147,10 @@ mod tests {
 
     #[test]
     fn a_card_in_two_countries_is_an_alert() {
-        let present = CardPresent { country: "AT".to_owned(), terminal: "t".to_owned() };
+        let present = CardPresent {
+            country: "AT".to_owned(),
+            terminal: "t".to_owned(),
+        };
         assert!(is_suspicious(&elsewhere(&payment(1, "JP"), &present)));
         assert!(!is_suspicious(&elsewhere(&payment(1, "AT"), &present)));
     }

@@ -72,7 +72,12 @@ mod tests {
     use super::*;
 
     fn alert(kind: Kind, payment: u64) -> Alert {
-        Alert { kind, score: 80, reasons: vec!["why".to_owned()], payment: Some(payment) }
+        Alert {
+            kind,
+            score: 80,
+            reasons: vec!["why".to_owned()],
+            payment: Some(payment),
+        }
     }
 
     #[test]
@@ -80,7 +85,10 @@ mod tests {
         let mut summary = Summary::default();
         summary.add("card", alert(Kind::Profile, 1));
         summary.add("card", alert(Kind::Profile, 1));
-        let planted = |profile| Planted { profile, ..Planted::default() };
+        let planted = |profile| Planted {
+            profile,
+            ..Planted::default()
+        };
         assert!(summary.covers(&planted(1)) && !summary.covers(&planted(2)));
         assert_eq!(summary.alerts(), 2);
     }

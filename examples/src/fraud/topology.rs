@@ -28,7 +28,12 @@ pub fn topology() -> Result<Topology, BuildError> {
             Materialized::named("minutes").with(StringSerde, json::<Minute>()),
         )
         .to_stream()
-        .map(|window, minute| (window.key.clone(), rules::in_a_minute(minute.as_ref().unwrap_or(&Minute::default()))));
+        .map(|window, minute| {
+            (
+                window.key.clone(),
+                rules::in_a_minute(minute.as_ref().unwrap_or(&Minute::default())),
+            )
+        });
 
     let elsewhere = payments.join_with(
         &presents,
