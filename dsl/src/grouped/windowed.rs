@@ -15,9 +15,6 @@ use super::{
     stream::{AGGREGATE, KGroupedStream, REDUCE},
 };
 
-/// Least time between two rounds of emission on close. Kafka Streams: `__emit.interval.ms.kstreams.windowed.aggregation__`.
-const EMIT_INTERVAL_MS: i64 = 1_000;
-
 /// A grouped stream in windows. Kafka Streams: `TimeWindowedKStream`.
 pub struct TimeWindowedKStream<K, V, W> {
     grouped: KGroupedStream<K, V>,
@@ -179,7 +176,7 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
         let make = planned.map(|planned| {
             let store = planned.store.clone();
             let make = move || {
-                let emission = Emission { strategy, send_old: send_old.get(), interval_ms: EMIT_INTERVAL_MS };
+                let emission = Emission { strategy, send_old: send_old.get() };
                 window_aggregate(windows.clone(), fold.clone(), planned.plan.clone(), emission)
             };
             (store, make)
