@@ -4,7 +4,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::cluster::{ClusterError, ErrorClass};
+use crate::{
+    cluster::{ClusterError, ErrorClass},
+    state::StateError,
+};
 
 /// Result of the public API.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -151,6 +154,20 @@ impl Error {
     pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
+    }
+}
+
+impl Error {
+    /// The error of a store behind it, however deep.
+    pub(crate) fn state_error(&self) -> Option<&StateError> {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
     }
 }
 

@@ -17,3 +17,11 @@ pub use millstream_state as state;
 pub use runtime::{MetricsHandle, MetricsSnapshot, State};
 pub use streams::{CloseOptions, KafkaStreams, KafkaStreamsBuilder, UncaughtAction};
 pub use task::partition_of;
+
+/// What most applications need: the DSL and what runs it.
+pub mod prelude {
+    pub use crate::{
+        CloseOptions, KafkaStreams, KafkaStreamsBuilder, MetricsHandle, MetricsSnapshot, ProcessingGuarantee, State,
+        StreamsConfig, UncaughtAction, dsl::prelude::*,
+    };
+}

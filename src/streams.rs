@@ -365,13 +365,14 @@ impl KafkaStreamsBuilder {
 
 #[cfg(feature = "rocksdb")]
 fn open_engine(config: &StreamsConfig) -> Result<StateEngine> {
+    use crate::state::StateError;
+
     StateEngine::rocksdb(&config.state_dir, &config.application_id, config.state_memory_bytes).map_err(|e| {
-        let dir = config.state_dir.display();
-        Error::new(
-            ErrorKind::State,
-            format!("the state directory {dir} cannot be used: {e}"),
-        )
-        .caused_by(e)
+        let kind = match e {
+            StateError::Locked { .. } => ErrorKind::StateLocked,
+            _ => ErrorKind::State,
+        };
+        Error::new(kind, format!("the state directory cannot be used: {e}")).caused_by(e)
     })
 }
 

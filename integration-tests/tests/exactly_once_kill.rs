@@ -101,8 +101,8 @@ impl Fleet {
 
 #[test]
 fn twenty_kills_lose_and_repeat_nothing() {
-    let mut server = KafkaServer::start_with(&ServerConfig::new(1).streams_session_timeout(Duration::from_secs(3))).unwrap();
-    server.keep_logs();
+    let config = ServerConfig::new(1).streams_session_timeout(Duration::from_secs(3));
+    let server = KafkaServer::start_with(&config).unwrap();
     let observer = server.observer().unwrap();
     observer.create_topic("in", PARTITIONS).unwrap();
     observer.create_topic("out", PARTITIONS).unwrap();

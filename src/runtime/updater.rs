@@ -21,7 +21,7 @@ use crate::{
     dsl::engine::{OffsetReset, SourceIndex, Subtopology, Topology},
     error::{Error, ErrorKind, Result},
     restore::{Changelog, ChangelogBounds, Progress, RestoringTask},
-    state::{StateEngine, StoreIndex, StoreSpec, TaskDatabase},
+    state::{StateEngine, StateError, StoreIndex, StoreSpec, TaskDatabase},
     task::{CommittedInput, task_name},
 };
 
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     /// The task is not wanted any more.
     Cancel(u64),
     Close(String, TaskDatabase),
+    /// The state of the closed task is damaged.
+    Wipe(String),
     /// Close what is left and end.
     Stop,
 }
@@ -119,6 +121,7 @@ impl StateUpdater {
                 }
                 Ok(Command::Cancel(ticket)) => self.cancel(ticket),
                 Ok(Command::Close(name, database)) => close(&name, database),
+                Ok(Command::Wipe(name)) => wipe(&self.parts.engine, &name),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     while let Some((request, _)) = self.tasks.first() {
                         let ticket = request.ticket;
@@ -180,7 +183,16 @@ impl StateUpdater {
                         Next::WaitUntil(now.elapsed + BACKOFF),
                     ),
                     Err(e) => {
-                        close(&task_name(request.task), task.finish(self.parts.consumer.as_mut()));
+                        let name = task_name(request.task);
+                        close(&name, task.finish(self.parts.consumer.as_mut()));
+                        if e.state_error().is_some_and(StateError::is_damage) {
+                            wipe(&self.parts.engine, &name);
+                            let stage = Stage::Opening {
+                                retry_at: now.elapsed,
+                                give_up_at: now.elapsed + PATIENCE,
+                            };
+                            return (Ok(Some(stage)), Next::Again);
+                        }
                         (Err(e), Next::Again)
                     }
                 }
@@ -321,11 +333,33 @@ fn soft(error: ClusterError) -> Error {
 }
 
 fn open_database(engine: &StateEngine, name: &str, specs: &[StoreSpec]) -> Result<TaskDatabase> {
-    engine.open_task(name, specs).or_else(|error| {
-        tracing::warn!(task = name, error = %error, "the state of the task cannot be opened; it is restored from its changelogs");
-        engine.wipe_task(name).and_then(|()| engine.open_task(name, specs))
+    let opened = match engine.open_task(name, specs) {
+        Err(damage) if damage.is_damage() => {
+            tracing::warn!(task = name, error = %damage, "the state of the task is restored from its changelogs");
+            engine.wipe_task(name).and_then(|()| engine.open_task(name, specs))
+        }
+        other => other,
+    };
+    opened.map_err(|e| {
+        let kind = match e {
+            // The thread that had it before is still closing it.
+            StateError::Locked { .. } => ErrorKind::Retry,
+            _ => ErrorKind::State,
+        };
+        Error::new(kind, format!("the state of the task cannot be opened: {e}"))
+            .task(name)
+            .caused_by(e)
     })
-    .map_err(|e| Error::new(ErrorKind::State, "the state of the task cannot be opened").task(name).caused_by(e))
+}
+
+fn wipe(engine: &StateEngine, name: &str) {
+    tracing::warn!(
+        task = name,
+        "the state of the task is damaged; it is restored from its changelogs"
+    );
+    if let Err(e) = engine.wipe_task(name) {
+        tracing::warn!(task = name, error = %e, "the damaged state could not be removed");
+    }
 }
 
 fn close(name: &str, mut database: TaskDatabase) {

@@ -161,5 +161,5 @@ impl ChangeLogger for TaskCollector {
 
 /// The real error stays with [`Output`], where the thread looks for it.
 fn log_error(topic: &str, error: ClusterError) -> StateError {
-    StateError::Changelog(format!("the changelog {topic} cannot be written: {error}"))
+    StateError::Changelog(format!("{topic}: {error}"))
 }

@@ -247,6 +247,14 @@ impl Task {
         process_error(error).task(self.name.clone())
     }
 
+    /// A record cache over its budget is emptied before its time.
+    pub(crate) fn relieve_caches(&mut self) -> Result<()> {
+        if self.dirty && self.graph.state().cache_is_full() {
+            self.graph.flush_caches().map_err(|e| self.failure(*e))?;
+        }
+        Ok(())
+    }
+
     /// First part of a commit: everything the caches hold is forwarded and sent.
     pub(crate) fn flush_caches(&mut self) -> Result<()> {
         if self.dirty {

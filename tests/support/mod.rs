@@ -1,5 +1,5 @@
 //! What the scenarios share: lines in, counts out, on the cluster in memory.
-#![allow(dead_code, unreachable_pub, reason = "every scenario uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests; every scenario uses its own part")]
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,10 @@ fn counting(check: impl Fn(&str) -> Result<(), &'static str> + Send + Sync + 'st
         .try_map_values(move |line: &String| line.split(' ').try_for_each(&check).map(|()| line.clone()))
         .flat_map(|_, line| line.split(' ').map(|word| (word.to_owned(), 1i64)).collect::<Vec<_>>())
         .repartition_with(Repartitioned::named("words"))
-        .process_with(|| Count(None), Processing::new().with_store(Store::<String, i64>::key_value("counts")))
+        .process_with(
+            || Count(None),
+            Processing::new().with_store(Store::<String, i64>::key_value("counts")),
+        )
         .to("counts");
     builder.build().unwrap()
 }

@@ -7,7 +7,7 @@ use crate::{
     cluster::{ClusterError, ErrorClass, TaskId, TaskLists},
     commit::{Attempt, CommitStep, Outcome},
     error::{Error, Result},
-    runtime::{Next, clock::Now, metrics::add},
+    runtime::{Next, clock::Now, metrics::add, updater::Command},
 };
 
 /// What a commit under way is for.
@@ -128,11 +128,11 @@ impl StreamThread {
         for id in running {
             self.revive(id);
         }
-        let pause = if cause.class == ErrorClass::Migrated {
-            BACKOFF
-        } else {
-            Duration::ZERO
-        };
+        for task in self.damaged.drain(..) {
+            self.cx.updater.send(Command::Wipe(task));
+        }
+        let at_once = !matches!(cause.class, ErrorClass::Migrated | ErrorClass::Corrupted);
+        let pause = if at_once { Duration::ZERO } else { BACKOFF };
         self.resume_at = now.elapsed + pause * self.aborts_in_a_row.min(10);
         Ok(())
     }

@@ -30,11 +30,12 @@ use super::{
     updater::{Opened, UpdaterHandle},
 };
 use crate::{
-    cluster::{Consumer, ErrorClass, GroupClient, TaskId, TaskLists, Waker},
+    cluster::{ClusterError, Consumer, ErrorClass, GroupClient, TaskId, TaskLists, Waker},
     commit::{CommitMachine, Settings},
     config::StreamsConfig,
     dsl::engine::Topology,
     error::{Error, Result},
+    state::StateError,
     task::Output,
 };
 
@@ -87,6 +88,8 @@ pub(crate) struct StreamThread {
     failing: Option<Failing>,
     ended: Option<Ended>,
     sent_seen: u64,
+    /// Tasks whose state has to be wiped when they are closed.
+    damaged: Vec<String>,
 }
 
 impl StreamThread {
@@ -128,6 +131,7 @@ impl StreamThread {
             failing: None,
             ended: None,
             sent_seen: 0,
+            damaged: Vec::new(),
             cx,
         }
     }
@@ -195,8 +199,34 @@ impl StreamThread {
                 self.abort(cause);
             }
             Some(cause) => self.fail(Error::from(cause).caused_by(error), now),
+            None if self.may_recover(&error) => {
+                self.damaged.extend(
+                    error
+                        .context()
+                        .task
+                        .as_deref()
+                        .map(str::to_owned)
+                        .filter(|_| is_damage(&error)),
+                );
+                self.abort(state_failed(&error));
+            }
             None => self.fail(error, now),
         }
+    }
+
+    /// A database that failed is closed and opened again, with everything since the last commit undone: recovery decides from
+    /// what is on disk and in the changelog.
+    fn may_recover(&self, error: &Error) -> bool {
+        let failed = matches!(
+            error.state_error(),
+            Some(
+                StateError::Damaged { .. }
+                    | StateError::MalformedRow { .. }
+                    | StateError::Poisoned
+                    | StateError::Database(_)
+            )
+        );
+        failed && self.commit.is_idle() && error.context().task.is_some()
     }
 
     fn report(&mut self) {
@@ -227,5 +257,18 @@ impl StreamThread {
             }
         }
         at
+    }
+}
+
+fn is_damage(error: &Error) -> bool {
+    error.state_error().is_some_and(StateError::is_damage)
+}
+
+fn state_failed(error: &Error) -> ClusterError {
+    ClusterError {
+        class: ErrorClass::Corrupted,
+        code: 0,
+        message: error.to_string(),
+        partition: None,
     }
 }

@@ -35,6 +35,7 @@ impl StreamThread {
                 work.wake_at = Some(work.wake_at.map_or(at, |w| w.min(at)));
             }
             task.punctuate(now.wall_ms)?;
+            task.relieve_caches()?;
             self.commit_requested |= task.graph().take_commit_request();
             dropped += task.newly_dropped();
         }
