@@ -17,7 +17,10 @@ pub(super) struct SharedObjects {
 }
 impl Default for SharedObjects {
     fn default() -> Self {
-        Self { objects: RefCell::default(), emit_interval_ms: Cell::new(EMIT_INTERVAL_MS) }
+        Self {
+            objects: RefCell::default(),
+            emit_interval_ms: Cell::new(EMIT_INTERVAL_MS),
+        }
     }
 }
 

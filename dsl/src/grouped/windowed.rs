@@ -23,7 +23,11 @@ pub struct TimeWindowedKStream<K, V, W> {
 }
 impl<K, V, W: Clone> Clone for TimeWindowedKStream<K, V, W> {
     fn clone(&self) -> Self {
-        Self { grouped: self.grouped.clone(), windows: self.windows.clone(), strategy: self.strategy }
+        Self {
+            grouped: self.grouped.clone(),
+            windows: self.windows.clone(),
+            strategy: self.strategy,
+        }
     }
 }
 
@@ -49,7 +53,11 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     #[doc(alias = "windowedBy")]
     #[must_use]
     pub fn windowed_by<W: Windows>(&self, windows: W) -> TimeWindowedKStream<K, V, W> {
-        TimeWindowedKStream { grouped: self.clone(), windows, strategy: EmitStrategy::default() }
+        TimeWindowedKStream {
+            grouped: self.clone(),
+            windows,
+            strategy: EmitStrategy::default(),
+        }
     }
 }
 
@@ -124,7 +132,11 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
         f: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
-        self.try_aggregate_with(initial, move |k, v, a| Ok::<_, BoxError>(Some(f(k, v, a))), materialized)
+        self.try_aggregate_with(
+            initial,
+            move |k, v, a| Ok::<_, BoxError>(Some(f(k, v, a))),
+            materialized,
+        )
     }
     /// [`aggregate`](Self::aggregate) by a function that can fail, or delete the row with None.
     #[must_use]
@@ -171,12 +183,19 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
         self.check(&name);
         let send_old = Rc::new(Cell::new(false));
         let serdes = planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone()));
-        let view = WindowStoredView { store: store.clone(), serdes: serdes.clone(), send_old: send_old.clone() };
+        let view = WindowStoredView {
+            store: store.clone(),
+            serdes: serdes.clone(),
+            send_old: send_old.clone(),
+        };
         let (windows, strategy) = (self.windows.clone(), self.strategy);
         let make = planned.map(|planned| {
             let store = planned.store.clone();
             let make = move || {
-                let emission = Emission { strategy, send_old: send_old.get() };
+                let emission = Emission {
+                    strategy,
+                    send_old: send_old.get(),
+                };
                 window_aggregate(windows.clone(), fold.clone(), planned.plan.clone(), emission)
             };
             (store, make)
@@ -186,9 +205,9 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
             builder: self.grouped.builder().clone(),
             node,
             name,
-            key_serde: serdes.as_ref().map(|(key, _)| -> SharedSerde<Windowed<K>> {
-                Arc::new(TimeWindowedSerde::new(key.clone(), size_ms))
-            }),
+            key_serde: serdes
+                .as_ref()
+                .map(|(key, _)| -> SharedSerde<Windowed<K>> { Arc::new(TimeWindowedSerde::new(key.clone(), size_ms)) }),
             value_serde: serdes.map(|(_, value)| value),
             sources: parent.sources.clone(),
             queryable: materialized.name.clone(),

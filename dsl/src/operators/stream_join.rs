@@ -68,7 +68,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joiner: impl Fn(&V, &VO) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> KStream<K, VR> {
-        self.try_join_stream_with(other, move |_, l, r| Ok::<_, BoxError>(joiner(l, r)), windows, StreamJoined::new())
+        self.try_join_stream_with(
+            other,
+            move |_, l, r| Ok::<_, BoxError>(joiner(l, r)),
+            windows,
+            StreamJoined::new(),
+        )
     }
     /// [`join_stream`](Self::join_stream) with options, by a function that sees the key and can fail.
     #[must_use]
@@ -83,7 +88,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             (Some(left), Some(right)) => joiner(key, left, right).map_err(Into::into),
             _ => Err("an inner join has no result without a partner".into()),
         });
-        self.add_stream_join(other, joiner, windows, joined.into(), Kind { left_outer: false, right_outer: false })
+        self.add_stream_join(
+            other,
+            joiner,
+            windows,
+            joined.into(),
+            Kind {
+                left_outer: false,
+                right_outer: false,
+            },
+        )
     }
     /// [`join_stream`](Self::join_stream), where a record of this stream without a partner has a result too.
     #[must_use]
@@ -109,7 +123,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             Some(left) => joiner(key, left, right).map_err(Into::into),
             None => Err("a left join has no result without a left record".into()),
         });
-        self.add_stream_join(other, joiner, windows, joined.into(), Kind { left_outer: true, right_outer: false })
+        self.add_stream_join(
+            other,
+            joiner,
+            windows,
+            joined.into(),
+            Kind {
+                left_outer: true,
+                right_outer: false,
+            },
+        )
     }
     /// [`join_stream`](Self::join_stream), where a record of either stream without a partner has a result too.
     #[must_use]
@@ -132,7 +155,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joined: impl Into<StreamJoined<K, V, VO>>,
     ) -> KStream<K, VR> {
         let joiner: Joiner<K, V, VO, VR> = Arc::new(move |k, l, r| joiner(k, l, r).map_err(Into::into));
-        self.add_stream_join(other, joiner, windows, joined.into(), Kind { left_outer: true, right_outer: true })
+        self.add_stream_join(
+            other,
+            joiner,
+            windows,
+            joined.into(),
+            Kind {
+                left_outer: true,
+                right_outer: true,
+            },
+        )
     }
 
     fn add_stream_join<VO: 'static, VR: 'static>(
@@ -145,8 +177,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     ) -> KStream<K, VR> {
         let topic = |suffix: &str| -> Option<Arc<str>> { joined.name.name().map(|n| format!("{n}{suffix}").into()) };
         let drop_null_keys = !(kind.left_outer || kind.right_outer);
-        let this =
-            self.partitioned_for_join(topic("-left").as_ref(), joined.key.clone(), joined.value.clone(), drop_null_keys);
+        let this = self.partitioned_for_join(
+            topic("-left").as_ref(),
+            joined.key.clone(),
+            joined.value.clone(),
+            drop_null_keys,
+        );
         let (key, value) = (joined.key.clone(), joined.other_value.clone());
         let other = other.partitioned_for_join(topic("-right").as_ref(), key, value, drop_null_keys);
         let names = self.join_names(&joined, kind);
@@ -167,14 +203,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             sources: Arc::new(sources.clone()),
             repartition_required: false,
         };
-        let (Some(key), Some(value), Some(other_value)) = (key, value, other_value) else { return stream };
+        let (Some(key), Some(value), Some(other_value)) = (key, value, other_value) else {
+            return stream;
+        };
         // Bytes of a record's key are those of its own stream's serde.
         let reuse = |own: &Option<SharedSerde<K>>| joined.key.is_none() && own.is_some();
         let (reuse_this, reuse_other) = (reuse(&this.key_serde), reuse(&other.key_serde));
         let remember = remember_factory(key.clone(), reuse_this, value.clone(), names.this_store.clone());
-        builder.add(&[this.node], GraphNode::new(names.this_windowed.clone(), processor(remember)));
+        builder.add(
+            &[this.node],
+            GraphNode::new(names.this_windowed.clone(), processor(remember)),
+        );
         let remember = remember_factory(key.clone(), reuse_other, other_value.clone(), names.other_store.clone());
-        builder.add(&[other.node], GraphNode::new(names.other_windowed.clone(), processor(remember)));
+        builder.add(
+            &[other.node],
+            GraphNode::new(names.other_windowed.clone(), processor(remember)),
+        );
         let stores = Stores::new(&joined, &names, windows, (&key, &value, &other_value));
         let mirrored = joiner.clone();
         let mirrored: Joiner<K, VO, V, VR> = Arc::new(move |key, own, other| mirrored(key, other, own));
@@ -204,7 +248,11 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             join: names.merge.clone(),
             joiner: mirrored,
         });
-        let merge = factory(|scope| Ok(port(PassThrough::<K, VR> { children: scope.children()? })));
+        let merge = factory(|scope| {
+            Ok(port(PassThrough::<K, VR> {
+                children: scope.children()?,
+            }))
+        });
         let copartitioned: Vec<_> = sources.into_iter().collect();
         let name = names.merge.clone();
         let write = move |name: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
@@ -226,22 +274,45 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     fn join_names<VO>(&self, joined: &StreamJoined<K, V, VO>, kind: Kind) -> Names {
         let mut builder = self.builder.borrow_mut();
         let given = joined.name.name();
-        let this_suffix = if kind.right_outer { "-outer-this-join" } else { "-this-join" };
-        let other_suffix = if kind.left_outer { "-outer-other-join" } else { "-other-join" };
+        let this_suffix = if kind.right_outer {
+            "-outer-this-join"
+        } else {
+            "-this-join"
+        };
+        let other_suffix = if kind.left_outer {
+            "-outer-other-join"
+        } else {
+            "-other-join"
+        };
         let this_windowed = suffixed(&mut builder, given, "-this-windowed", "KSTREAM-WINDOWED-");
         let other_windowed = suffixed(&mut builder, given, "-other-windowed", "KSTREAM-WINDOWED-");
-        let this_prefix = if kind.right_outer { "KSTREAM-OUTERTHIS-" } else { "KSTREAM-JOINTHIS-" };
-        let other_prefix = if kind.left_outer { "KSTREAM-OUTEROTHER-" } else { "KSTREAM-JOINOTHER-" };
+        let this_prefix = if kind.right_outer {
+            "KSTREAM-OUTERTHIS-"
+        } else {
+            "KSTREAM-JOINTHIS-"
+        };
+        let other_prefix = if kind.left_outer {
+            "KSTREAM-OUTEROTHER-"
+        } else {
+            "KSTREAM-JOINOTHER-"
+        };
         let this_generated = builder.new_processor_name(this_prefix);
         let other_generated = builder.new_processor_name(other_prefix);
         let operator = |suffix: &str, generated: &Arc<str>| -> Arc<str> {
             given.map_or_else(|| generated.clone(), |given| format!("{given}{suffix}").into())
         };
         let store = |suffix: &str, generated: &str| -> Arc<str> {
-            let base = joined.store_name.as_ref().map_or_else(|| generated.to_owned(), |n| format!("{n}{suffix}"));
+            let base = joined
+                .store_name
+                .as_ref()
+                .map_or_else(|| generated.to_owned(), |n| format!("{n}{suffix}"));
             format!("{base}-store").into()
         };
-        let shared = if kind.right_outer { "-outer-shared-join" } else { "-left-shared-join" };
+        let shared = if kind.right_outer {
+            "-outer-shared-join"
+        } else {
+            "-left-shared-join"
+        };
         let number = this_generated.strip_prefix(this_prefix).unwrap_or_default();
         Names {
             this_join: operator(this_suffix, &this_generated),
@@ -249,7 +320,9 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             merge: suffixed(&mut builder, given, "-merge", "KSTREAM-MERGE-"),
             this_store: store(this_suffix, &this_generated),
             other_store: store(other_suffix, &other_generated),
-            waiting_store: kind.left_outer.then(|| store(shared, &format!("KSTREAM-OUTERSHARED-{number}"))),
+            waiting_store: kind
+                .left_outer
+                .then(|| store(shared, &format!("KSTREAM-OUTERSHARED-{number}"))),
             this_windowed,
             other_windowed,
         }
@@ -285,8 +358,13 @@ impl Stores {
         };
         let make = |name: &Arc<str>, kind: &StoreKind, backend: StoreBackend| {
             let (name, kind) = (name.clone(), kind.clone());
-            let mut store =
-                StoreBuilder::new(StoreSpec { name, kind, backend, caching: false, logging: joined.logging });
+            let mut store = StoreBuilder::new(StoreSpec {
+                name,
+                kind,
+                backend,
+                caching: false,
+                logging: joined.logging,
+            });
             for (key, value) in &joined.topic_config {
                 store = store.topic_config(key.clone(), value.clone());
             }
@@ -294,11 +372,18 @@ impl Stores {
         };
         let (key, value, other_value) = serdes;
         Self {
-            this: make(&names.this_store, &kind, joined.backend)
-                .with_serdes(StoreSerdes { key: key.clone(), value: value.clone() }),
-            other: make(&names.other_store, &kind, joined.backend)
-                .with_serdes(StoreSerdes { key: key.clone(), value: other_value.clone() }),
-            waiting: names.waiting_store.as_ref().map(|name| make(name, &StoreKind::Raw, joined.backend)),
+            this: make(&names.this_store, &kind, joined.backend).with_serdes(StoreSerdes {
+                key: key.clone(),
+                value: value.clone(),
+            }),
+            other: make(&names.other_store, &kind, joined.backend).with_serdes(StoreSerdes {
+                key: key.clone(),
+                value: other_value.clone(),
+            }),
+            waiting: names
+                .waiting_store
+                .as_ref()
+                .map(|name| make(name, &StoreKind::Raw, joined.backend)),
         }
     }
 }

@@ -39,7 +39,11 @@ pub(crate) struct JoinTime {
 }
 impl Default for JoinTime {
     fn default() -> Self {
-        Self { stream_time: Cell::new(-1), earliest: Cell::new(-1), next_emission: Cell::new(i64::MIN) }
+        Self {
+            stream_time: Cell::new(-1),
+            earliest: Cell::new(-1),
+            next_emission: Cell::new(i64::MIN),
+        }
     }
 }
 
@@ -71,7 +75,11 @@ pub(crate) fn split_row(row: &[u8]) -> Result<WaitingRow<'_>, SerdeError> {
     let (time, rest) = row.split_first_chunk::<8>().ok_or_else(short)?;
     let (side, key) = rest.split_first().ok_or_else(short)?;
     let side = if *side == 1 { JoinSide::Left } else { JoinSide::Right };
-    Ok(WaitingRow { time: i64::from_be_bytes(*time), side, key })
+    Ok(WaitingRow {
+        time: i64::from_be_bytes(*time),
+        side,
+        key,
+    })
 }
 /// The values in a list.
 pub(crate) fn values(list: &[u8]) -> Result<Vec<&[u8]>, SerdeError> {
@@ -93,7 +101,10 @@ fn append<V>(list: &mut Vec<u8>, side: JoinSide, value: &V, serde: &dyn Serde<V>
         list.push(LIST_OF_VARIABLE_SIZE);
         list.extend_from_slice(&0u32.to_be_bytes());
     }
-    let count = list.get_mut(1..).and_then(|rest| rest.first_chunk_mut::<4>()).ok_or_else(short)?;
+    let count = list
+        .get_mut(1..)
+        .and_then(|rest| rest.first_chunk_mut::<4>())
+        .ok_or_else(short)?;
     *count = u32::from_be_bytes(*count).wrapping_add(1).to_be_bytes();
     let at = list.len();
     list.extend_from_slice(&[0; 4]);
@@ -123,7 +134,9 @@ impl Waiting {
             list.clear();
         }
         append(&mut list, side, value, serde).map_err(|e| faults::write("value", &self.node, e))?;
-        self.store.put(&row, Some(&list), context.timestamp, context).map_err(fault)
+        self.store
+            .put(&row, Some(&list), context.timestamp, context)
+            .map_err(fault)
     }
     /// Forgets the records of a key and time, which have met a partner.
     pub(crate) fn met(
@@ -143,7 +156,9 @@ impl Waiting {
     }
     /// Forgets a row.
     pub(crate) fn remove(&self, row: &[u8], context: &RecordContext) -> Result<(), Box<ProcessError>> {
-        self.store.put(row, None, context.timestamp, context).map_err(|e| faults::store(&self.node, e))
+        self.store
+            .put(row, None, context.timestamp, context)
+            .map_err(|e| faults::store(&self.node, e))
     }
 }
 
@@ -164,7 +179,10 @@ mod tests {
         assert_eq!(list, b"\x01\0\0\0\x02\0\0\0\x02\x01a\0\0\0\x03\x01bc");
         assert_eq!(values(&list).ok(), Some(vec![&b"a"[..], b"bc"]));
         let row = split_row(&row).ok();
-        assert_eq!(row.map(|r| (r.time, r.side, r.key.to_vec())), Some((5, JoinSide::Left, b"k".to_vec())));
+        assert_eq!(
+            row.map(|r| (r.time, r.side, r.key.to_vec())),
+            Some((5, JoinSide::Left, b"k".to_vec()))
+        );
     }
 
     #[test]

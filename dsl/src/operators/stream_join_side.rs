@@ -4,9 +4,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use millstream_state::WindowStore;
 
 use crate::{
-    engine::{
-        BoxError, Children, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port,
-    },
+    engine::{BoxError, Children, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
     serde::{SharedSerde, write},
     stream::factory,
     table::{faults, getter},
@@ -16,8 +14,7 @@ use crate::{
 use super::stream_join_outer::{JoinSide, JoinTime, Waiting, split_row, values};
 
 /// Key, this side's value, the other's value. At least one value is there.
-pub(crate) type Joiner<K, V, VO, VR> =
-    Arc<dyn Fn(&K, Option<&V>, Option<&VO>) -> Result<VR, BoxError> + Send + Sync>;
+pub(crate) type Joiner<K, V, VO, VR> = Arc<dyn Fn(&K, Option<&V>, Option<&VO>) -> Result<VR, BoxError> + Send + Sync>;
 
 /// Everything a side is made of; the same for all tasks.
 pub(crate) struct SidePlan<K, V, VO, VR> {
@@ -43,7 +40,10 @@ pub(crate) fn side_factory<K: 'static, V: 'static, VO: 'static, VR: 'static>(
     let plan = Arc::new(plan);
     factory(move |scope| {
         let waiting = match &plan.waiting_store {
-            Some(name) => Some(Waiting { node: scope.name().clone(), store: getter::key_value(scope, name)? }),
+            Some(name) => Some(Waiting {
+                node: scope.name().clone(),
+                store: getter::key_value(scope, name)?,
+            }),
             None => None,
         };
         Ok(port(Side {
@@ -101,7 +101,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for Side<K
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
     fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, buffers: &mut Buffers) -> Result<(), Stop> {
         let plan = &*self.plan;
-        self.time.stream_time.set(self.time.stream_time.get().max(record.timestamp));
+        self.time
+            .stream_time
+            .set(self.time.stream_time.get().max(record.timestamp));
         let (null_key, null_value) = (plan.key.is_null(record.key), plan.value.is_null(record.value));
         if plan.outer && null_key && !null_value {
             return self.forward(cx, record, None, record.timestamp);
@@ -131,7 +133,10 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                 let context = cx.record_context(record.timestamp, record.headers);
                 waiting.met((row.start, plan.side.other(), key), &context, met)?;
             }
-            let other = plan.other_value.deserialize(&row.value).map_err(|e| faults::read(&self.node, e))?;
+            let other = plan
+                .other_value
+                .deserialize(&row.value)
+                .map_err(|e| faults::read(&self.node, e))?;
             self.forward(cx, record, Some(&other), record.timestamp.max(row.start))?;
         }
         if !(alone && plan.outer) {
@@ -157,7 +162,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         timestamp: i64,
     ) -> Result<(), Stop> {
         let result = cx.try_call(&self.node, || (self.plan.joiner)(record.key, Some(record.value), other))?;
-        self.children.forward(cx, record.with_value(&result).with_timestamp(timestamp)).map_err(Stop::Behind)
+        self.children
+            .forward(cx, record.with_value(&result).with_timestamp(timestamp))
+            .map_err(Stop::Behind)
     }
 
     /// Results of records whose window has closed without a partner, earliest first.
@@ -171,7 +178,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         if cx.wall_clock_ms() < self.time.next_emission.get() {
             return Ok(());
         }
-        self.time.next_emission.set(cx.wall_clock_ms().saturating_add(cx.emit_interval_ms()));
+        self.time
+            .next_emission
+            .set(cx.wall_clock_ms().saturating_add(cx.emit_interval_ms()));
         self.time.earliest.set(i64::MAX);
         let context = cx.record_context(record.timestamp, record.headers);
         // How long a row of each side waits, as the left side sees the window.
@@ -195,12 +204,21 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                 *is_open = true;
                 continue;
             }
-            let key = self.plan.key.deserialize(place.key).map_err(|e| faults::read(&self.node, e))?;
+            let key = self
+                .plan
+                .key
+                .deserialize(place.key)
+                .map_err(|e| faults::read(&self.node, e))?;
             let key_bytes = self.plan.reuse_key_bytes.then_some(place.key);
             for value in values(&row.value).map_err(|e| faults::read(&self.node, e))? {
                 let result = self.alone(cx, &key, place.side, value)?;
-                let unmatched =
-                    Record { key: &key, value: &result, timestamp: place.time, headers: record.headers, key_bytes };
+                let unmatched = Record {
+                    key: &key,
+                    value: &result,
+                    timestamp: place.time,
+                    headers: record.headers,
+                    key_bytes,
+                };
                 self.children.forward(cx, unmatched).map_err(Stop::Behind)?;
             }
             // Only when all its values are out: a failure before repeats them instead of losing them.
@@ -261,7 +279,8 @@ impl<K, V> Remember<K, V> {
                 key_buffer.as_slice()
             }
         };
-        let some = write(&*self.value, record.value, value_buffer).map_err(|e| faults::write("value", &self.node, e))?;
+        let some =
+            write(&*self.value, record.value, value_buffer).map_err(|e| faults::write("value", &self.node, e))?;
         let context = cx.record_context(record.timestamp, record.headers);
         let value = some.then_some(value_buffer.as_slice());
         let kept = self
@@ -281,6 +300,7 @@ impl<K, V> Receiver<K, V> for Remember<K, V> {
         if self.key.is_null(record.key) {
             return Ok(());
         }
-        self.put(cx, &record).or_else(|error| faults::handle(cx, error, record.timestamp, record.headers))
+        self.put(cx, &record)
+            .or_else(|error| faults::handle(cx, error, record.timestamp, record.headers))
     }
 }
