@@ -34,8 +34,8 @@ pub mod prelude {
         table::KTable,
         topology::{BuildError, Topology},
         window::{
-            EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed, days, hours,
-            millis, minutes, seconds,
+            EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed,
+            days, hours, millis, minutes, seconds,
         },
     };
     pub use millstream_state::Headers;

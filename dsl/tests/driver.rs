@@ -27,21 +27,38 @@ fn upper() -> Topology {
 fn a_record_comes_out_with_its_time_and_headers() {
     let driver = TopologyTestDriver::new(&upper()).unwrap();
     let input = driver.input::<String, String>("in", StringSerde, StringSerde).unwrap();
-    let output = driver.output::<String, String>("out", StringSerde, StringSerde).unwrap();
+    let output = driver
+        .output::<String, String>("out", StringSerde, StringSerde)
+        .unwrap();
     input.at_ms(1_000).header("trace", b"42").pipe("k", "value").unwrap();
     let record = output.read_record().unwrap().unwrap();
-    assert_eq!((record.key.as_str(), record.value.as_str(), record.timestamp_ms), ("k", "VALUE", 1_000));
+    assert_eq!(
+        (record.key.as_str(), record.value.as_str(), record.timestamp_ms),
+        ("k", "VALUE", 1_000)
+    );
     assert_eq!(record.headers.len(), 1);
-    assert_eq!((&*record.headers[0].key, record.headers[0].value.as_deref()), ("trace", Some(b"42".as_slice())));
+    assert_eq!(
+        (&*record.headers[0].key, record.headers[0].value.as_deref()),
+        ("trace", Some(b"42".as_slice()))
+    );
     assert!(output.is_empty());
     assert_eq!(output.read_record().unwrap(), None);
 }
 
 #[test]
 fn times_advance_by_themselves_when_asked() {
-    let driver = TopologyTestDriver::builder(&upper()).initial_wall_clock_ms(7).build().unwrap();
-    let output = driver.output::<String, String>("out", StringSerde, StringSerde).unwrap();
-    driver.input::<String, String>("in", StringSerde, StringSerde).unwrap().pipe("a", "1").unwrap();
+    let driver = TopologyTestDriver::builder(&upper())
+        .initial_wall_clock_ms(7)
+        .build()
+        .unwrap();
+    let output = driver
+        .output::<String, String>("out", StringSerde, StringSerde)
+        .unwrap();
+    driver
+        .input::<String, String>("in", StringSerde, StringSerde)
+        .unwrap()
+        .pipe("a", "1")
+        .unwrap();
     let input = driver.input::<String, String>("in", StringSerde, StringSerde).unwrap();
     let input = input.auto_advance(100, Duration::from_millis(10));
     input.pipe("b", "2").unwrap();
@@ -53,26 +70,61 @@ fn times_advance_by_themselves_when_asked() {
 #[test]
 fn unknown_names_are_errors_that_name_them() {
     let driver = TopologyTestDriver::new(&upper()).unwrap();
-    let error = driver.input::<String, String>("nope", StringSerde, StringSerde).err().unwrap();
-    assert!(matches!(&error, DriverError::UnknownInputTopic { topic, .. } if topic == "nope"), "{error}");
-    assert!(error.to_string().contains("`nope`") && error.to_string().contains("in"), "{error}");
-    let error = driver.output::<String, String>("nope", StringSerde, StringSerde).err().unwrap();
-    assert!(matches!(&error, DriverError::UnknownOutputTopic { topic, .. } if topic == "nope"), "{error}");
-    let error = driver.key_value_store::<String, i64>("nope", StringSerde, I64Serde).err().unwrap();
-    assert!(matches!(&error, DriverError::UnknownStore { store, .. } if store == "nope"), "{error}");
+    let error = driver
+        .input::<String, String>("nope", StringSerde, StringSerde)
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, DriverError::UnknownInputTopic { topic, .. } if topic == "nope"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("`nope`") && error.to_string().contains("in"),
+        "{error}"
+    );
+    let error = driver
+        .output::<String, String>("nope", StringSerde, StringSerde)
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, DriverError::UnknownOutputTopic { topic, .. } if topic == "nope"),
+        "{error}"
+    );
+    let error = driver
+        .key_value_store::<String, i64>("nope", StringSerde, I64Serde)
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, DriverError::UnknownStore { store, .. } if store == "nope"),
+        "{error}"
+    );
 }
 
 #[test]
 fn repartition_records_are_shown_as_bytes_and_processed() {
     let topology = topology(|b| text(b, "in").select_key(|_, v| v.clone()).repartition().to("out"));
-    let driver = TopologyTestDriver::builder(&topology).application_id("shop").build().unwrap();
-    driver.input::<String, String>("in", StringSerde, StringSerde).unwrap().at_ms(5).pipe("k", "v").unwrap();
+    let driver = TopologyTestDriver::builder(&topology)
+        .application_id("shop")
+        .build()
+        .unwrap();
+    driver
+        .input::<String, String>("in", StringSerde, StringSerde)
+        .unwrap()
+        .at_ms(5)
+        .pipe("k", "v")
+        .unwrap();
     let topics: Vec<_> = driver.produced().iter().map(|r| r.topic.to_string()).collect();
     assert_eq!(topics.len(), 2);
-    assert!(topics[0].starts_with("shop-") && topics[0].ends_with("-repartition"), "{topics:?}");
+    assert!(
+        topics[0].starts_with("shop-") && topics[0].ends_with("-repartition"),
+        "{topics:?}"
+    );
     assert_eq!(topics[1], "out");
     let first = &driver.produced()[0];
-    assert_eq!((first.key.as_deref(), first.timestamp), (Some(b"v".as_slice()), Some(5)));
+    assert_eq!(
+        (first.key.as_deref(), first.timestamp),
+        (Some(b"v".as_slice()), Some(5))
+    );
 }
 
 #[test]
@@ -83,7 +135,9 @@ fn a_topic_written_and_read_is_looped_back_in_order() {
     });
     let driver = TopologyTestDriver::new(&topology).unwrap();
     let input = driver.input::<String, String>("in", StringSerde, StringSerde).unwrap();
-    let output = driver.output::<String, String>("out", StringSerde, StringSerde).unwrap();
+    let output = driver
+        .output::<String, String>("out", StringSerde, StringSerde)
+        .unwrap();
     input.at_ms(2).pipe("a", "1").unwrap();
     input.at_ms(1).pipe("b", "2").unwrap();
     assert_eq!(output.read_values().unwrap(), ["1!", "2!"]);
@@ -114,7 +168,11 @@ fn a_callback_cannot_use_the_driver_it_runs_in() {
         let none = millstream_state::Headers::new();
         *result.borrow_mut() = Some(inner.pipe_bytes("in", None, Some(b"x"), 0, &none));
     });
-    driver.input::<String, String>("in", StringSerde, StringSerde).unwrap().pipe("a", "x").unwrap();
+    driver
+        .input::<String, String>("in", StringSerde, StringSerde)
+        .unwrap()
+        .pipe("a", "x")
+        .unwrap();
     assert!(matches!(outcome.borrow().as_ref(), Some(Err(DriverError::Busy))));
 }
 
@@ -123,26 +181,41 @@ fn what_a_failing_step_wrote_is_dropped_and_the_driver_goes_on() {
     let topology = topology(|b| {
         let stream = text(b, "in");
         stream.to("before");
-        stream.try_map_values(|v| if v == "bad" { Err("refused") } else { Ok(v.clone()) }).to("after");
+        stream
+            .try_map_values(|v| if v == "bad" { Err("refused") } else { Ok(v.clone()) })
+            .to("after");
     });
     let driver = TopologyTestDriver::new(&topology).unwrap();
     let input = driver.input::<String, String>("in", StringSerde, StringSerde).unwrap();
-    let before = driver.output::<String, String>("before", StringSerde, StringSerde).unwrap();
+    let before = driver
+        .output::<String, String>("before", StringSerde, StringSerde)
+        .unwrap();
     assert!(matches!(input.pipe("a", "bad"), Err(DriverError::Process(_))));
     assert!(before.is_empty());
     input.pipe("a", "good").unwrap();
     assert_eq!(before.read_values().unwrap(), ["good"]);
-    let after = driver.output::<String, String>("after", StringSerde, StringSerde).unwrap();
+    let after = driver
+        .output::<String, String>("after", StringSerde, StringSerde)
+        .unwrap();
     assert_eq!(after.read_values().unwrap(), ["good"]);
 }
 
 #[test]
 fn an_idle_topic_is_waited_for_as_long_as_configured() {
     let topology = topology(|b| text(b, "left").merge(&text(b, "right")).to("out"));
-    let driver = TopologyTestDriver::builder(&topology).max_task_idle(Duration::from_millis(100)).build().unwrap();
-    let left = driver.input::<String, String>("left", StringSerde, StringSerde).unwrap();
-    let right = driver.input::<String, String>("right", StringSerde, StringSerde).unwrap();
-    let out = driver.output::<String, String>("out", StringSerde, StringSerde).unwrap();
+    let driver = TopologyTestDriver::builder(&topology)
+        .max_task_idle(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let left = driver
+        .input::<String, String>("left", StringSerde, StringSerde)
+        .unwrap();
+    let right = driver
+        .input::<String, String>("right", StringSerde, StringSerde)
+        .unwrap();
+    let out = driver
+        .output::<String, String>("out", StringSerde, StringSerde)
+        .unwrap();
     left.at_ms(20).pipe("k", "l20").unwrap();
     assert!(out.is_empty());
     right.at_ms(10).pipe("k", "r10").unwrap();

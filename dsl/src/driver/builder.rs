@@ -74,6 +74,8 @@ impl<'t> DriverBuilder<'t> {
     /// # Errors
     /// When a store cannot be opened or a processor refuses to start.
     pub fn build(self) -> Result<TopologyTestDriver> {
-        Ok(TopologyTestDriver { core: Core::start(self.topology, self.settings)?.into() })
+        Ok(TopologyTestDriver {
+            core: Core::start(self.topology, self.settings)?.into(),
+        })
     }
 }

@@ -87,7 +87,10 @@ impl Capture {
     pub(super) fn new(sinks: &[String], changelogs: &[Option<String>]) -> Self {
         let mut topics = Topics::default();
         let sinks = sinks.iter().map(|name| topics.index(name)).collect();
-        let changelogs = changelogs.iter().map(|name| name.as_deref().map(|n| topics.index(n))).collect();
+        let changelogs = changelogs
+            .iter()
+            .map(|name| name.as_deref().map(|n| topics.index(n)))
+            .collect();
         Self {
             topics: RefCell::new(topics),
             sinks,
@@ -125,7 +128,10 @@ impl Capture {
             }
             match &slot.keep {
                 Keep::All => {
-                    let at = self.log.borrow_mut().push(topic, record.key, record.value, timestamp, headers);
+                    let at = self
+                        .log
+                        .borrow_mut()
+                        .push(topic, record.key, record.value, timestamp, headers);
                     slot.unread.push_back(at);
                     return;
                 }
@@ -135,7 +141,13 @@ impl Capture {
             }
         };
         if let Ok(mut callback) = call.0.try_borrow_mut() {
-            callback(ProducedRef { topic: &call.1, key: record.key, value: record.value, timestamp, headers });
+            callback(ProducedRef {
+                topic: &call.1,
+                key: record.key,
+                value: record.value,
+                timestamp,
+                headers,
+            });
         }
     }
 
@@ -225,7 +237,11 @@ impl Collector for Capture {
         let topic = match record.topic {
             SinkTopic::Static(index) => match self.sinks.get(index.0 as usize) {
                 Some(topic) => *topic,
-                None => return Err(CollectorError(format!("sink {} is not of this topology", index.0).into())),
+                None => {
+                    return Err(CollectorError(
+                        format!("sink {} is not of this topology", index.0).into(),
+                    ));
+                }
             },
             SinkTopic::Dynamic(name) => self.topics.borrow_mut().index(name),
         };
@@ -262,7 +278,13 @@ impl ChangeLogger for Capture {
                 let name = slot.name.clone();
                 drop(topics);
                 if let Ok(mut callback) = callback.try_borrow_mut() {
-                    callback(ProducedRef { topic: &name, key: Some(key), value, timestamp, headers });
+                    callback(ProducedRef {
+                        topic: &name,
+                        key: Some(key),
+                        value,
+                        timestamp,
+                        headers,
+                    });
                 }
             }
         }

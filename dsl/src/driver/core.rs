@@ -80,7 +80,11 @@ struct Busy<'a>(&'a Cell<bool>);
 
 impl<'a> Busy<'a> {
     fn enter(flag: &'a Cell<bool>) -> Result<Self> {
-        if flag.replace(true) { Err(DriverError::Busy) } else { Ok(Self(flag)) }
+        if flag.replace(true) {
+            Err(DriverError::Busy)
+        } else {
+            Ok(Self(flag))
+        }
     }
 }
 
@@ -94,12 +98,21 @@ impl Core {
     pub(super) fn start(topology: &Topology, settings: Settings) -> Result<Self> {
         let id = settings.application_id.as_str();
         let parts = topology.subtopologies();
-        let stores: Vec<&StoreDefinition> =
-            parts.iter().flat_map(|s| &s.stores).chain(topology.global_stores()).collect();
+        let stores: Vec<&StoreDefinition> = parts
+            .iter()
+            .flat_map(|s| &s.stores)
+            .chain(topology.global_stores())
+            .collect();
         let specs: Vec<StoreSpec> = stores.iter().map(|s| s.spec.clone()).collect();
-        let changelogs: Vec<Option<String>> =
-            stores.iter().map(|s| s.changelog.as_ref().map(|topic| topic.full_name(id))).collect();
-        let sinks: Vec<String> = parts.iter().flat_map(|s| &s.sinks).map(|topic| topic.full_name(id)).collect();
+        let changelogs: Vec<Option<String>> = stores
+            .iter()
+            .map(|s| s.changelog.as_ref().map(|topic| topic.full_name(id)))
+            .collect();
+        let sinks: Vec<String> = parts
+            .iter()
+            .flat_map(|s| &s.sinks)
+            .map(|topic| topic.full_name(id))
+            .collect();
 
         let dead_letters = settings.handlers.dead_letter_topic.is_some();
         let capture = Rc::new(Capture::new(&sinks, &changelogs));
@@ -140,7 +153,10 @@ impl Core {
         self.feeds.of(topic).ok_or_else(|| {
             let mut known = self.feeds.names();
             known.sort_unstable();
-            DriverError::UnknownInputTopic { topic: topic.to_owned(), known: known.join(", ") }
+            DriverError::UnknownInputTopic {
+                topic: topic.to_owned(),
+                known: known.join(", "),
+            }
         })
     }
 
@@ -151,7 +167,10 @@ impl Core {
         }
         let mut known = self.capture.topic_names();
         known.sort_unstable();
-        Err(DriverError::UnknownOutputTopic { topic: topic.to_owned(), known: known.join(", ") })
+        Err(DriverError::UnknownOutputTopic {
+            topic: topic.to_owned(),
+            known: known.join(", "),
+        })
     }
 
     /// What the topology says about a store.
@@ -159,7 +178,10 @@ impl Core {
         self.stores.iter().find(|s| &*s.name == name).ok_or_else(|| {
             let mut known: Vec<&str> = self.stores.iter().map(|s| &*s.name).collect();
             known.sort_unstable();
-            DriverError::UnknownStore { store: name.to_owned(), known: known.join(", ") }
+            DriverError::UnknownStore {
+                store: name.to_owned(),
+                known: known.join(", "),
+            }
         })
     }
 
@@ -167,8 +189,12 @@ impl Core {
         self.wall_clock_ms.get()
     }
 
-    pub(super) fn state(&self) -> &TaskState {
-        self.graph.state()
+    /// The stores, with everything written to them committed.
+    pub(super) fn state(&self) -> Result<&TaskState> {
+        if self.records_since_commit.replace(0) > 0 {
+            self.graph.state().commit(&[])?;
+        }
+        Ok(self.graph.state())
     }
 
     /// One input record, and everything that follows from it.
@@ -205,7 +231,11 @@ impl Core {
             value: record.value,
             timestamp: record.timestamp,
             offset: 0,
-            headers: if record.headers.is_empty() { RawHeaders::None } else { RawHeaders::Lazy(&lent) },
+            headers: if record.headers.is_empty() {
+                RawHeaders::None
+            } else {
+                RawHeaders::Lazy(&lent)
+            },
         };
         let partition_time = {
             let mut inputs = self.inputs.borrow_mut();
@@ -237,8 +267,19 @@ impl Core {
     fn enqueue(&self, source: SourceIndex, mut record: QueuedRecord) -> Result<()> {
         // Global tables have no queue: their updates are there before whatever comes next.
         if self.graph.is_global(source) {
-            let QueuedRecord { key, value, timestamp, headers, .. } = &record;
-            let piped = Piped { key: key.as_deref(), value: value.as_deref(), timestamp: *timestamp, headers };
+            let QueuedRecord {
+                key,
+                value,
+                timestamp,
+                headers,
+                ..
+            } = &record;
+            let piped = Piped {
+                key: key.as_deref(),
+                value: value.as_deref(),
+                timestamp: *timestamp,
+                headers,
+            };
             return self.process_at_once(source, piped);
         }
         {
@@ -265,7 +306,9 @@ impl Core {
                     None => return Ok(()),
                 }
             };
-            let timestamp = with_raw(&record, |raw| self.graph.extract_timestamp(source, &raw, partition_time))?;
+            let timestamp = with_raw(&record, |raw| {
+                self.graph.extract_timestamp(source, &raw, partition_time)
+            })?;
             if timestamp < 0 {
                 with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
                 continue;
@@ -281,7 +324,9 @@ impl Core {
     fn complete_work(&self) -> Result<()> {
         self.loop_back()?;
         while self.ready() {
-            let Some((source, record, timestamp)) = self.take_next() else { break };
+            let Some((source, record, timestamp)) = self.take_next() else {
+                break;
+            };
             self.update_head(source)?;
             with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
             self.after_step()?;
@@ -365,6 +410,10 @@ fn with_raw<T>(record: &QueuedRecord, f: impl FnOnce(RawRecord<'_>) -> T) -> T {
         value: record.value.as_deref(),
         timestamp: record.timestamp,
         offset: record.offset,
-        headers: if record.headers.is_empty() { RawHeaders::None } else { RawHeaders::Lazy(&lent) },
+        headers: if record.headers.is_empty() {
+            RawHeaders::None
+        } else {
+            RawHeaders::Lazy(&lent)
+        },
     })
 }

@@ -20,7 +20,10 @@ impl Feeds {
             let name = topic.full_name(application_id);
             if topic.is_pattern() {
                 let whole = Regex::new(&format!("^(?:{name})$"));
-                let whole = whole.map_err(|e| DriverError::Pattern { pattern: name.clone(), source: e.into() })?;
+                let whole = whole.map_err(|e| DriverError::Pattern {
+                    pattern: name.clone(),
+                    source: e.into(),
+                })?;
                 feeds.patterns.push((whole, index));
             }
             feeds.by_name.insert(name, index);
@@ -29,7 +32,12 @@ impl Feeds {
     }
 
     pub(super) fn of(&self, topic: &str) -> Option<SourceIndex> {
-        let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic)).map(|(_, i)| *i);
+        let by_pattern = || {
+            self.patterns
+                .iter()
+                .find(|(pattern, _)| pattern.is_match(topic))
+                .map(|(_, i)| *i)
+        };
         self.by_name.get(topic).copied().or_else(by_pattern)
     }
 

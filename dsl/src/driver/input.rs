@@ -77,13 +77,22 @@ impl<K, V> TestInput<K, V> {
     /// A record with a time of its own, in milliseconds since the epoch.
     #[must_use]
     pub fn at_ms(&self, timestamp_ms: i64) -> InputRecord<'_, K, V> {
-        InputRecord { input: self, timestamp_ms: Some(timestamp_ms), headers: Headers::new() }
+        InputRecord {
+            input: self,
+            timestamp_ms: Some(timestamp_ms),
+            headers: Headers::new(),
+        }
     }
 
     /// A record with a header.
     #[must_use]
     pub fn header(&self, name: &str, value: impl AsRef<[u8]>) -> InputRecord<'_, K, V> {
-        InputRecord { input: self, timestamp_ms: None, headers: Headers::new() }.header(name, value)
+        InputRecord {
+            input: self,
+            timestamp_ms: None,
+            headers: Headers::new(),
+        }
+        .header(name, value)
     }
 
     fn next_time(&self) -> i64 {
@@ -100,7 +109,11 @@ impl<K, V> TestInput<K, V> {
         // A callback of the driver may pipe into the same handle: it finds the driver busy, and no buffers.
         let (mut key_bytes, mut value_bytes) = self.buffers.take();
         let write_part = |part, ok: std::result::Result<bool, serde::SerdeError>| {
-            ok.map_err(|e| DriverError::Serialize { name: self.topic.to_string(), part, source: e.into() })
+            ok.map_err(|e| DriverError::Serialize {
+                name: self.topic.to_string(),
+                part,
+                source: e.into(),
+            })
         };
         let has_key = write_part("key", serde::write(&*self.key, key, &mut key_bytes))?;
         let has_value = write_part("value", serde::write(&*self.value, value, &mut value_bytes))?;

@@ -33,7 +33,10 @@ impl RecordLog {
         let part = part?;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(part);
-        Some(Span { start, end: self.bytes.len() })
+        Some(Span {
+            start,
+            end: self.bytes.len(),
+        })
     }
 
     /// Gives the position of the record.
@@ -48,7 +51,13 @@ impl RecordLog {
         let key = self.append(key);
         let value = self.append(value);
         let headers = headers.filter(|h| !h.is_empty()).map(|h| Box::new(h.clone()));
-        self.entries.push(Entry { topic, key, value, timestamp, headers });
+        self.entries.push(Entry {
+            topic,
+            key,
+            value,
+            timestamp,
+            headers,
+        });
         self.entries.len() - 1
     }
 

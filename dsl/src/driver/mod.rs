@@ -25,11 +25,11 @@ pub use input::{InputRecord, TestInput};
 pub use output::{OutputRecord, TestOutput};
 pub use stores::{KeyValueView, SessionView, Version, VersionedView, WindowView};
 
+use self::stores::Codec;
 use self::{
     capture::Keep,
     core::{Core, Piped},
 };
-use self::stores::Codec;
 use crate::{engine::Topology, serde::IntoSerde};
 
 /// A record the topology produced, as bytes.
@@ -118,8 +118,14 @@ impl TopologyTestDriver {
         value: impl IntoSerde<V>,
     ) -> Result<KeyValueView<K, V>> {
         self.core.store(name)?;
-        let store = self.state().key_value(name).ok_or_else(|| wrong_type(name, "key-value"))?;
-        Ok(KeyValueView { codec: codec(name, key, value), store })
+        let store = self
+            .state()?
+            .key_value(name)
+            .ok_or_else(|| wrong_type(name, "key-value"))?;
+        Ok(KeyValueView {
+            codec: codec(name, key, value),
+            store,
+        })
     }
 
     /// A typed view of a window store.
@@ -135,8 +141,12 @@ impl TopologyTestDriver {
         let StoreKind::Window { window_size_ms, .. } = self.core.store(name)?.kind else {
             return Err(wrong_type(name, "window"));
         };
-        let store = self.state().window(name).ok_or_else(|| wrong_type(name, "window"))?;
-        Ok(WindowView { codec: codec(name, key, value), store, window_size_ms })
+        let store = self.state()?.window(name).ok_or_else(|| wrong_type(name, "window"))?;
+        Ok(WindowView {
+            codec: codec(name, key, value),
+            store,
+            window_size_ms,
+        })
     }
 
     /// A typed view of a session store.
@@ -150,8 +160,11 @@ impl TopologyTestDriver {
         value: impl IntoSerde<V>,
     ) -> Result<SessionView<K, V>> {
         self.core.store(name)?;
-        let store = self.state().session(name).ok_or_else(|| wrong_type(name, "session"))?;
-        Ok(SessionView { codec: codec(name, key, value), store })
+        let store = self.state()?.session(name).ok_or_else(|| wrong_type(name, "session"))?;
+        Ok(SessionView {
+            codec: codec(name, key, value),
+            store,
+        })
     }
 
     /// A typed view of a versioned store.
@@ -165,8 +178,14 @@ impl TopologyTestDriver {
         value: impl IntoSerde<V>,
     ) -> Result<VersionedView<K, V>> {
         self.core.store(name)?;
-        let store = self.state().versioned(name).ok_or_else(|| wrong_type(name, "versioned"))?;
-        Ok(VersionedView { codec: codec(name, key, value), store })
+        let store = self
+            .state()?
+            .versioned(name)
+            .ok_or_else(|| wrong_type(name, "versioned"))?;
+        Ok(VersionedView {
+            codec: codec(name, key, value),
+            store,
+        })
     }
 
     /// What the topology says about a store.
@@ -191,7 +210,15 @@ impl TopologyTestDriver {
         headers: &Headers,
     ) -> Result<()> {
         let source = self.core.source(topic)?;
-        self.core.pipe(source, Piped { key, value, timestamp: timestamp_ms, headers })
+        self.core.pipe(
+            source,
+            Piped {
+                key,
+                value,
+                timestamp: timestamp_ms,
+                headers,
+            },
+        )
     }
 
     /// Moves the wall clock on: runs due wall-clock punctuations, commits, and processes what waited for the time.
@@ -200,7 +227,8 @@ impl TopologyTestDriver {
     /// When a punctuation or a record fails.
     #[doc(alias = "advanceWallClockTime")]
     pub fn advance_wall_clock(&self, by: Duration) -> Result<()> {
-        self.core.advance_wall_clock(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+        self.core
+            .advance_wall_clock(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// What the wall clock of the driver shows, in milliseconds since the epoch.
@@ -244,7 +272,9 @@ impl TopologyTestDriver {
 
     /// From now on hands each record for `topic` to `f` as it is produced, and keeps none of them.
     pub fn on_output(&self, topic: &str, f: impl FnMut(ProducedRef<'_>) + 'static) {
-        self.core.capture.keep(topic, Keep::Call(Rc::new(std::cell::RefCell::new(f))));
+        self.core
+            .capture
+            .keep(topic, Keep::Call(Rc::new(std::cell::RefCell::new(f))));
     }
 
     /// How many records operators have dropped: null keys, records after their window, and so on.
@@ -259,7 +289,10 @@ impl TopologyTestDriver {
     }
 
     /// The stores as bytes; typed views: [`TopologyTestDriver::key_value_store`] and its siblings.
-    pub fn state(&self) -> &TaskState {
+    ///
+    /// # Errors
+    /// When a store fails to take what was written to it.
+    pub fn state(&self) -> Result<&TaskState> {
         self.core.state()
     }
 
@@ -273,9 +306,16 @@ impl TopologyTestDriver {
 }
 
 fn wrong_type(store: &str, wanted: &'static str) -> DriverError {
-    DriverError::WrongStoreType { store: store.to_owned(), wanted }
+    DriverError::WrongStoreType {
+        store: store.to_owned(),
+        wanted,
+    }
 }
 
 fn codec<K, V>(store: &str, key: impl IntoSerde<K>, value: impl IntoSerde<V>) -> Codec<K, V> {
-    Codec { store: store.to_owned(), key: key.into_serde(), value: value.into_serde() }
+    Codec {
+        store: store.to_owned(),
+        key: key.into_serde(),
+        value: value.into_serde(),
+    }
 }

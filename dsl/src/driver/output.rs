@@ -35,7 +35,12 @@ pub struct TestOutput<K, V> {
 impl<K, V> TestOutput<K, V> {
     pub(super) fn new(core: Rc<Core>, topic: &str, key: SharedSerde<K>, value: SharedSerde<V>) -> Result<Self> {
         let topic = core.output(topic)?;
-        Ok(Self { core, topic, key, value })
+        Ok(Self {
+            core,
+            topic,
+            key,
+            value,
+        })
     }
 
     /// Whether everything has been read.
@@ -54,7 +59,10 @@ impl<K, V> TestOutput<K, V> {
     /// # Errors
     /// When key or value are not what the serdes expect.
     pub fn read_record(&self) -> Result<Option<OutputRecord<K, V>>> {
-        self.core.capture.read(self.topic, |record| self.decode(record)).transpose()
+        self.core
+            .capture
+            .read(self.topic, |record| self.decode(record))
+            .transpose()
     }
 
     fn decode(&self, record: ProducedRef<'_>) -> Result<OutputRecord<K, V>> {

@@ -91,7 +91,11 @@ impl HeadHeap {
             if left >= len {
                 break;
             }
-            let child = if right < len && self.entries[right].0 < self.entries[left].0 { right } else { left };
+            let child = if right < len && self.entries[right].0 < self.entries[left].0 {
+                right
+            } else {
+                left
+            };
             if self.entries[child].0 >= self.entries[at].0 {
                 break;
             }

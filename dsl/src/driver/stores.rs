@@ -38,11 +38,19 @@ impl<K, V> Codec<K, V> {
     }
 
     fn unwritten(&self, part: &'static str, e: SerdeError) -> DriverError {
-        DriverError::Serialize { name: self.store.clone(), part, source: e.into() }
+        DriverError::Serialize {
+            name: self.store.clone(),
+            part,
+            source: e.into(),
+        }
     }
 
     fn unread(&self, part: &'static str, e: SerdeError) -> DriverError {
-        DriverError::Deserialize { name: self.store.clone(), part, source: e.into() }
+        DriverError::Deserialize {
+            name: self.store.clone(),
+            part,
+            source: e.into(),
+        }
     }
 }
 
@@ -68,7 +76,9 @@ impl<K, V> KeyValueView<K, V> {
     pub fn get_with_timestamp(&self, key: &K) -> Result<Option<(V, i64)>> {
         let mut bytes = Vec::new();
         let found = self.store.get(&self.codec.key_bytes(key)?, &mut bytes)?;
-        found.map(|timestamp| Ok((self.codec.value(&bytes)?, timestamp))).transpose()
+        found
+            .map(|timestamp| Ok((self.codec.value(&bytes)?, timestamp)))
+            .transpose()
     }
 
     /// Every row in the order of the key bytes.
@@ -160,14 +170,20 @@ impl<K, V> WindowView<K, V> {
         let rows = self.store.all(false);
         rows.map(|row| {
             let row = row?;
-            let key = Windowed { key: self.codec.key(&row.key)?, window: self.window(row.start) };
+            let key = Windowed {
+                key: self.codec.key(&row.key)?,
+                window: self.window(row.start),
+            };
             Ok((key, self.codec.value(&row.value)?))
         })
         .collect()
     }
 
     fn window(&self, start: i64) -> Window {
-        Window { start, end: start.saturating_add(self.window_size_ms) }
+        Window {
+            start,
+            end: start.saturating_add(self.window_size_ms),
+        }
     }
 }
 
@@ -187,7 +203,13 @@ impl<K, V> SessionView<K, V> {
         let rows = self.store.find(Some(&key), Some(&key), 0, i64::MAX, false);
         rows.map(|row| {
             let row = row?;
-            Ok((Window { start: row.start, end: row.end }, self.codec.value(&row.value)?))
+            Ok((
+                Window {
+                    start: row.start,
+                    end: row.end,
+                },
+                self.codec.value(&row.value)?,
+            ))
         })
         .collect()
     }
@@ -200,8 +222,17 @@ impl<K, V> SessionView<K, V> {
         let rows = self.store.find(None, None, 0, i64::MAX, false);
         rows.map(|row| {
             let row = row?;
-            let window = Window { start: row.start, end: row.end };
-            Ok((Windowed { key: self.codec.key(&row.key)?, window }, self.codec.value(&row.value)?))
+            let window = Window {
+                start: row.start,
+                end: row.end,
+            };
+            Ok((
+                Windowed {
+                    key: self.codec.key(&row.key)?,
+                    window,
+                },
+                self.codec.value(&row.value)?,
+            ))
         })
         .collect()
     }
@@ -244,6 +275,10 @@ impl<K, V> VersionedView<K, V> {
     fn version(&self, row: Option<VersionedRow>) -> Result<Option<Version<V>>> {
         let Some(row) = row else { return Ok(None) };
         let value = self.codec.value(&row.value)?;
-        Ok(Some(Version { value, valid_from_ms: row.valid_from, valid_to_ms: row.valid_to }))
+        Ok(Some(Version {
+            value,
+            valid_from_ms: row.valid_from,
+            valid_to_ms: row.valid_to,
+        }))
     }
 }

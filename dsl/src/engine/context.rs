@@ -10,7 +10,8 @@ use millstream_state::{Headers, RecordContext, StateError, TaskState};
 
 use super::{
     BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
-    ProcessResult, PunctuationType, RawRecord, Response, SinkTopic, TaskEnvironment, punctuation::PunctuationQueue,
+    ProcessResult, PunctuationType, RawRecord, Response, SinkTopic, TaskEnvironment,
+    punctuation::{PunctuationQueue, Punctuator},
 };
 
 /// State of the task that operators see while a record is processed. Cells, set once per record: no clock is read here.
@@ -212,13 +213,7 @@ impl TaskContext {
     }
 
     /// Schedules `f` for the operator `node` every `interval_ms`.
-    pub fn schedule(
-        &self,
-        node: &Arc<str>,
-        interval_ms: i64,
-        kind: PunctuationType,
-        f: Rc<dyn Fn(&TaskContext, i64) -> ProcessResult>,
-    ) -> Cancellable {
+    pub fn schedule(&self, node: &Arc<str>, interval_ms: i64, kind: PunctuationType, f: Punctuator) -> Cancellable {
         match kind {
             PunctuationType::StreamTime => self.stream_punctuations.schedule(node, 0, interval_ms, f),
             PunctuationType::WallClock => {

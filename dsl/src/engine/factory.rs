@@ -36,6 +36,8 @@ pub fn table_port<K: 'static, V: 'static>(receiver: impl TableReceiver<K, V> + '
     Box::new(port)
 }
 
+/// A child with its name.
+type Named<P> = (Arc<str>, P);
 pub(crate) type Hook = Box<dyn Fn(&TaskContext) -> ProcessResult>;
 
 /// Functions an operator wants to be called at certain moments of its task.
@@ -102,9 +104,7 @@ impl NodeScope<'_> {
         ))
     }
     /// The operators behind this one, with their names.
-    pub fn named_children<K: 'static, V: 'static>(
-        &self,
-    ) -> Result<Vec<(Arc<str>, StreamPort<K, V>)>, Box<ProcessError>> {
+    pub fn named_children<K: 'static, V: 'static>(&self) -> Result<Vec<Named<StreamPort<K, V>>>, Box<ProcessError>> {
         self.typed::<StreamPort<K, V>>()
     }
     /// The operators behind this table.
@@ -113,7 +113,7 @@ impl NodeScope<'_> {
             self.typed::<TablePort<K, V>>()?.into_iter().map(|(_, p)| p).collect(),
         ))
     }
-    fn typed<P: Clone + 'static>(&self) -> Result<Vec<(Arc<str>, P)>, Box<ProcessError>> {
+    fn typed<P: Clone + 'static>(&self) -> Result<Vec<Named<P>>, Box<ProcessError>> {
         self.children
             .iter()
             .map(|(name, any)| match any.downcast_ref::<P>() {

@@ -23,7 +23,7 @@ pub use handlers::{
     DeserializationHandler, ErrorContext, Handlers, LogAndContinue, LogAndFail, ProcessingHandler, ProductionHandler,
     Response,
 };
-pub use punctuation::{Cancellable, PunctuationType};
+pub use punctuation::{Cancellable, PunctuationType, Punctuator};
 pub use raw::{HeaderSource, RawHeaders, RawRecord};
 pub use receiver::{Children, Receiver, StreamPort, TableChildren, TablePort, TableReceiver};
 pub use record::{Change, Record};

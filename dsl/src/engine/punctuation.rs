@@ -26,7 +26,8 @@ impl Cancellable {
     }
 }
 
-type Punctuator = Rc<dyn Fn(&TaskContext, i64) -> ProcessResult>;
+/// What a schedule runs, with the time of the run.
+pub type Punctuator = Rc<dyn Fn(&TaskContext, i64) -> ProcessResult>;
 
 #[derive(Clone)]
 struct Entry {

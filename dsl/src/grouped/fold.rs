@@ -27,8 +27,7 @@ impl<A> From<Option<A>> for Folded<'_, A> {
     }
 }
 
-type Function<K, V, A> =
-    Arc<dyn for<'a> Fn(&K, &'a V, Option<A>) -> Result<Folded<'a, A>, BoxError> + Send + Sync>;
+type Function<K, V, A> = Arc<dyn for<'a> Fn(&K, &'a V, Option<A>) -> Result<Folded<'a, A>, BoxError> + Send + Sync>;
 type Initializer<A> = Arc<dyn Fn() -> A + Send + Sync>;
 
 /// Key, value and the result so far (None: there is none) to the new result.
@@ -39,7 +38,10 @@ pub(crate) struct Fold<K, V, A> {
 }
 impl<K, V, A> Clone for Fold<K, V, A> {
     fn clone(&self) -> Self {
-        Self { apply: self.apply.clone(), initial: self.initial.clone() }
+        Self {
+            apply: self.apply.clone(),
+            initial: self.initial.clone(),
+        }
     }
 }
 
@@ -52,9 +54,7 @@ impl<K: 'static, V: 'static> Fold<K, V, i64> {
     }
 }
 impl<K: 'static, V: 'static> Fold<K, V, V> {
-    pub(crate) fn reduce<E: Into<BoxError>>(
-        f: impl Fn(V, &V) -> Result<Option<V>, E> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn reduce<E: Into<BoxError>>(f: impl Fn(V, &V) -> Result<Option<V>, E> + Send + Sync + 'static) -> Self {
         Self {
             apply: Arc::new(move |_, value, old| match old {
                 None => Ok(Folded::Borrowed(value)),
@@ -73,7 +73,9 @@ impl<K: 'static, V: 'static, A: 'static> Fold<K, V, A> {
         let start = initial.clone();
         Self {
             apply: Arc::new(move |key, value, old| {
-                f(key, value, old.unwrap_or_else(|| start())).map(Into::into).map_err(Into::into)
+                f(key, value, old.unwrap_or_else(|| start()))
+                    .map(Into::into)
+                    .map_err(Into::into)
             }),
             initial: Some(initial),
         }

@@ -57,7 +57,11 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     #[must_use]
     pub fn group_by_key_with(&self, grouped: impl Into<Grouped<K, V>>) -> KGroupedStream<K, V> {
         let grouped = grouped.into();
-        KGroupedStream { stream: self.clone(), grouped, repartitioned: Rc::default() }
+        KGroupedStream {
+            stream: self.clone(),
+            grouped,
+            repartitioned: Rc::default(),
+        }
     }
     /// Groups the records by a key made from key and value, through a repartition topic.
     ///
@@ -70,10 +74,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     #[doc(alias = "groupBy")]
     #[must_use]
-    pub fn group_by<K2: 'static>(
-        &self,
-        key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
-    ) -> KGroupedStream<K2, V> {
+    pub fn group_by<K2: 'static>(&self, key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KGroupedStream<K2, V> {
         self.group_by_with(key, Grouped::new())
     }
     /// [`group_by`](Self::group_by) with options.
@@ -83,7 +84,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
         grouped: impl Into<Grouped<K2, V>>,
     ) -> KGroupedStream<K2, V> {
-        self.select_key_with(key, crate::stream::Named::default()).group_by_key_with(grouped)
+        let grouped = grouped.into();
+        self.select_key_with(key, grouped.name.clone()).group_by_key_with(grouped)
     }
     /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
     #[must_use]
@@ -92,7 +94,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         key: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
         grouped: impl Into<Grouped<K2, V>>,
     ) -> KGroupedStream<K2, V> {
-        self.try_select_key(key).group_by_key_with(grouped)
+        let grouped = grouped.into();
+        self.try_select_key_with(key, grouped.name.clone()).group_by_key_with(grouped)
     }
 }
 
@@ -233,9 +236,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         let null_check = self.null_check();
         let make = planned.map(|planned| {
             let store = planned.store.clone();
-            let make = move || {
-                stream_aggregate(fold.clone(), null_check.clone(), planned.plan.clone(), send_old.get())
-            };
+            let make = move || stream_aggregate(fold.clone(), null_check.clone(), planned.plan.clone(), send_old.get());
             (store, make)
         });
         let parent = self.attach(&store, &name, make);
@@ -264,7 +265,11 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
             writer.add_processor(name, parents, make());
             writer.add_store(store.clone(), std::slice::from_ref(name));
         };
-        let node = self.stream.builder.borrow_mut().add(&[parent.node], GraphNode::new(name.clone(), write));
+        let node = self
+            .stream
+            .builder
+            .borrow_mut()
+            .add(&[parent.node], GraphNode::new(name.clone(), write));
         (parent, node)
     }
 
@@ -318,7 +323,8 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     }
     /// What knows which values are null.
     pub(super) fn null_check(&self) -> Option<SharedSerde<V>> {
-        self.value_serde().or_else(|| self.stream.builder.borrow().default_serde::<V>())
+        self.value_serde()
+            .or_else(|| self.stream.builder.borrow().default_serde::<V>())
     }
 }
 

@@ -26,7 +26,11 @@ pub struct TimeWindowedKStream<K, V, W> {
 }
 impl<K, V, W: Clone> Clone for TimeWindowedKStream<K, V, W> {
     fn clone(&self) -> Self {
-        Self { grouped: self.grouped.clone(), windows: self.windows.clone(), strategy: self.strategy }
+        Self {
+            grouped: self.grouped.clone(),
+            windows: self.windows.clone(),
+            strategy: self.strategy,
+        }
     }
 }
 
@@ -52,7 +56,11 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     #[doc(alias = "windowedBy")]
     #[must_use]
     pub fn windowed_by<W: Windows>(&self, windows: W) -> TimeWindowedKStream<K, V, W> {
-        TimeWindowedKStream { grouped: self.clone(), windows, strategy: EmitStrategy::default() }
+        TimeWindowedKStream {
+            grouped: self.clone(),
+            windows,
+            strategy: EmitStrategy::default(),
+        }
     }
 }
 
@@ -127,7 +135,11 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
         f: impl Fn(&K, &V, A) -> A + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
-        self.try_aggregate_with(initial, move |k, v, a| Ok::<_, BoxError>(Some(f(k, v, a))), materialized)
+        self.try_aggregate_with(
+            initial,
+            move |k, v, a| Ok::<_, BoxError>(Some(f(k, v, a))),
+            materialized,
+        )
     }
     /// [`aggregate`](Self::aggregate) by a function that can fail, or delete the row with None.
     #[must_use]
@@ -143,10 +155,10 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
     fn check(&self, name: &Arc<str>) {
         let mut builder = self.grouped.builder().borrow_mut();
         if let Some(problem) = self.windows.problem() {
-            builder.violation(name, problem);
+            builder.argument(name, problem);
         }
         if self.strategy == EmitStrategy::OnWindowClose && !self.windows.closes() {
-            builder.violation(name, "a window that never closes cannot be emitted when it closes");
+            builder.argument(name, "a window that never closes cannot be emitted when it closes");
         }
     }
 
@@ -174,12 +186,20 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
         self.check(&name);
         let send_old = Rc::new(Cell::new(false));
         let serdes = planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone()));
-        let view = WindowStoredView { store: store.clone(), serdes: serdes.clone(), send_old: send_old.clone() };
+        let view = WindowStoredView {
+            store: store.clone(),
+            serdes: serdes.clone(),
+            send_old: send_old.clone(),
+        };
         let (windows, strategy) = (self.windows.clone(), self.strategy);
         let make = planned.map(|planned| {
             let store = planned.store.clone();
             let make = move || {
-                let emission = Emission { strategy, send_old: send_old.get(), interval_ms: EMIT_INTERVAL_MS };
+                let emission = Emission {
+                    strategy,
+                    send_old: send_old.get(),
+                    interval_ms: EMIT_INTERVAL_MS,
+                };
                 window_aggregate(windows.clone(), fold.clone(), planned.plan.clone(), emission)
             };
             (store, make)
@@ -189,9 +209,9 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
             builder: self.grouped.builder().clone(),
             node,
             name,
-            key_serde: serdes.as_ref().map(|(key, _)| -> SharedSerde<Windowed<K>> {
-                Arc::new(TimeWindowedSerde::new(key.clone(), size_ms))
-            }),
+            key_serde: serdes
+                .as_ref()
+                .map(|(key, _)| -> SharedSerde<Windowed<K>> { Arc::new(TimeWindowedSerde::new(key.clone(), size_ms)) }),
             value_serde: serdes.map(|(_, value)| value),
             sources: parent.sources.clone(),
             queryable: materialized.name.clone(),

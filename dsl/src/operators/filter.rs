@@ -54,6 +54,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.add_filter(move |k: &K, v: &V| Ok(predicate(k, v)), true, &named.into())
     }
     /// [`filter`](Self::filter) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").try_filter(|_, n| u8::try_from(*n).map(|n| n > 1)).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 2)]);
+    /// let error = runner.pipe("in", "a".to_owned(), 256i64).unwrap_err();
+    /// assert_eq!(&*error.node, "KSTREAM-FILTER-0000000001");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_filter<E: Into<BoxError>>(
         &self,
@@ -75,6 +88,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         )
     }
     /// Records for which `predicate` is false.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").filter_not(|_, n| *n > 1).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "filterNot")]
     #[must_use]
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {

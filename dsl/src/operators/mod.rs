@@ -1,4 +1,5 @@
 //! The operators of streams, one in each file: types, semantics, examples.
+mod drop_null_keys;
 mod filter;
 mod flat_map;
 mod flat_map_values;

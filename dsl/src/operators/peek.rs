@@ -37,18 +37,30 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn peek(&self, function: impl Fn(&K, &V) -> () + Send + Sync + 'static) -> KStream<K, V> {
-        self.add_peek(move |k: &K, v: &V| Ok(function(k, v)), &Named::default())
+    pub fn peek(&self, function: impl Fn(&K, &V) + Send + Sync + 'static) -> KStream<K, V> {
+        self.add_peek(
+            move |k: &K, v: &V| {
+                function(k, v);
+                Ok(())
+            },
+            &Named::default(),
+        )
     }
 
     /// [`peek`](Self::peek) with a name.
     #[must_use]
     pub fn peek_with(
         &self,
-        function: impl Fn(&K, &V) -> () + Send + Sync + 'static,
+        function: impl Fn(&K, &V) + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KStream<K, V> {
-        self.add_peek(move |k: &K, v: &V| Ok(function(k, v)), &named.into())
+        self.add_peek(
+            move |k: &K, v: &V| {
+                function(k, v);
+                Ok(())
+            },
+            &named.into(),
+        )
     }
 
     /// [`peek`](Self::peek) by a function that can fail; an error goes to the processing handler.

@@ -9,12 +9,14 @@ use crate::{
     topology::{Builder, GraphNode, StoreBuilder, TopologyWriter},
 };
 
+type AddStore = Box<dyn FnOnce(&mut Builder) -> StoreBuilder>;
+
 /// Name and stores of a processor.
 #[derive(Default)]
 pub struct Processing {
     pub(crate) name: Named,
     pub(crate) stores: Vec<Arc<str>>,
-    pub(crate) added: Vec<Box<dyn FnOnce(&mut Builder) -> StoreBuilder>>,
+    pub(crate) added: Vec<AddStore>,
 }
 impl Processing {
     /// A generated name, no stores.
@@ -114,7 +116,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         V2: 'static,
         P: Processor<K, V, K2, V2> + 'static,
     {
-        let name = self.builder.borrow_mut().name_or(processing.name.name(), "KSTREAM-PROCESSOR-");
+        let name = self
+            .builder
+            .borrow_mut()
+            .name_or(processing.name.name(), "KSTREAM-PROCESSOR-");
         self.add_processor(
             name,
             Self::new_both(),

@@ -47,7 +47,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         V2: 'static,
         P: FixedKeyProcessor<K, V, V2> + 'static,
     {
-        let name = self.builder.borrow_mut().name_or(processing.name.name(), "KSTREAM-PROCESSVALUES-");
+        let name = self
+            .builder
+            .borrow_mut()
+            .name_or(processing.name.name(), "KSTREAM-PROCESSVALUES-");
         let factory = process_node::<K, V, K, V2, FixedKey<P>>(move || FixedKey(supplier()));
         self.add_processor(name, self.new_value(), factory, processing)
     }

@@ -137,6 +137,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.repartition_with(Repartitioned::default())
     }
     /// [`repartition`](Self::repartition) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// let stream = builder.stream::<String, i64>("in");
+    /// stream.repartition_with(Repartitioned::named("by-key").partitions(8)).to("out");
+    /// let topology = builder.build()?;
+    /// assert_eq!(topology.subtopologies()[1].sources[0].full_name("app"), "app-by-key-repartition");
+    /// # Ok::<(), BuildError>(())
+    /// ```
     #[must_use]
     pub fn repartition_with(&self, repartitioned: Repartitioned<K, V>) -> Self {
         let name = self

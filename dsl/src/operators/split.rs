@@ -67,6 +67,15 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.split_with(Named::default())
     }
     /// [`split`](Self::split) with a name, which is the prefix of the branches' names.
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, i64>("in").split_with("route-");
+    /// assert_eq!(branches.branch_with(|_, n| *n < 0, "negative").name(), "route-negative");
+    /// assert_eq!(branches.branch(|_, n| *n == 0).name(), "route-2");
+    /// assert_eq!(branches.default_branch().name(), "route-0");
+    /// ```
     #[must_use]
     pub fn split_with(&self, named: impl Into<Named>) -> Branches<K, V> {
         let name = self.next_name(&named.into(), "KSTREAM-BRANCH-");

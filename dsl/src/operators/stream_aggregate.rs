@@ -88,7 +88,10 @@ impl<K, V, A> StreamAggregate<K, V, A> {
         record: &Record<'a, K, V>,
         scratch: &'a mut Scratch,
     ) -> Result<Updated<'a, A, crate::grouped::fold::Folded<'a, A>>, Box<ProcessError>> {
-        let Scratch { key: key_buffer, value: value_buffer } = scratch;
+        let Scratch {
+            key: key_buffer,
+            value: value_buffer,
+        } = scratch;
         let key = self.rows.key_bytes(record.key, record.key_bytes, key_buffer)?;
         let stored = self.rows.get(key, value_buffer)?;
         let old = stored.map(|_| self.rows.decode(value_buffer)).transpose()?;
@@ -99,12 +102,21 @@ impl<K, V, A> StreamAggregate<K, V, A> {
             Some(self.rows.decode(value_buffer)?)
         } else {
             // Kafka Streams calls the initial result the old value of the first update.
-            self.fold.initial.as_ref().map(|initial| cx.call(&self.node, || initial())).transpose()?
+            self.fold
+                .initial
+                .as_ref()
+                .map(|initial| cx.call(&self.node, || initial()))
+                .transpose()?
         };
         let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, old))?;
         let timestamp = stored.map_or(record.timestamp, |stored| stored.max(record.timestamp));
         let origin = (record.timestamp, record.headers);
         self.rows.put(cx, key, new.as_ref(), timestamp, origin, value_buffer)?;
-        Ok(Updated { key, new, old: shown, timestamp })
+        Ok(Updated {
+            key,
+            new,
+            old: shown,
+            timestamp,
+        })
     }
 }

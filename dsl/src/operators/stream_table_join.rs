@@ -27,13 +27,23 @@ struct StreamTableJoin<K, V, VT, VR> {
 }
 
 impl<K, V, VT, VR> StreamTableJoin<K, V, VT, VR> {
-    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, null_key: bool) -> Result<Option<VR>, Box<ProcessError>> {
-        let row = if null_key { None } else { self.table.get(cx, record.key, record.key_bytes)? };
+    fn join(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        null_key: bool,
+    ) -> Result<Option<VR>, Box<ProcessError>> {
+        let row = if null_key {
+            None
+        } else {
+            self.table.get(cx, record.key, record.key_bytes)?
+        };
         if row.is_none() && !self.left {
             return Ok(None);
         }
         let row = row.as_ref().map(|(value, _)| value);
-        cx.try_call(&self.node, || (self.joiner)(record.key, record.value, row)).map(Some)
+        cx.try_call(&self.node, || (self.joiner)(record.key, record.value, row))
+            .map(Some)
     }
 }
 
@@ -145,7 +155,11 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let name = stream.next_name(&joined.name, if left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" });
         let view = table.view.view();
         let mut builder = stream.builder.borrow_mut();
-        let key = joined.key.clone().or_else(|| stream.key_serde.clone()).or_else(|| table.key_serde.clone());
+        let key = joined
+            .key
+            .clone()
+            .or_else(|| stream.key_serde.clone())
+            .or_else(|| table.key_serde.clone());
         let value = joined.value.clone().or_else(|| stream.value_serde.clone());
         let value = value.or_else(|| builder.default_serde::<V>());
         let key_serde = joined.key.or_else(|| stream.key_serde.clone());
@@ -195,6 +209,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             return self.clone();
         }
         let name = name.unwrap_or(&self.name).clone();
-        repartition(self, RepartitionParts { name, key, value, partitions: None, partitioner: None, drop_null_keys })
+        repartition(
+            self,
+            RepartitionParts {
+                name,
+                key,
+                value,
+                partitions: None,
+                partitioner: None,
+                drop_null_keys,
+            },
+        )
     }
 }

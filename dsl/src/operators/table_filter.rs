@@ -31,7 +31,9 @@ impl<K: 'static, V: 'static> TableFilter<K, V> {
     fn keep<'a>(&self, cx: &TaskContext, key: &K, value: Option<&'a V>) -> Result<Option<&'a V>, Box<ProcessError>> {
         match value {
             None => Ok(None),
-            Some(value) => Ok(cx.try_call(&self.node, || (self.predicate)(key, value))?.then_some(value)),
+            Some(value) => Ok(cx
+                .try_call(&self.node, || (self.predicate)(key, value))?
+                .then_some(value)),
         }
     }
     fn values<'a>(
@@ -125,7 +127,11 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// ```
     #[must_use]
     pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.add_filter(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), &Materialized::new(), false)
+        self.add_filter(
+            Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))),
+            &Materialized::new(),
+            false,
+        )
     }
     /// [`filter`](Self::filter) with options; the result is stored only if it is named.
     #[must_use]
@@ -134,7 +140,11 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> Self {
-        self.add_filter(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), &materialized.into(), true)
+        self.add_filter(
+            Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))),
+            &materialized.into(),
+            true,
+        )
     }
     /// Rows for which `predicate` is false.
     #[doc(alias = "filterNot")]
@@ -177,7 +187,9 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         let view = Rc::new(FilterView {
             parent: self.clone(),
             predicate: predicate.clone(),
-            stored: planned.as_ref().map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
+            stored: planned
+                .as_ref()
+                .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
             // With a stored parent this costs nothing and saves deletes of rows that were never shown.
             send_old: Cell::new(self.view.enable_old_values(false)),
         });
@@ -190,7 +202,12 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             let factory = factory(move |scope| {
                 let output = Output::open(scope, plan.as_ref(), send_old)?;
                 let (node, predicate) = (scope.name().clone(), predicate.clone());
-                Ok(table_port(TableFilter { node, predicate, output, old_from_update }))
+                Ok(table_port(TableFilter {
+                    node,
+                    predicate,
+                    output,
+                    old_from_update,
+                }))
             });
             writer.add_processor(name, parents, factory);
             if let Some(planned) = &planned {

@@ -93,7 +93,11 @@ impl<K: 'static, V: 'static, V2: 'static> TableView<K, V2> for MapView<K, V, V2>
         let mapper = self.mapper.clone();
         Some(View {
             factory: Arc::new(move |scope| {
-                Ok(Rc::new(MapGetter { node: scope.name().clone(), parent: factory(scope)?, mapper: mapper.clone() }))
+                Ok(Rc::new(MapGetter {
+                    node: scope.name().clone(),
+                    parent: factory(scope)?,
+                    mapper: mapper.clone(),
+                }))
             }),
             stores,
         })
@@ -115,15 +119,20 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     #[doc(alias = "mapValues")]
     #[must_use]
     pub fn map_values<V2: 'static>(&self, f: impl Fn(&V) -> V2 + Send + Sync + 'static) -> KTable<K, V2> {
-        self.add_map_values(Arc::new(move |_: &K, v: &V| Ok(Some(f(v)))), &Materialized::new(), false)
+        self.add_map_values(
+            Arc::new(move |_: &K, v: &V| Ok(Some(f(v)))),
+            &Materialized::new(),
+            false,
+        )
     }
     /// [`map_values`](Self::map_values) where the function also sees the key.
     #[must_use]
-    pub fn map_values_with_key<V2: 'static>(
-        &self,
-        f: impl Fn(&K, &V) -> V2 + Send + Sync + 'static,
-    ) -> KTable<K, V2> {
-        self.add_map_values(Arc::new(move |k: &K, v: &V| Ok(Some(f(k, v)))), &Materialized::new(), false)
+    pub fn map_values_with_key<V2: 'static>(&self, f: impl Fn(&K, &V) -> V2 + Send + Sync + 'static) -> KTable<K, V2> {
+        self.add_map_values(
+            Arc::new(move |k: &K, v: &V| Ok(Some(f(k, v)))),
+            &Materialized::new(),
+            false,
+        )
     }
     /// [`map_values`](Self::map_values) where None deletes the row.
     #[must_use]
@@ -173,11 +182,16 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         let view = Rc::new(MapView {
             parent: self.clone(),
             mapper: mapper.clone(),
-            stored: planned.as_ref().map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
+            stored: planned
+                .as_ref()
+                .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
             send_old: Cell::new(false),
         });
         let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());
-        let value_serde = materialized.value.clone().or_else(|| planned.as_ref().map(|p| p.plan.value.clone()));
+        let value_serde = materialized
+            .value
+            .clone()
+            .or_else(|| planned.as_ref().map(|p| p.plan.value.clone()));
         let state = view.clone();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.send_old.get());
@@ -185,7 +199,12 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             let factory = factory(move |scope| {
                 let output = Output::open(scope, plan.as_ref(), send_old)?;
                 let (node, mapper) = (scope.name().clone(), mapper.clone());
-                Ok(table_port(TableMapValues { node, mapper, output, old_from_update }))
+                Ok(table_port(TableMapValues {
+                    node,
+                    mapper,
+                    output,
+                    old_from_update,
+                }))
             });
             writer.add_processor(name, parents, factory);
             if let Some(planned) = &planned {

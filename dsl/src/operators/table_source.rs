@@ -33,7 +33,10 @@ struct Input<KI, VI, K, V> {
 }
 impl<KI, VI, K, V> Clone for Input<KI, VI, K, V> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), value: self.value.clone() }
+        Self {
+            key: self.key.clone(),
+            value: self.value.clone(),
+        }
     }
 }
 
@@ -54,7 +57,12 @@ fn table_source<KI: 'static, VI: 'static, K: 'static, V: 'static>(
             Some(plan) => (Some(plan.open(scope, send_old)?), TableChildren::None),
             None => (None, scope.table_children()?),
         };
-        Ok(port(TableSource { input: input.clone(), stored, children, scratch: RefCell::default() }))
+        Ok(port(TableSource {
+            input: input.clone(),
+            stored,
+            children,
+            scratch: RefCell::default(),
+        }))
     })
 }
 
@@ -82,7 +90,13 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
             Ok(_) if rows.store.is_cached() => Ok(()),
             Ok((bytes, old)) => {
                 let change = change.with_values(change.new, old.as_ref());
-                output.children.forward(cx, Change { key_bytes: Some(bytes), ..change })
+                output.children.forward(
+                    cx,
+                    Change {
+                        key_bytes: Some(bytes),
+                        ..change
+                    },
+                )
             }
         };
         self.scratch.replace(scratch);
@@ -98,18 +112,33 @@ fn put<'a, K: 'static, V: 'static>(
     change: &Change<'a, K, V>,
     scratch: &'a mut Scratch,
 ) -> Result<(&'a [u8], Option<V>), Box<ProcessError>> {
-    let Scratch { key: key_buffer, value: value_buffer } = scratch;
+    let Scratch {
+        key: key_buffer,
+        value: value_buffer,
+    } = scratch;
     let key = rows.key_bytes(change.key, change.key_bytes, key_buffer)?;
     let mut old = None;
     if output.send_old && !rows.store.is_cached() {
         if let Some(timestamp) = rows.get(key, value_buffer)? {
             if change.timestamp < timestamp {
-                tracing::debug!(store = rows.store.name(), timestamp, late = change.timestamp, "update older than its row");
+                tracing::debug!(
+                    store = rows.store.name(),
+                    timestamp,
+                    late = change.timestamp,
+                    "update older than its row"
+                );
             }
             old = Some(rows.decode(value_buffer)?);
         }
     }
-    rows.put(cx, key, change.new, change.timestamp, (change.timestamp, change.headers), value_buffer)?;
+    rows.put(
+        cx,
+        key,
+        change.new,
+        change.timestamp,
+        (change.timestamp, change.headers),
+        value_buffer,
+    )?;
     Ok((key, old))
 }
 
@@ -150,7 +179,11 @@ impl StreamsBuilder {
     ) -> KTable<K, V> {
         let (consumed, materialized) = (consumed.into(), materialized.into());
         let mut builder = self.inner.borrow_mut();
-        let store = materialized.store_name(&mut builder, SOURCE);
+        let prefix = match &consumed.topics {
+            SourceTopics::Names(names) => names.first().map(|topic| format!("{topic}-")).unwrap_or_default(),
+            _ => SOURCE.to_owned(),
+        };
+        let store = materialized.store_name(&mut builder, &prefix);
         let source = suffixed(&mut builder, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
         let name = builder.name_burning(consumed.name.name(), SOURCE);
         let key = builder.resolve_serde(&name, consumed.key.as_ref(), None);
@@ -163,10 +196,11 @@ impl StreamsBuilder {
             send_old: Cell::new(false),
         });
         let make_source = key.clone().zip(value.clone()).map(|(key, value)| {
+            let extractor = nullable_extractor(consumed.extractor, &key, &value);
             source_factory::<Option<K>, Option<V>>(
                 Arc::new(OptionSerde::new(key)),
                 Arc::new(OptionSerde::new(value)),
-                nullable_extractor(consumed.extractor),
+                extractor,
             )
         });
         let (topics, reset, source_name, state) = (consumed.topics, consumed.reset, source.clone(), view.clone());
@@ -174,13 +208,21 @@ impl StreamsBuilder {
             builder.violation(&name, "a table is read from one topic");
         }
         let write = move |name: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
-            let (Some(planned), Some(make_source)) = (&planned, &make_source) else { return };
+            let (Some(planned), Some(make_source)) = (&planned, &make_source) else {
+                return;
+            };
             writer.add_source(&source_name, topics.clone(), reset, make_source.clone());
             let stored = state.materialized.get();
-            let input: Input<Option<K>, Option<V>, K, V> =
-                Input { key: Arc::new(|key| key.as_ref()), value: Arc::new(|value| value.as_ref()) };
+            let input: Input<Option<K>, Option<V>, K, V> = Input {
+                key: Arc::new(|key| key.as_ref()),
+                value: Arc::new(|value| value.as_ref()),
+            };
             let plan = stored.then(|| planned.plan.clone());
-            writer.add_processor(name, std::slice::from_ref(&source_name), table_source(input, plan, state.send_old.get()));
+            writer.add_processor(
+                name,
+                std::slice::from_ref(&source_name),
+                table_source(input, plan, state.send_old.get()),
+            );
             if stored {
                 writer.add_store(planned.store.clone(), std::slice::from_ref(name));
             }
@@ -205,10 +247,13 @@ pub(crate) fn suffixed(builder: &mut Builder, given: Option<&Arc<str>>, suffix: 
     builder.name_burning(given.as_ref(), prefix)
 }
 
-/// The extractor of a table sees rows, not nulls: for a null the record's own time counts.
+/// The extractor of a table sees rows, and nulls only where the type has null: else the record's own time counts.
 fn nullable_extractor<K: 'static, V: 'static>(
     extractor: TimestampExtractor<K, V>,
+    key: &SharedSerde<K>,
+    value: &SharedSerde<V>,
 ) -> TimestampExtractor<Option<K>, Option<V>> {
+    let (key_serde, value_serde) = (key.clone(), value.clone());
     match extractor {
         TimestampExtractor::Record => TimestampExtractor::Record,
         TimestampExtractor::LogAndSkip => TimestampExtractor::LogAndSkip,
@@ -216,7 +261,9 @@ fn nullable_extractor<K: 'static, V: 'static>(
         TimestampExtractor::WallClock => TimestampExtractor::WallClock,
         TimestampExtractor::Custom(f) => {
             TimestampExtractor::custom(move |input: ExtractInput<'_, Option<K>, Option<V>>| {
-                match (input.key, input.value) {
+                let no_key = if input.key.is_none() { key_serde.null() } else { None };
+                let no_value = if input.value.is_none() { value_serde.null() } else { None };
+                match (input.key.as_ref().or(no_key.as_ref()), input.value.as_ref().or(no_value.as_ref())) {
                     (Some(key), Some(value)) => f(ExtractInput {
                         key,
                         value,
@@ -282,7 +329,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let ready = planned.map(|planned| {
             let key = planned.plan.key.clone();
             let key: Present<K, K> = Arc::new(move |k: &K| -> Option<&K> { (!key.is_null(k)).then_some(k) });
-            let input = Input { key, value: present(planned.plan.value.clone()) };
+            let input = Input {
+                key,
+                value: present(planned.plan.value.clone()),
+            };
             (planned, input)
         });
         let state = view.clone();
@@ -331,6 +381,8 @@ impl<K: 'static, V: 'static> KStream<K, Option<V>> {
     pub fn to_table_opt_with(&self, materialized: impl Into<Materialized<K, V>>) -> KTable<K, V> {
         let materialized = materialized.into();
         let value = materialized.value.clone();
-        self.make_table(materialized, value.as_ref(), |_| Arc::new(|value: &Option<V>| value.as_ref()))
+        self.make_table(materialized, value.as_ref(), |_| {
+            Arc::new(|value: &Option<V>| value.as_ref())
+        })
     }
 }

@@ -54,13 +54,22 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         let name = self.next_name(&named.into(), "KTABLE-TOSTREAM-");
         let factory = factory(|scope| {
             let owned: Arc<dyn Fn(&V) -> V + Send + Sync> = Arc::new(V::clone);
-            Ok(table_port(ToStream::<K, V> { children: scope.children()?, owned }))
+            Ok(table_port(ToStream::<K, V> {
+                children: scope.children()?,
+                owned,
+            }))
         });
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             writer.add_processor(name, parents, factory.clone());
         };
-        let node = self.builder.borrow_mut().add(&[self.node], GraphNode::new(name.clone(), write));
-        let value = self.value_serde.clone().or_else(|| self.builder.borrow().default_serde::<V>());
+        let node = self
+            .builder
+            .borrow_mut()
+            .add(&[self.node], GraphNode::new(name.clone(), write));
+        let value = self
+            .value_serde
+            .clone()
+            .or_else(|| self.builder.borrow().default_serde::<V>());
         KStream {
             builder: self.builder.clone(),
             node,

@@ -103,11 +103,15 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> Receiver<K, V> for WindowAg
 
 impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W> {
     fn update_windows(&self, cx: &TaskContext, record: &Record<'_, K, V>, scratch: &mut Scratch) -> Result<(), Stop> {
-        let Scratch { key: key_buffer, value: value_buffer } = scratch;
+        let Scratch {
+            key: key_buffer,
+            value: value_buffer,
+        } = scratch;
         let key = match record.key_bytes {
             Some(bytes) if self.reuse_key_bytes => bytes,
             _ => {
-                write(&*self.key, record.key, key_buffer).map_err(|e| Stop::Here(faults::write("key", &self.node, e)))?;
+                write(&*self.key, record.key, key_buffer)
+                    .map_err(|e| Stop::Here(faults::write("key", &self.node, e)))?;
                 key_buffer.as_slice()
             }
         };
@@ -144,12 +148,14 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
         buffer: &mut Vec<u8>,
     ) -> Result<(), Stop> {
         let at_update = self.emission.strategy == EmitStrategy::OnWindowUpdate && !self.store.is_cached();
-        let (new, old, timestamp) =
-            self.fold_into(cx, record, key, window, buffer, at_update).map_err(Stop::Here)?;
+        let (new, old, timestamp) = self
+            .fold_into(cx, record, key, window, buffer, at_update)
+            .map_err(Stop::Here)?;
         if !at_update {
             return Ok(());
         }
-        self.forward(cx, record, window, key, new.as_ref(), old.as_ref(), timestamp).map_err(|e| *e)
+        self.forward(cx, record, window, key, new.as_ref(), old.as_ref(), timestamp)
+            .map_err(|e| *e)
     }
 
     fn fold_into<'a>(
@@ -162,14 +168,21 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
         at_update: bool,
     ) -> Result<(Folded<'a, A>, Option<A>, i64), Box<ProcessError>> {
         let read = |bytes: &[u8]| self.value.deserialize(bytes).map_err(|e| faults::read(&self.node, e));
-        let stored = self.store.get(key, window.start, buffer).map_err(|e| faults::store(&self.node, e))?;
+        let stored = self
+            .store
+            .get(key, window.start, buffer)
+            .map_err(|e| faults::store(&self.node, e))?;
         let old = stored.map(|_| read(buffer)).transpose()?;
         let shown = if !self.emission.send_old || !at_update {
             None
         } else if stored.is_some() {
             Some(read(buffer)?)
         } else {
-            self.fold.initial.as_ref().map(|initial| cx.call(&self.node, || initial())).transpose()?
+            self.fold
+                .initial
+                .as_ref()
+                .map(|initial| cx.call(&self.node, || initial()))
+                .transpose()?
         };
         let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, old))?;
         let timestamp = stored.map_or(record.timestamp, |stored| stored.max(record.timestamp));
@@ -188,7 +201,10 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
     }
 
     /// Forwards an update of a window; the windowed key owns its key, so it is read from the key's bytes.
-    #[expect(clippy::too_many_arguments, reason = "an update has that many parts, and a struct of borrows adds none")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an update has that many parts, and a struct of borrows adds none"
+    )]
     fn forward(
         &self,
         cx: &TaskContext,
@@ -199,7 +215,10 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
         old: Option<&A>,
         timestamp: i64,
     ) -> Result<(), Box<Stop>> {
-        let key = self.key.deserialize(key).map_err(|e| Stop::Here(faults::read(&self.node, e)))?;
+        let key = self
+            .key
+            .deserialize(key)
+            .map_err(|e| Stop::Here(faults::read(&self.node, e)))?;
         let change = Change {
             key: &Windowed { key, window },
             new,
@@ -209,7 +228,10 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
             headers: record.headers,
             key_bytes: None,
         };
-        self.output.children.forward(cx, change).map_err(|e| Box::new(Stop::Behind(e)))
+        self.output
+            .children
+            .forward(cx, change)
+            .map_err(|e| Box::new(Stop::Behind(e)))
     }
 
     /// Emits the windows that have closed since the last round, in the order of the store.
@@ -228,17 +250,27 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
         if upper < 0 {
             return Ok(());
         }
-        let lower = if last == -1 { 0 } else { last.saturating_sub(size).max(0).saturating_add(1) };
+        let lower = if last == -1 {
+            0
+        } else {
+            last.saturating_sub(size).max(0).saturating_add(1)
+        };
         // A round that would see the same windows as the last one is not worth a scan, nor a new position.
         if last != -1 && self.windows_at(upper) == self.windows_at(lower - 1) {
             return Ok(());
         }
         for row in self.store.fetch_range(None, None, lower, upper, false) {
             let row = row.map_err(|e| Stop::Here(faults::store(&self.node, e)))?;
-            let value =
-                self.value.deserialize(&row.value).map_err(|e| Stop::Here(faults::read(&self.node, e)))?;
-            let window = Window { start: row.start, end: row.start.saturating_add(size) };
-            self.forward(cx, record, window, &row.key, Some(&value), None, row.timestamp).map_err(|e| *e)?;
+            let value = self
+                .value
+                .deserialize(&row.value)
+                .map_err(|e| Stop::Here(faults::read(&self.node, e)))?;
+            let window = Window {
+                start: row.start,
+                end: row.start.saturating_add(size),
+            };
+            self.forward(cx, record, window, &row.key, Some(&value), None, row.timestamp)
+                .map_err(|e| *e)?;
         }
         self.emitted_until.set(closed);
         Ok(())

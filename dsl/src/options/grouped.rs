@@ -14,12 +14,20 @@ pub struct Grouped<K, V> {
 }
 impl<K, V> Default for Grouped<K, V> {
     fn default() -> Self {
-        Self { name: Named::default(), key: None, value: None }
+        Self {
+            name: Named::default(),
+            key: None,
+            value: None,
+        }
     }
 }
 impl<K, V> Clone for Grouped<K, V> {
     fn clone(&self) -> Self {
-        Self { name: self.name.clone(), key: self.key.clone(), value: self.value.clone() }
+        Self {
+            name: self.name.clone(),
+            key: self.key.clone(),
+            value: self.value.clone(),
+        }
     }
 }
 impl<K: 'static, V: 'static> Grouped<K, V> {
@@ -29,7 +37,10 @@ impl<K: 'static, V: 'static> Grouped<K, V> {
     }
     /// A repartition topic `<application>-<name>-repartition`, if one is needed.
     pub fn named(name: impl Into<Named>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
     /// Serdes of key and value.
     #[must_use]

@@ -16,7 +16,11 @@ pub struct Joined<K, V> {
 }
 impl<K, V> Default for Joined<K, V> {
     fn default() -> Self {
-        Self { name: Named::default(), key: None, value: None }
+        Self {
+            name: Named::default(),
+            key: None,
+            value: None,
+        }
     }
 }
 impl<K: 'static, V: 'static> Joined<K, V> {
@@ -26,7 +30,10 @@ impl<K: 'static, V: 'static> Joined<K, V> {
     }
     /// Name of the operator, and of the repartition topic if one is needed.
     pub fn named(name: impl Into<Named>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
     /// Serdes of key and value of the stream, for its repartition topic.
     #[must_use]
@@ -74,7 +81,10 @@ impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
     }
     /// Name from which the operators, and repartition topics if needed, get theirs.
     pub fn named(name: impl Into<Named>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
     /// Name from which the stores and their changelogs get theirs.
     #[must_use]

@@ -57,7 +57,10 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// A store that can be queried under this name.
     #[doc(alias = "as")]
     pub fn named(name: impl Into<Arc<str>>) -> Self {
-        Self { name: Some(name.into()), ..Self::default() }
+        Self {
+            name: Some(name.into()),
+            ..Self::default()
+        }
     }
     /// Name of the operator (not of its store).
     #[must_use]
@@ -132,7 +135,10 @@ pub(crate) struct Planned<P> {
 }
 impl<P: Clone> Clone for Planned<P> {
     fn clone(&self) -> Self {
-        Self { plan: self.plan.clone(), store: self.store.clone() }
+        Self {
+            plan: self.plan.clone(),
+            store: self.store.clone(),
+        }
     }
 }
 
@@ -195,7 +201,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 "the retention of a window store must be at least the size of the windows and their grace: \
                  {retention_ms} ms is less than {size_ms} ms + {grace_ms} ms"
             );
-            builder.violation(store, message);
+            builder.argument(store, message);
         }
         let kind = StoreKind::Window {
             timestamped: true,
@@ -224,7 +230,13 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         value: SharedSerde<V>,
         caching: bool,
     ) -> StoreBuilder {
-        let spec = StoreSpec { name: name.clone(), kind, backend: self.backend, caching, logging: self.logging };
+        let spec = StoreSpec {
+            name: name.clone(),
+            kind,
+            backend: self.backend,
+            caching,
+            logging: self.logging,
+        };
         let mut store = StoreBuilder::new(spec).with_serdes(StoreSerdes { key, value });
         for (key, value) in &self.topic_config {
             store = store.topic_config(key.clone(), value.clone());

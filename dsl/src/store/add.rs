@@ -87,8 +87,8 @@ impl<K: 'static, V: 'static> Store<K, V> {
         let history_retention_ms = millis(history);
         let segment_interval_ms = match history_retention_ms {
             ..=60_000 => (history_retention_ms / 3).max(2_000),
-            ..=300_000 => (history_retention_ms / 5).max(20_000),
-            ..=3_600_000 => (history_retention_ms / 12).max(60_000),
+            60_001..=300_000 => (history_retention_ms / 5).max(20_000),
+            300_001..=3_600_000 => (history_retention_ms / 12).max(60_000),
             _ => (history_retention_ms / 24).max(300_000),
         };
         Self::of(

@@ -83,13 +83,13 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
         let mut value_buffer = self.value_buffer.borrow_mut();
         let key = match record.key_bytes {
             Some(bytes) if self.options.reuse_key_bytes => Some(bytes),
-            _ => match write(&*self.options.key, record.key, &mut key_buffer) {
+            _ => match self.write(cx, &self.options.key, record.key, &mut key_buffer) {
                 Ok(true) => Some(key_buffer.as_slice()),
                 Ok(false) => None,
                 Err(error) => return self.not_serialized(cx, "key", error, &record),
             },
         };
-        let value = match write(&*self.options.value, record.value, &mut value_buffer) {
+        let value = match self.write(cx, &self.options.value, record.value, &mut value_buffer) {
             Ok(true) => Some(value_buffer.as_slice()),
             Ok(false) => None,
             Err(error) => return self.not_serialized(cx, "value", error, &record),
@@ -114,15 +114,25 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
 }
 
 impl<K, V> Sink<K, V> {
+    /// A serde is the user's code too: a panic in it is an error like any other.
+    fn write<T>(
+        &self,
+        cx: &TaskContext,
+        serde: &SharedSerde<T>,
+        value: &T,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, Box<ProcessError>> {
+        cx.call(&self.name, || write(&**serde, value, buffer))?
+            .map_err(|error| ProcessError::caused(ProcessErrorKind::Serialization, &self.name, error))
+    }
     #[cold]
     fn not_serialized(
         &self,
         cx: &TaskContext,
         what: &str,
-        error: crate::serde::SerdeError,
+        mut error: Box<ProcessError>,
         record: &Record<'_, K, V>,
     ) -> ProcessResult {
-        let mut error = ProcessError::caused(ProcessErrorKind::Serialization, &self.name, error);
         error.message = format!("{what} for topic {}: {}", self.options.topic, error.message);
         cx.production_failed(error, record.timestamp, record.headers)
     }

@@ -22,7 +22,11 @@ struct Source<K, V> {
 }
 
 impl<K, V> Source<K, V> {
-    fn decode(&self, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
+    /// A serde is the user's code too: a panic in it is an error like any other.
+    fn decode(&self, cx: &TaskContext, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
+        cx.call(&self.name, || self.read(raw))?
+    }
+    fn read(&self, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
         let fail = |what: &str, error: crate::serde::SerdeError| {
             let mut error = ProcessError::caused(ProcessErrorKind::Deserialization, &self.name, error);
             error.message = format!("{what}: {}", error.message);
@@ -44,7 +48,7 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
         match &self.extractor {
             TimestampExtractor::Record if raw.timestamp < 0 => {
                 // Bytes that cannot be read come first, as in Kafka Streams: their handler decides in `process`.
-                if self.decode(raw).is_err() {
+                if self.decode(cx, raw).is_err() {
                     return Ok(-1);
                 }
                 let message = format!("offset {} has the timestamp {}", raw.offset, raw.timestamp);
@@ -72,7 +76,7 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
                 Ok(raw.timestamp)
             }
             TimestampExtractor::WallClock => Ok(cx.wall_clock_ms()),
-            TimestampExtractor::Custom(f) => match self.decode(raw) {
+            TimestampExtractor::Custom(f) => match self.decode(cx, raw) {
                 Err(_) => Ok(-1),
                 Ok((key, value)) => {
                     let input = ExtractInput {
@@ -88,7 +92,7 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
     }
 
     fn process(&self, cx: &TaskContext, raw: &RawRecord<'_>, timestamp: i64, headers: &Headers) -> ProcessResult {
-        let (key, value) = match self.decode(raw) {
+        let (key, value) = match self.decode(cx, raw) {
             Ok(pair) => pair,
             Err(error) => return cx.deserialization_failed(error, raw, headers),
         };

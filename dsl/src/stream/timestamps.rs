@@ -16,8 +16,10 @@ pub struct ExtractInput<'a, K, V> {
 type Custom<K, V> = Arc<dyn Fn(ExtractInput<'_, K, V>) -> i64 + Send + Sync>;
 
 /// Where the timestamp of a record comes from. Kafka Streams: `TimestampExtractor`.
+#[derive(Default)]
 pub enum TimestampExtractor<K, V> {
     /// The record's timestamp; a negative one stops the task. The default. Kafka Streams: `FailOnInvalidTimestamp`.
+    #[default]
     Record,
     /// The record's timestamp; a record with a negative one is dropped. Kafka Streams: `LogAndSkipOnInvalidTimestamp`.
     LogAndSkip,
@@ -32,11 +34,6 @@ impl<K, V> TimestampExtractor<K, V> {
     /// From key and value; negative: the record is dropped.
     pub fn custom(f: impl Fn(ExtractInput<'_, K, V>) -> i64 + Send + Sync + 'static) -> Self {
         Self::Custom(Arc::new(f))
-    }
-}
-impl<K, V> Default for TimestampExtractor<K, V> {
-    fn default() -> Self {
-        Self::Record
     }
 }
 impl<K, V> Clone for TimestampExtractor<K, V> {

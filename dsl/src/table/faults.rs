@@ -27,12 +27,7 @@ pub(crate) fn write(what: &str, node: &Arc<str>, error: SerdeError) -> Box<Proce
 }
 /// What was wrong with the record goes to the processing handler; a failed store stops the task whatever the handler says.
 #[cold]
-pub(crate) fn handle(
-    cx: &TaskContext,
-    error: Box<ProcessError>,
-    timestamp: i64,
-    headers: &Headers,
-) -> ProcessResult {
+pub(crate) fn handle(cx: &TaskContext, error: Box<ProcessError>, timestamp: i64, headers: &Headers) -> ProcessResult {
     match error.kind {
         ProcessErrorKind::Store => Err(error),
         _ => cx.processing_failed(error, timestamp, headers),

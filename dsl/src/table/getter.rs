@@ -30,20 +30,35 @@ pub(crate) struct View<K, V> {
 }
 impl<K, V> Clone for View<K, V> {
     fn clone(&self) -> Self {
-        Self { factory: self.factory.clone(), stores: self.stores.clone() }
+        Self {
+            factory: self.factory.clone(),
+            stores: self.stores.clone(),
+        }
     }
 }
 
 /// A store of the task as a table reads it.
 pub(crate) fn key_value(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<KeyValueStore>, Box<ProcessError>> {
-    scope.context().state().key_value(store).ok_or_else(|| no_store(scope, store))
+    scope
+        .context()
+        .state()
+        .key_value(store)
+        .ok_or_else(|| no_store(scope, store))
 }
 /// A window store of the task.
 pub(crate) fn window(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<WindowStore>, Box<ProcessError>> {
-    scope.context().state().window(store).ok_or_else(|| no_store(scope, store))
+    scope
+        .context()
+        .state()
+        .window(store)
+        .ok_or_else(|| no_store(scope, store))
 }
 fn no_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Box<ProcessError> {
-    ProcessError::new(ProcessErrorKind::StoreNotConnected, scope.name(), format!("the task has no such store {store}"))
+    ProcessError::new(
+        ProcessErrorKind::StoreNotConnected,
+        scope.name(),
+        format!("the task has no such store {store}"),
+    )
 }
 
 #[derive(Default)]
@@ -62,7 +77,10 @@ struct StoreGetter<K, V> {
 impl<K, V> ValueGetter<K, V> for StoreGetter<K, V> {
     fn get(&self, _cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>> {
         let mut buffers = self.buffers.borrow_mut();
-        let Buffers { key: key_buffer, value: value_buffer } = &mut *buffers;
+        let Buffers {
+            key: key_buffer,
+            value: value_buffer,
+        } = &mut *buffers;
         let bytes = match key_bytes {
             Some(bytes) => bytes,
             None => {
@@ -70,10 +88,17 @@ impl<K, V> ValueGetter<K, V> for StoreGetter<K, V> {
                 key_buffer
             }
         };
-        match self.store.get(bytes, value_buffer).map_err(|e| faults::store(&self.node, e))? {
+        match self
+            .store
+            .get(bytes, value_buffer)
+            .map_err(|e| faults::store(&self.node, e))?
+        {
             None => Ok(None),
             Some(timestamp) => {
-                let value = self.value.deserialize(value_buffer).map_err(|e| faults::read(&self.node, e))?;
+                let value = self
+                    .value
+                    .deserialize(value_buffer)
+                    .map_err(|e| faults::read(&self.node, e))?;
                 Ok(Some((value, timestamp)))
             }
         }
@@ -116,12 +141,22 @@ impl<K, V> ValueGetter<Windowed<K>, V> for WindowGetter<K, V> {
         _key_bytes: Option<&[u8]>,
     ) -> Result<RowOf<V>, Box<ProcessError>> {
         let mut buffers = self.buffers.borrow_mut();
-        let Buffers { key: key_buffer, value: value_buffer } = &mut *buffers;
+        let Buffers {
+            key: key_buffer,
+            value: value_buffer,
+        } = &mut *buffers;
         write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
-        match self.store.get(key_buffer, key.window.start, value_buffer).map_err(|e| faults::store(&self.node, e))? {
+        match self
+            .store
+            .get(key_buffer, key.window.start, value_buffer)
+            .map_err(|e| faults::store(&self.node, e))?
+        {
             None => Ok(None),
             Some(timestamp) => {
-                let value = self.value.deserialize(value_buffer).map_err(|e| faults::read(&self.node, e))?;
+                let value = self
+                    .value
+                    .deserialize(value_buffer)
+                    .map_err(|e| faults::read(&self.node, e))?;
                 Ok(Some((value, timestamp)))
             }
         }

@@ -43,7 +43,9 @@ impl<K, V> Clone for KTable<K, V> {
 }
 impl<K, V> std::fmt::Debug for KTable<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KTable").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("KTable")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

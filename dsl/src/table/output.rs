@@ -31,7 +31,9 @@ impl<K, V> Forwarder<K, V> {
         }
         let (key, key_bytes) = (self.decode_key)(update.key).map_err(|e| faults::read(&self.node, e))?;
         let decode = |row: Option<(&[u8], i64)>| {
-            row.map(|(bytes, _)| self.value.deserialize(bytes)).transpose().map_err(|e| faults::read(&self.node, e))
+            row.map(|(bytes, _)| self.value.deserialize(bytes))
+                .transpose()
+                .map_err(|e| faults::read(&self.node, e))
         };
         let new = decode(update.new)?;
         let old = if self.send_old { decode(update.old)? } else { None };
@@ -178,7 +180,9 @@ impl<K, V> Rows<K, V> {
             }
         };
         let context = cx.record_context(origin.0, origin.1);
-        self.store.put(key, bytes, timestamp, &context).map_err(|e| faults::store(&self.node, e))
+        self.store
+            .put(key, bytes, timestamp, &context)
+            .map_err(|e| faults::store(&self.node, e))
     }
 }
 
@@ -223,7 +227,13 @@ impl<K: 'static, V: 'static> Output<K, V> {
                 (Some(rows), Some(forwarder), TableChildren::None)
             }
         };
-        Ok(Self { rows, forwarder, children, send_old, scratch: RefCell::default() })
+        Ok(Self {
+            rows,
+            forwarder,
+            children,
+            send_old,
+            scratch: RefCell::default(),
+        })
     }
 
     /// Stores and forwards one update. Errors have not been handled yet, except those of operators behind.
@@ -233,11 +243,19 @@ impl<K: 'static, V: 'static> Output<K, V> {
             if self.send_old && old == OldValue::StoredSkippingNothing && change.new.is_none() && old_value.is_none() {
                 return Ok(());
             }
-            return self.children.forward(cx, change.with_values(change.new, old_value)).map_err(Emit::Behind);
+            return self
+                .children
+                .forward(cx, change.with_values(change.new, old_value))
+                .map_err(Emit::Behind);
         };
         let mut scratch = self.scratch.take();
-        let Scratch { key: key_buffer, value: value_buffer } = &mut scratch;
-        let key = rows.key_bytes(change.key, change.key_bytes, key_buffer).map_err(Emit::Here)?;
+        let Scratch {
+            key: key_buffer,
+            value: value_buffer,
+        } = &mut scratch;
+        let key = rows
+            .key_bytes(change.key, change.key_bytes, key_buffer)
+            .map_err(Emit::Here)?;
         let mut stored = None;
         if self.send_old && old != OldValue::Given && rows.get(key, value_buffer).map_err(Emit::Here)?.is_some() {
             stored = Some(rows.decode(value_buffer).map_err(Emit::Here)?);
@@ -246,7 +264,8 @@ impl<K: 'static, V: 'static> Output<K, V> {
             return Ok(());
         }
         let origin = (change.timestamp, change.headers);
-        rows.put(cx, key, change.new, change.timestamp, origin, value_buffer).map_err(Emit::Here)?;
+        rows.put(cx, key, change.new, change.timestamp, origin, value_buffer)
+            .map_err(Emit::Here)?;
         if rows.store.is_cached() {
             self.scratch.replace(scratch);
             return Ok(());
@@ -256,7 +275,11 @@ impl<K: 'static, V: 'static> Output<K, V> {
             OldValue::Given => change.old,
             OldValue::Stored | OldValue::StoredSkippingNothing => stored.as_ref(),
         };
-        let forwarded = Change { key_bytes: Some(key), is_latest: true, ..change.with_values(change.new, old_value) };
+        let forwarded = Change {
+            key_bytes: Some(key),
+            is_latest: true,
+            ..change.with_values(change.new, old_value)
+        };
         let result = forwarder.children.forward(cx, forwarded);
         self.scratch.replace(scratch);
         result.map_err(Emit::Behind)
@@ -306,7 +329,11 @@ pub(crate) type OpenWindow<K, V> = (Rc<WindowStore>, Rc<Forwarder<Windowed<K>, V
 
 impl<K: 'static, V: 'static> WindowPlan<K, V> {
     /// Opens the store and arranges for its cache to be forwarded at commits.
-    pub(crate) fn open(&self, scope: &mut NodeScope<'_>, send_old: bool) -> Result<OpenWindow<K, V>, Box<ProcessError>> {
+    pub(crate) fn open(
+        &self,
+        scope: &mut NodeScope<'_>,
+        send_old: bool,
+    ) -> Result<OpenWindow<K, V>, Box<ProcessError>> {
         let store = getter::window(scope, &self.store)?;
         let (key, size_ms) = (self.key.clone(), self.size_ms);
         let forwarder = Rc::new(Forwarder {
@@ -325,15 +352,22 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
 }
 
 /// `key ++ start(8) ++ seq(4)` as window stores have it.
-fn windowed_key<K>(
-    serde: &dyn crate::serde::Serde<K>,
-    bytes: &[u8],
-    size_ms: i64,
-) -> Result<Windowed<K>, SerdeError> {
-    let parts = bytes.split_last_chunk::<4>().and_then(|(rest, _)| rest.split_last_chunk::<8>());
+fn windowed_key<K>(serde: &dyn crate::serde::Serde<K>, bytes: &[u8], size_ms: i64) -> Result<Windowed<K>, SerdeError> {
+    let parts = bytes
+        .split_last_chunk::<4>()
+        .and_then(|(rest, _)| rest.split_last_chunk::<8>());
     let Some((key, start)) = parts else {
-        return Err(SerdeError::new(format!("{} bytes are too short for a row of a window store", bytes.len())));
+        return Err(SerdeError::new(format!(
+            "{} bytes are too short for a row of a window store",
+            bytes.len()
+        )));
     };
     let start = i64::from_be_bytes(*start);
-    Ok(Windowed { key: serde.deserialize(key)?, window: Window { start, end: start.saturating_add(size_ms) } })
+    Ok(Windowed {
+        key: serde.deserialize(key)?,
+        window: Window {
+            start,
+            end: start.saturating_add(size_ms),
+        },
+    })
 }

@@ -3,6 +3,7 @@ use std::{cmp::Ordering, fmt::Write as _, sync::Arc};
 
 use super::{
     SinkTarget, SourceTopics,
+    java_tree::JavaTree,
     node::{Node, NodeKind},
 };
 
@@ -36,8 +37,8 @@ pub(super) fn describe(nodes: &[Node], groups: &[Vec<usize>]) -> String {
 /// Neighbours of a node in the order in which Java prints them.
 #[derive(Clone, Default)]
 struct Links {
-    parents: Vec<usize>,
-    children: Vec<usize>,
+    parents: JavaTree,
+    children: JavaTree,
 }
 
 struct Order<'a> {
@@ -57,29 +58,26 @@ impl Order<'_> {
         for node in order {
             let parents = self.nodes.get(node).map(|n| n.parents.clone()).unwrap_or_default();
             for parent in parents {
-                let position = self.position(self.links.get(node).map_or(&[], |l| &l.parents), parent);
-                if let Some(links) = self.links.get_mut(node) {
-                    links.parents.insert(position, parent);
-                }
-                let position = self.position(self.links.get(parent).map_or(&[], |l| &l.children), node);
-                if let Some(links) = self.links.get_mut(parent) {
-                    links.children.insert(position, node);
-                }
+                self.insert(node, parent, |links| &mut links.parents);
+                self.insert(parent, node, |links| &mut links.children);
                 self.grow(parent, self.sizes.get(node).copied().unwrap_or_default());
             }
         }
     }
-    fn position(&self, sorted: &[usize], new: usize) -> usize {
-        sorted
-            .iter()
-            .position(|other| self.compare(new, *other).is_lt())
-            .unwrap_or(sorted.len())
+    fn insert(&mut self, at: usize, new: usize, set: fn(&mut Links) -> &mut JavaTree) {
+        let Some(mut tree) = self.links.get_mut(at).map(|links| std::mem::take(set(links))) else {
+            return;
+        };
+        tree.insert(new, |a, b| self.compare(a, b));
+        if let Some(links) = self.links.get_mut(at) {
+            *set(links) = tree;
+        }
     }
     fn grow(&mut self, node: usize, by: u64) {
         if let Some(size) = self.sizes.get_mut(node) {
             *size = size.saturating_add(by);
         }
-        for parent in self.links.get(node).map(|l| l.parents.clone()).unwrap_or_default() {
+        for parent in self.links.get(node).map(|l| l.parents.in_order()).unwrap_or_default() {
             self.grow(parent, by);
         }
     }
@@ -110,7 +108,10 @@ impl Order<'_> {
         let (Some(node), Some(links)) = (self.nodes.get(index), self.links.get(index)) else {
             return;
         };
-        let (children, parents) = (self.names(&links.children), self.names(&links.parents));
+        let (children, parents) = (
+            self.names(&links.children.in_order()),
+            self.names(&links.parents.in_order()),
+        );
         let name = &node.name;
         let _ = match &node.kind {
             NodeKind::Source { topics, .. } => {

@@ -1,9 +1,22 @@
 //! Why a topology cannot be built: every violated rule at once.
 use std::sync::Arc;
 
+/// What kind of rule is violated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ViolationKind {
+    /// The parts of the topology do not fit. Kafka Streams: `TopologyException`.
+    #[default]
+    Topology,
+    /// An option has a value it cannot have. Kafka Streams: `IllegalArgumentException`.
+    Argument,
+}
+
 /// One violated rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// What kind of rule it is.
+    pub kind: ViolationKind,
     /// The operator, store or topic it is about.
     pub name: Arc<str>,
     /// What is wrong and what to do.

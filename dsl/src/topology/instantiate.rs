@@ -66,13 +66,7 @@ fn build(
             .iter()
             .filter_map(|c| Some((data.nodes.get(*c)?.name.clone(), ports.get(*c)?.as_ref()?)))
             .collect();
-        let sink = match &node.kind {
-            NodeKind::Sink { target, .. } => target.topic().and_then(|topic| {
-                let position = sink_topics.iter().position(|t| *t == topic)?;
-                u32::try_from(position).ok().map(SinkIndex)
-            }),
-            _ => None,
-        };
+        let sink = sink_index(&node.kind, &sink_topics);
         let mut scope = NodeScope {
             name: &node.name,
             context: &context,
@@ -100,13 +94,7 @@ fn build(
             }
         }
     }
-    let mut all = Hooks::default();
-    for hooks in hooks {
-        all.init.extend(hooks.init);
-        all.flush.extend(hooks.flush);
-        all.close.extend(hooks.close);
-        all.metadata.extend(hooks.metadata);
-    }
+    let mut all = in_order(hooks);
     let entries = source_topics
         .iter()
         .filter_map(|topic| {
@@ -129,4 +117,26 @@ fn build(
         hooks: all,
         headers: RefCell::new(Headers::new()),
     })
+}
+
+/// Hooks in topology order: operators were made from the end.
+fn in_order(per_node: Vec<Hooks>) -> Hooks {
+    let mut all = Hooks::default();
+    for hooks in per_node {
+        all.init.extend(hooks.init);
+        all.flush.extend(hooks.flush);
+        all.close.extend(hooks.close);
+        all.metadata.extend(hooks.metadata);
+    }
+    all
+}
+
+/// Place of a fixed topic among the sinks of the task.
+fn sink_index(kind: &NodeKind, sink_topics: &[TopicRef]) -> Option<SinkIndex> {
+    let NodeKind::Sink { target, .. } = kind else {
+        return None;
+    };
+    let topic = target.topic()?;
+    let position = sink_topics.iter().position(|t| *t == topic)?;
+    u32::try_from(position).ok().map(SinkIndex)
 }

@@ -12,7 +12,7 @@ use crate::{
     serde::{SharedSerde, default_serde_of},
 };
 
-use super::{BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWriter, Violation, WriteNode, build};
+use super::{BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWriter, Violation, ViolationKind, WriteNode, build};
 
 /// Shared by the builder and all handles.
 pub type BuilderRef = Rc<RefCell<Builder>>;
@@ -86,6 +86,15 @@ impl Builder {
     /// Notes a broken rule; `build` reports all of them.
     pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
+            kind: ViolationKind::Topology,
+            name: name.clone(),
+            message: message.into(),
+        });
+    }
+    /// Notes an option with a value it cannot have; `build` reports all of them.
+    pub fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violations.push(Violation {
+            kind: ViolationKind::Argument,
             name: name.clone(),
             message: message.into(),
         });

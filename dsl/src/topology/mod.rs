@@ -7,6 +7,7 @@ mod graph_node;
 mod group;
 mod instantiate;
 mod internal;
+mod java_tree;
 mod low_level;
 mod naming;
 mod node;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
 
-pub use error::{BuildError, Violation};
+pub use error::{BuildError, Violation, ViolationKind};
 pub use graph_node::{GraphId, GraphNode, WriteNode};
 pub(crate) use internal::StreamSource;
 pub use internal::{Builder, BuilderRef};

@@ -42,6 +42,7 @@ impl Builder {
     pub fn check_name(&mut self, name: &Arc<str>) {
         if let Some(message) = name_problem(name) {
             self.violations.push(Violation {
+                kind: super::ViolationKind::Topology,
                 name: name.clone(),
                 message,
             });

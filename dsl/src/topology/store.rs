@@ -43,6 +43,13 @@ impl StoreBuilder {
             serdes: None,
         }
     }
+    /// Whether both are one definition, added twice, and not two definitions of one name.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.serdes, &other.serdes) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => self.spec.kind == other.spec.kind,
+        }
+    }
     /// Serdes of the rows, so that processors can have typed handles.
     #[must_use]
     pub fn with_serdes<K: 'static, V: 'static>(mut self, serdes: StoreSerdes<K, V>) -> Self {

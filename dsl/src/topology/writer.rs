@@ -25,6 +25,7 @@ impl TopologyWriter {
     /// Notes a broken rule.
     pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
+            kind: super::ViolationKind::Topology,
             name: name.clone(),
             message: message.into(),
         });
@@ -116,7 +117,7 @@ impl TopologyWriter {
             .chain(&self.global_stores)
             .find(|s| s.spec.name == name)
         {
-            Some(known) if known.spec.kind != store.spec.kind => {
+            Some(known) if !known.is(&store) => {
                 self.violation(&name, "there is already another store of this name");
             }
             Some(_) => {}

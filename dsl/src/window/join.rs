@@ -24,7 +24,11 @@ impl JoinWindows {
     /// Times differ by at most `difference`, to either side.
     pub fn of(difference: Duration) -> Self {
         let ms = whole_millis(difference);
-        Self { before_ms: ms, after_ms: ms, grace_ms: 0 }
+        Self {
+            before_ms: ms,
+            after_ms: ms,
+            grace_ms: 0,
+        }
     }
     /// The record of the other stream is at most this much older.
     #[must_use]
@@ -68,7 +72,11 @@ impl JoinWindows {
     }
     /// The same window, seen from the other stream.
     pub(crate) fn reversed(self) -> Self {
-        Self { before_ms: self.after_ms, after_ms: self.before_ms, ..self }
+        Self {
+            before_ms: self.after_ms,
+            after_ms: self.before_ms,
+            ..self
+        }
     }
 }
 

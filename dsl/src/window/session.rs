@@ -14,7 +14,10 @@ pub struct SessionWindows {
 impl SessionWindows {
     /// Sessions that end after `gap` without records; a gap of 0 joins records of one millisecond.
     pub fn of(gap: Duration) -> Self {
-        Self { gap_ms: whole_millis(gap), grace_ms: 0 }
+        Self {
+            gap_ms: whole_millis(gap),
+            grace_ms: 0,
+        }
     }
     /// How long a session still takes late records.
     #[must_use]

@@ -14,7 +14,10 @@ pub struct SlidingWindows {
 impl SlidingWindows {
     /// Windows `[t, t + difference]`, without grace.
     pub fn of(difference: Duration) -> Self {
-        Self { difference_ms: whole_millis(difference), grace_ms: 0 }
+        Self {
+            difference_ms: whole_millis(difference),
+            grace_ms: 0,
+        }
     }
     /// How long after its end a window still takes late records.
     #[must_use]

@@ -27,7 +27,11 @@ impl TimeWindows {
     /// Tumbling windows of `size`, without grace.
     pub fn of(size: Duration) -> Self {
         let size_ms = whole_millis(size);
-        Self { size_ms, advance_ms: size_ms, grace_ms: 0 }
+        Self {
+            size_ms,
+            advance_ms: size_ms,
+            grace_ms: 0,
+        }
     }
     /// A window starts every `interval`; at most the size.
     #[doc(alias = "advanceBy")]
@@ -50,10 +54,16 @@ impl Windows for TimeWindows {
             return Ok(());
         }
         // Starts are never negative: windows that began before the epoch do not exist.
-        let earliest = timestamp.saturating_sub(self.size_ms).saturating_add(self.advance_ms).max(0);
+        let earliest = timestamp
+            .saturating_sub(self.size_ms)
+            .saturating_add(self.advance_ms)
+            .max(0);
         let mut start = earliest / self.advance_ms * self.advance_ms;
         while start <= timestamp {
-            f(Window { start, end: start.saturating_add(self.size_ms) })?;
+            f(Window {
+                start,
+                end: start.saturating_add(self.size_ms),
+            })?;
             match start.checked_add(self.advance_ms) {
                 Some(next) => start = next,
                 None => break,
@@ -75,7 +85,10 @@ impl Windows for TimeWindows {
             return Some("the size of a window must be at least one millisecond".to_owned());
         }
         (self.advance_ms <= 0 || self.advance_ms > self.size_ms).then(|| {
-            format!("windows of {} ms must advance by 1 to {0} ms, not by {} ms", self.size_ms, self.advance_ms)
+            format!(
+                "windows of {} ms must advance by 1 to {0} ms, not by {} ms",
+                self.size_ms, self.advance_ms
+            )
         })
     }
 }
@@ -111,7 +124,10 @@ mod tests {
 
     #[test]
     fn the_last_moments_of_time_have_a_window() {
-        assert_eq!(windows(TimeWindows::of(seconds(1)), i64::MAX), [(i64::MAX / 1000 * 1000, i64::MAX)]);
+        assert_eq!(
+            windows(TimeWindows::of(seconds(1)), i64::MAX),
+            [(i64::MAX / 1000 * 1000, i64::MAX)]
+        );
     }
 
     #[test]

@@ -26,7 +26,10 @@ impl Windows for UnlimitedWindows {
         if timestamp < self.start_ms {
             return Ok(());
         }
-        f(Window { start: self.start_ms, end: i64::MAX })
+        f(Window {
+            start: self.start_ms,
+            end: i64::MAX,
+        })
     }
     fn size_ms(&self) -> i64 {
         i64::MAX

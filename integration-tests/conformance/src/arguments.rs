@@ -22,7 +22,8 @@ impl<'a> Args<'a> {
     }
 
     pub fn need(self, field: &str) -> Result<&'a str, String> {
-        self.text(field).ok_or_else(|| format!("field {field} is missing in {}", self.0))
+        self.text(field)
+            .ok_or_else(|| format!("field {field} is missing in {}", self.0))
     }
 
     pub fn long(self, field: &str) -> Option<i64> {
@@ -52,7 +53,13 @@ impl<'a> Args<'a> {
 
     /// Refuses fields that nobody would read.
     pub fn only(self, known: &[&str]) -> Result<(), String> {
-        match self.0.as_object().into_iter().flatten().find(|(name, v)| !v.is_null() && !known.contains(&name.as_str())) {
+        match self
+            .0
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(name, v)| !v.is_null() && !known.contains(&name.as_str()))
+        {
             Some((name, _)) => Err(format!("unknown field {name} in {}", self.0)),
             None => Ok(()),
         }

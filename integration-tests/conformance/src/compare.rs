@@ -2,7 +2,16 @@
 use serde_json::Value as Json;
 
 pub const SECTIONS: [&str; 11] = [
-    "error", "outputs", "dropped", "peeks", "branches", "reads", "stores", "describe", "subtopologies", "copartition",
+    "error",
+    "outputs",
+    "dropped",
+    "peeks",
+    "branches",
+    "reads",
+    "stores",
+    "describe",
+    "subtopologies",
+    "copartition",
     "internal",
 ];
 
@@ -35,7 +44,11 @@ fn list(json: &Json) -> Vec<&Json> {
 }
 
 fn internal(want: &Json, got: &Json, case: &Json) -> Option<String> {
-    let names = |json: &Json| json.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let names = |json: &Json| {
+        json.as_object()
+            .map(|o| o.keys().cloned().collect::<Vec<_>>())
+            .unwrap_or_default()
+    };
     let (mut want_names, mut got_names) = (names(want), names(got));
     want_names.sort();
     got_names.sort();
@@ -57,7 +70,9 @@ fn is_suppress_changelog(topic: &str, case: &Json) -> bool {
     topic.contains("SUPPRESS-STATE-STORE")
         || list(&case["topology"]).iter().any(|step| {
             step["op"] == "suppress"
-                && step["name"].as_str().is_some_and(|name| topic.ends_with(&format!("-{name}-store-changelog")))
+                && step["name"]
+                    .as_str()
+                    .is_some_and(|name| topic.ends_with(&format!("-{name}-store-changelog")))
         })
 }
 
@@ -76,9 +91,13 @@ fn records(want: Vec<&Json>, got: Vec<&Json>) -> Option<String> {
 
 fn same_record(want: &Json, got: &Json) -> bool {
     let (w, g) = (list(&want["headers"]), list(&got["headers"]));
-    ["at", "topic", "ts", "key64", "value64"].iter().all(|field| want[field] == got[field])
+    ["at", "topic", "ts", "key64", "value64"]
+        .iter()
+        .all(|field| want[field] == got[field])
         && w.len() == g.len()
-        && w.iter().zip(&g).all(|(w, g)| w[0] == g[0] && (w[1] == "*" || w[1] == g[1]))
+        && w.iter()
+            .zip(&g)
+            .all(|(w, g)| w[0] == g[0] && (w[1] == "*" || w[1] == g[1]))
 }
 
 fn empty(json: &Json) -> bool {
@@ -95,11 +114,13 @@ fn values(at: &str, want: &Json, got: &Json) -> Option<String> {
     match (want, got) {
         _ if at.is_empty() && empty(want) && empty(got) => None,
         (Json::Object(w), Json::Object(g)) => {
-            let missing = w.iter().find_map(|(name, value)| {
-                values(&format!("{at}/{name}"), value, g.get(name).unwrap_or(&Json::Null))
-            });
+            let missing = w
+                .iter()
+                .find_map(|(name, value)| values(&format!("{at}/{name}"), value, g.get(name).unwrap_or(&Json::Null)));
             missing.or_else(|| {
-                g.iter().find(|(name, _)| !w.contains_key(*name)).map(|(name, v)| format!("{at}/{name} is too much: {}", short(v)))
+                g.iter()
+                    .find(|(name, _)| !w.contains_key(*name))
+                    .map(|(name, v)| format!("{at}/{name} is too much: {}", short(v)))
             })
         }
         (Json::Array(w), Json::Array(g)) => (0..w.len().max(g.len())).find_map(|i| match (w.get(i), g.get(i)) {

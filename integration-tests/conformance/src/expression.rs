@@ -13,7 +13,9 @@ impl Current {
     fn value(&self) -> Result<&Dyn, FunctionFailed> {
         match self {
             Self::Value(v) => Ok(v),
-            Self::Bool(_) | Self::List(_) => Err(FunctionFailed("a list or truth value where a value is needed".into())),
+            Self::Bool(_) | Self::List(_) => {
+                Err(FunctionFailed("a list or truth value where a value is needed".into()))
+            }
         }
     }
 }
@@ -106,9 +108,21 @@ fn parse_step(text: &str) -> Result<Step, String> {
         Some((name, argument)) => (name, Some(argument)),
         None => (text, None),
     };
-    let string = || argument.map(str::to_owned).ok_or_else(|| format!("function step {name} needs an argument"));
-    let long = || string()?.parse::<i64>().map_err(|_| format!("function step {text} needs a number"));
-    let count = || string()?.parse::<usize>().map_err(|_| format!("function step {text} needs a count"));
+    let string = || {
+        argument
+            .map(str::to_owned)
+            .ok_or_else(|| format!("function step {name} needs an argument"))
+    };
+    let long = || {
+        string()?
+            .parse::<i64>()
+            .map_err(|_| format!("function step {text} needs a number"))
+    };
+    let count = || {
+        string()?
+            .parse::<usize>()
+            .map_err(|_| format!("function step {text} needs a count"))
+    };
     Ok(match name {
         "key" => Step::Key,
         "value" => Step::Value,
@@ -250,12 +264,17 @@ mod tests {
     use super::*;
 
     fn eval(expr: &str, value: Dyn) -> Dyn {
-        Expr::parse(expr).and_then(|e| e.apply(&Dyn::of_text("k"), &value).map_err(|e| e.to_string())).unwrap()
+        Expr::parse(expr)
+            .and_then(|e| e.apply(&Dyn::of_text("k"), &value).map_err(|e| e.to_string()))
+            .unwrap()
     }
 
     #[test]
     fn steps_chain_and_null_passes_through() {
-        assert_eq!(eval("upper|append:!|prepend:a:b", Dyn::of_text("x")), Dyn::of_text("a:bX!"));
+        assert_eq!(
+            eval("upper|append:!|prepend:a:b", Dyn::of_text("x")),
+            Dyn::of_text("a:bX!")
+        );
         assert_eq!(eval("upper|plus:1", Dyn::Null), Dyn::Null);
         assert_eq!(eval("if-null:none|pair", Dyn::Null), Dyn::of_text("k=null"));
         assert_eq!(eval("field:1", Dyn::of_text("a,b")), Dyn::of_text("b"));

@@ -22,10 +22,16 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Case>, String> {
     for file in files {
         let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         let lines = file.extension().is_some_and(|e| e == "jsonl");
-        let parts: Vec<&str> = if lines { text.lines().filter(|l| !l.trim().is_empty()).collect() } else { vec![&text] };
+        let parts: Vec<&str> = if lines {
+            text.lines().filter(|l| !l.trim().is_empty()).collect()
+        } else {
+            vec![&text]
+        };
         for part in parts {
             let json: Json = serde_json::from_str(part).map_err(|e| format!("{}: {e}", file.display()))?;
-            let name = json["name"].as_str().map_or_else(|| file.display().to_string(), str::to_owned);
+            let name = json["name"]
+                .as_str()
+                .map_or_else(|| file.display().to_string(), str::to_owned);
             cases.push(Case { name, json });
         }
     }

@@ -73,7 +73,9 @@ pub enum Fold {
 
 impl Fold {
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (name, argument) = text.split_once(':').map_or((text, ""), |(name, argument)| (name, argument));
+        let (name, argument) = text
+            .split_once(':')
+            .map_or((text, ""), |(name, argument)| (name, argument));
         Ok(match name {
             "concat" => Self::Joined(""),
             "plus" => Self::Joined("+"),

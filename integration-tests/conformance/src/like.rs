@@ -44,19 +44,28 @@ impl<T: Like> Like for Option<T> {
         self.as_ref().map_or(Dyn::Null, T::to_dyn)
     }
     fn from_dyn(value: Dyn) -> Option<Self> {
-        if value.is_null() { Some(None) } else { T::from_dyn(value).map(Some) }
+        if value.is_null() {
+            Some(None)
+        } else {
+            T::from_dyn(value).map(Some)
+        }
     }
 }
 
 impl<T: Like> Like for Windowed<T> {
     fn to_dyn(&self) -> Dyn {
-        Dyn::Windowed { key: Box::new(self.key.to_dyn()), start: self.window.start, end: self.window.end }
+        Dyn::Windowed {
+            key: Box::new(self.key.to_dyn()),
+            start: self.window.start,
+            end: self.window.end,
+        }
     }
     fn from_dyn(value: Dyn) -> Option<Self> {
         match value {
-            Dyn::Windowed { key, start, end } => {
-                Some(Self { key: T::from_dyn(*key)?, window: Window { start, end } })
-            }
+            Dyn::Windowed { key, start, end } => Some(Self {
+                key: T::from_dyn(*key)?,
+                window: Window { start, end },
+            }),
             _ => None,
         }
     }
@@ -77,7 +86,9 @@ impl<T> LikeSerde<T> {
 
 impl<T: Like> Serde<T> for LikeSerde<T> {
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<(), SerdeError> {
-        self.kind.encode(&value.to_dyn(), out).map_err(|e| SerdeError::new(e.to_string()))
+        self.kind
+            .encode(&value.to_dyn(), out)
+            .map_err(|e| SerdeError::new(e.to_string()))
     }
 
     fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError> {

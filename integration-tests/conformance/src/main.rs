@@ -62,7 +62,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("{passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn print_result(name: &str, result: Result<Json, String>, as_line: bool) {

@@ -19,8 +19,18 @@ use crate::{
 
 /// Stores of joins and buffers, which results leave out.
 const HIDDEN: [&str; 12] = [
-    "JOINTHIS", "JOINOTHER", "OUTERTHIS", "OUTEROTHER", "OUTERSHARED", "LEFTSHARED", "-this-join-store",
-    "-other-join-store", "shared-join-store", "-subscription-store", "FK-JOIN", "SUPPRESS",
+    "JOINTHIS",
+    "JOINOTHER",
+    "OUTERTHIS",
+    "OUTEROTHER",
+    "OUTERSHARED",
+    "LEFTSHARED",
+    "-this-join-store",
+    "-other-join-store",
+    "shared-join-store",
+    "-subscription-store",
+    "FK-JOIN",
+    "SUPPRESS",
 ];
 const HIDDEN_TOO: [&str; 2] = ["KSTREAM-JOIN-", "KSTREAM-LEFTJOIN-"];
 
@@ -53,7 +63,10 @@ impl View<'_> {
     fn key_value(&self, rows: impl Iterator<Item = millstream_state::Result<millstream_state::Row>>) -> Rows {
         rows.map(|r| {
             let r = r.map_err(failed)?;
-            let cells = vec![decoded(&self.serdes.key, &r.key)?, decoded(&self.serdes.value, &r.value)?];
+            let cells = vec![
+                decoded(&self.serdes.key, &r.key)?,
+                decoded(&self.serdes.value, &r.value)?,
+            ];
             Ok(row(cells, self.timestamped, r.timestamp))
         })
         .collect()
@@ -77,28 +90,47 @@ impl View<'_> {
     fn sessions(&self, rows: impl Iterator<Item = millstream_state::Result<SessionRow>>) -> Rows {
         rows.map(|r| {
             let r = r.map_err(failed)?;
-            let (key, value) = (decoded(&self.serdes.key, &r.key)?, decoded(&self.serdes.value, &r.value)?);
+            let (key, value) = (
+                decoded(&self.serdes.key, &r.key)?,
+                decoded(&self.serdes.value, &r.value)?,
+            );
             Ok(json!([key, r.start, r.end, value]))
         })
         .collect()
     }
 
     fn version(&self, row: &VersionedRow) -> Result<Json, String> {
-        Ok(json!([decoded(&self.serdes.value, &row.value)?, row.valid_from, row.valid_to]))
+        Ok(json!([
+            decoded(&self.serdes.value, &row.value)?,
+            row.valid_from,
+            row.valid_to
+        ]))
     }
 }
 
 fn view<'a>(catalogue: &'a Catalogue, name: &str, kind: &StoreKind) -> View<'a> {
     let (timestamped, window_size_ms) = match kind {
         StoreKind::KeyValue { timestamped } => (*timestamped, 0),
-        StoreKind::Window { timestamped, window_size_ms, .. } => (*timestamped, *window_size_ms),
+        StoreKind::Window {
+            timestamped,
+            window_size_ms,
+            ..
+        } => (*timestamped, *window_size_ms),
         _ => (false, 0),
     };
-    View { serdes: catalogue.serdes(name), timestamped, window_size_ms }
+    View {
+        serdes: catalogue.serdes(name),
+        timestamped,
+        window_size_ms,
+    }
 }
 
 fn definitions(topology: &Topology) -> impl Iterator<Item = &StoreDefinition> {
-    topology.subtopologies().iter().flat_map(|s| &s.stores).chain(topology.global_stores())
+    topology
+        .subtopologies()
+        .iter()
+        .flat_map(|s| &s.stores)
+        .chain(topology.global_stores())
 }
 
 /// The contents of all stores of which results speak.
@@ -110,15 +142,16 @@ pub fn stores(driver: &TopologyTestDriver, topology: &Topology, catalogue: &Cata
             continue;
         }
         let view = view(catalogue, name, &definition.spec.kind);
-        let state = driver.state();
+        let state = driver.state().map_err(|e| e.to_string())?;
         let (kind, mut rows) = match &definition.spec.kind {
             StoreKind::KeyValue { .. } | StoreKind::Lru { .. } => {
                 ("kv", view.key_value(key_value(state, name)?.range(None, None, false))?)
             }
             StoreKind::Window { .. } => ("window", view.windows(window(state, name)?.all(false), false)?),
-            StoreKind::Session { .. } => {
-                ("session", view.sessions(session(state, name)?.find(None, None, 0, i64::MAX, false))?)
-            }
+            StoreKind::Session { .. } => (
+                "session",
+                view.sessions(session(state, name)?.find(None, None, 0, i64::MAX, false))?,
+            ),
             StoreKind::Versioned { .. } | StoreKind::Raw => continue,
         };
         if kind != "kv" {
@@ -131,7 +164,9 @@ pub fn stores(driver: &TopologyTestDriver, topology: &Topology, catalogue: &Cata
 }
 
 fn key_value(state: &TaskState, name: &str) -> Result<Rc<KeyValueStore>, String> {
-    state.key_value(name).ok_or_else(|| format!("no key-value store {name}"))
+    state
+        .key_value(name)
+        .ok_or_else(|| format!("no key-value store {name}"))
 }
 
 fn window(state: &TaskState, name: &str) -> Result<Rc<WindowStore>, String> {
@@ -154,13 +189,26 @@ struct Query<'a> {
 
 impl<'a> Query<'a> {
     fn of(args: Args<'a>) -> Result<Self, String> {
-        args.only(&["store", "op", "key", "lo", "hi", "key_serde", "from_ms", "to_ms", "as_of_ms", "ascending"])?;
+        args.only(&[
+            "store",
+            "op",
+            "key",
+            "lo",
+            "hi",
+            "key_serde",
+            "from_ms",
+            "to_ms",
+            "as_of_ms",
+            "ascending",
+        ])?;
         let name = args.text_or("key_serde", "string");
         let serde = SerdeKind::parse(name)?;
         let bytes = |field: &str| -> Result<Option<Vec<u8>>, String> {
             let Some(json) = args.get(field) else { return Ok(None) };
             let mut out = Vec::new();
-            serde.encode(&Dyn::from_json(json, name)?, &mut out).map_err(|e| e.to_string())?;
+            serde
+                .encode(&Dyn::from_json(json, name)?, &mut out)
+                .map_err(|e| e.to_string())?;
             Ok(Some(out))
         };
         Ok(Self {
@@ -174,7 +222,9 @@ impl<'a> Query<'a> {
     }
 
     fn key(&self) -> Result<&[u8], String> {
-        self.key.as_deref().ok_or_else(|| format!("read without key: {}", self.args.0))
+        self.key
+            .as_deref()
+            .ok_or_else(|| format!("read without key: {}", self.args.0))
     }
 }
 
@@ -186,7 +236,7 @@ pub fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Args<'_>) 
     let Ok(spec) = driver.store_spec(name) else {
         return Ok(json!("no such store"));
     };
-    let (state, kind) = (driver.state(), &spec.kind);
+    let (state, kind) = (driver.state().map_err(|e| e.to_string())?, &spec.kind);
     let view = view(catalogue, name, kind);
     let rows = match kind {
         StoreKind::KeyValue { .. } | StoreKind::Lru { .. } => {
@@ -202,7 +252,11 @@ pub fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Args<'_>) 
                     let mut value = Vec::new();
                     let found = store.get(query.key()?, from, &mut value).map_err(failed)?;
                     return found.map_or(Ok(Json::Null), |timestamp| {
-                        Ok(row(vec![decoded(&view.serdes.value, &value)?], view.timestamped, timestamp))
+                        Ok(row(
+                            vec![decoded(&view.serdes.value, &value)?],
+                            view.timestamped,
+                            timestamp,
+                        ))
                     });
                 }
                 "fetch" => view.windows(store.fetch(query.key()?, from, to, false), true)?,
@@ -226,8 +280,14 @@ pub fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Args<'_>) 
                 "find-sessions" => view.sessions(store.find(key, key, query.from, query.to, false))?,
                 "fetch-session" => {
                     let mut value = Vec::new();
-                    let found = store.get(query.key()?, query.from, query.to, &mut value).map_err(failed)?;
-                    return if found { decoded(&view.serdes.value, &value) } else { Ok(Json::Null) };
+                    let found = store
+                        .get(query.key()?, query.from, query.to, &mut value)
+                        .map_err(failed)?;
+                    return if found {
+                        decoded(&view.serdes.value, &value)
+                    } else {
+                        Ok(Json::Null)
+                    };
                 }
                 _ => return Err(format!("unsupported: read {op} of a session store")),
             }
@@ -244,7 +304,11 @@ fn read_key_value(store: &Rc<KeyValueStore>, view: &View<'_>, op: &str, query: &
             let mut value = Vec::new();
             let found = store.get(query.key()?, &mut value).map_err(failed)?;
             return found.map_or(Ok(Json::Null), |timestamp| {
-                Ok(row(vec![decoded(&view.serdes.value, &value)?], view.timestamped, timestamp))
+                Ok(row(
+                    vec![decoded(&view.serdes.value, &value)?],
+                    view.timestamped,
+                    timestamp,
+                ))
             });
         }
         "count" => return Ok(json!(store.approximate_count().map_err(failed)?)),
@@ -258,14 +322,10 @@ fn read_key_value(store: &Rc<KeyValueStore>, view: &View<'_>, op: &str, query: &
     view.key_value(rows).map(Json::Array)
 }
 
-fn read_versioned(
-    state: &TaskState,
-    name: &str,
-    view: &View<'_>,
-    op: &str,
-    query: &Query<'_>,
-) -> Result<Json, String> {
-    let store = state.versioned(name).ok_or_else(|| format!("no versioned store {name}"))?;
+fn read_versioned(state: &TaskState, name: &str, view: &View<'_>, op: &str, query: &Query<'_>) -> Result<Json, String> {
+    let store = state
+        .versioned(name)
+        .ok_or_else(|| format!("no versioned store {name}"))?;
     let key = query.key()?;
     match op {
         "get" => {
@@ -279,7 +339,9 @@ fn read_versioned(
             let from = query.args.long_or("from_ms", i64::MIN);
             let ascending = query.args.flag("ascending").unwrap_or(false);
             let rows = store.history(key, from, query.to, ascending).map_err(failed)?;
-            Ok(Json::Array(rows.iter().map(|r| view.version(r)).collect::<Result<_, _>>()?))
+            Ok(Json::Array(
+                rows.iter().map(|r| view.version(r)).collect::<Result<_, _>>()?,
+            ))
         }
         _ => Err(format!("unsupported: read {op} of a versioned store")),
     }

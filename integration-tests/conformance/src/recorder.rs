@@ -17,7 +17,10 @@ pub struct Recorder {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { at: AtomicI64::new(-1), peeks: Mutex::default() }
+        Self {
+            at: AtomicI64::new(-1),
+            peeks: Mutex::default(),
+        }
     }
 }
 

@@ -24,9 +24,12 @@ pub fn run(case: &Json) -> Result<Json, String> {
     let mut out = Map::new();
     let built = match steps::build(case, &recorder) {
         Ok(built) => built,
-        Err(BuildFailure::Unsupported(why)) => return Err(format!("unsupported: {why}")),
+        Err(BuildFailure::Unsupported(why)) => return Err(why),
         Err(BuildFailure::Refused { category, message }) => {
-            out.insert("error".into(), json!({"phase": "build", "category": category, "message": message}));
+            out.insert(
+                "error".into(),
+                json!({"phase": "build", "category": category, "message": message}),
+            );
             finish(&mut out, Vec::new(), case, &recorder, &BTreeSet::new());
             out.insert("dropped".into(), json!([]));
             return Ok(Json::Object(out));
@@ -57,11 +60,20 @@ pub fn run(case: &Json) -> Result<Json, String> {
             return Ok(Json::Object(out));
         }
     };
-    out.insert("subtopologies".into(), topics::subtopologies(&built.topology, application_id));
-    out.insert("copartition".into(), topics::copartition(&built.topology, application_id));
+    out.insert(
+        "subtopologies".into(),
+        topics::subtopologies(&built.topology, application_id),
+    );
+    out.insert(
+        "copartition".into(),
+        topics::copartition(&built.topology, application_id),
+    );
     match run.drive(&driver) {
         Ok(()) => {
-            out.insert("stores".into(), reads::stores(&driver, &built.topology, &run.catalogue)?);
+            out.insert(
+                "stores".into(),
+                reads::stores(&driver, &built.topology, &run.catalogue)?,
+            );
         }
         Err(Failure::Unsupported(why)) => return Err(why),
         Err(Failure::Driver(error)) => {
@@ -145,7 +157,10 @@ impl Run<'_> {
             let value = self.bytes(args, topic, "value")?;
             let headers = Headers::new();
             for pair in event["headers"].as_array().into_iter().flatten() {
-                headers.add(pair[0].as_str().unwrap_or_default(), pair[1].as_str().map(str::as_bytes));
+                headers.add(
+                    pair[0].as_str().unwrap_or_default(),
+                    pair[1].as_str().map(str::as_bytes),
+                );
             }
             driver.pipe_bytes(topic, key.as_deref(), value.as_deref(), args.long_or("ts", 0), &headers)?;
         } else if let Some(by) = args.long("advance_ms") {
@@ -167,7 +182,10 @@ impl Run<'_> {
         let serde = steps::topic_serde(self.case, topic, part);
         let value = Dyn::from_json(json, serde)?;
         let mut out = Vec::new();
-        SerdeKind::parse(serde)?.lenient().encode(&value, &mut out).map_err(|e| e.to_string())?;
+        SerdeKind::parse(serde)?
+            .lenient()
+            .encode(&value, &mut out)
+            .map_err(|e| e.to_string())?;
         Ok(Some(out))
     }
 
@@ -189,7 +207,11 @@ fn record_json(at: i64, record: ProducedRef<'_>) -> Json {
         all.for_each(|name, value| {
             let about_error = name.starts_with("__streams.errors.");
             let stable = ["topic", "partition", "offset"].iter().any(|end| name.ends_with(end));
-            headers.push(if about_error && !stable { json!([name, "*"]) } else { json!([name, value.map(base64)]) });
+            headers.push(if about_error && !stable {
+                json!([name, "*"])
+            } else {
+                json!([name, value.map(base64)])
+            });
         });
     }
     if !headers.is_empty() {

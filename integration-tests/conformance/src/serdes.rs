@@ -24,7 +24,11 @@ impl SerdeKind {
     pub fn parse(name: &str) -> Result<Self, String> {
         let mut parts = name.split(':');
         let inner = |parts: &mut std::str::Split<'_, char>| {
-            parts.next().ok_or_else(|| format!("serde {name} needs an inner serde")).and_then(Self::parse).map(Box::new)
+            parts
+                .next()
+                .ok_or_else(|| format!("serde {name} needs an inner serde"))
+                .and_then(Self::parse)
+                .map(Box::new)
         };
         Ok(match parts.next().unwrap_or_default() {
             "string" => Self::Text,
@@ -83,12 +87,20 @@ impl SerdeKind {
             Self::TimeWindowed(inner, size) => {
                 let (key, start) = split_time(bytes)?;
                 let key = Box::new(inner.decode(key)?);
-                Ok(Dyn::Windowed { key, start, end: start.saturating_add(*size) })
+                Ok(Dyn::Windowed {
+                    key,
+                    start,
+                    end: start.saturating_add(*size),
+                })
             }
             Self::SessionWindowed(inner) => {
                 let (rest, start) = split_time(bytes)?;
                 let (key, end) = split_time(rest)?;
-                Ok(Dyn::Windowed { key: Box::new(inner.decode(key)?), start, end })
+                Ok(Dyn::Windowed {
+                    key: Box::new(inner.decode(key)?),
+                    start,
+                    end,
+                })
             }
         }
     }
@@ -99,6 +111,8 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Refused> {
 }
 
 fn split_time(bytes: &[u8]) -> Result<(&[u8], i64), Refused> {
-    let (rest, time) = bytes.split_last_chunk::<8>().ok_or(Refused("too short for a windowed key"))?;
+    let (rest, time) = bytes
+        .split_last_chunk::<8>()
+        .ok_or(Refused("too short for a windowed key"))?;
     Ok((rest, i64::from_be_bytes(*time)))
 }

@@ -1,11 +1,15 @@
 //! The internal topics, co-partition groups and sub-topologies of a topology in the form of case results.
 use std::collections::BTreeSet;
 
-use millstream_dsl::engine::{InternalTopic, Topology, TopicRef};
+use millstream_dsl::engine::{InternalTopic, TopicRef, Topology};
 use serde_json::{Map, Value as Json, json};
 
 fn config(topic: &InternalTopic) -> Json {
-    let mut out: Map<String, Json> = topic.config.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let mut out: Map<String, Json> = topic
+        .config
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     if let Some(partitions) = topic.partitions {
         out.insert("partitions".into(), json!(partitions));
     }
@@ -19,7 +23,12 @@ pub fn subtopologies(topology: &Topology, application_id: &str) -> Json {
         if part.sources.iter().any(TopicRef::is_pattern) {
             continue;
         }
-        let names = |topics: &[TopicRef]| topics.iter().map(|t| t.full_name(application_id)).collect::<BTreeSet<_>>();
+        let names = |topics: &[TopicRef]| {
+            topics
+                .iter()
+                .map(|t| t.full_name(application_id))
+                .collect::<BTreeSet<_>>()
+        };
         let (mut repartition, mut changelogs) = (Map::new(), Map::new());
         for source in &part.sources {
             if let TopicRef::Internal(topic) = source {
@@ -49,7 +58,10 @@ pub fn copartition(topology: &Topology, application_id: &str) -> Json {
     let mut groups = BTreeSet::new();
     for part in topology.subtopologies() {
         for group in part.copartition_groups.iter().filter(|g| g.len() > 1) {
-            let names = group.iter().filter_map(|i| part.sources.get(*i)).map(|t| t.full_name(application_id));
+            let names = group
+                .iter()
+                .filter_map(|i| part.sources.get(*i))
+                .map(|t| t.full_name(application_id));
             groups.insert(names.collect::<BTreeSet<_>>());
         }
     }

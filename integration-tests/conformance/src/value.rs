@@ -75,10 +75,16 @@ impl Dyn {
         }
         match serde {
             "long" => json.as_i64().map(Self::Long).ok_or_else(wrong),
-            "int" => json.as_i64().and_then(|n| i32::try_from(n).ok()).map(Self::Int).ok_or_else(wrong),
+            "int" => json
+                .as_i64()
+                .and_then(|n| i32::try_from(n).ok())
+                .map(Self::Int)
+                .ok_or_else(wrong),
             "double" => json.as_f64().map(Self::Double).ok_or_else(wrong),
             "bytes" => unbase64(json.as_str().ok_or_else(wrong)?).map(Self::Bytes),
-            _ => Ok(Self::Text(json.as_str().map_or_else(|| json.to_string(), str::to_owned))),
+            _ => Ok(Self::Text(
+                json.as_str().map_or_else(|| json.to_string(), str::to_owned),
+            )),
         }
     }
 }
@@ -93,5 +99,9 @@ pub fn unbase64(text: &str) -> Result<Vec<u8>, String> {
 
 /// Decimal text of a double as Java prints the plain range (1.0, 0.25); enough for the numbers of cases.
 fn double_text(n: f64) -> String {
-    if n == n.trunc() && n.abs() < 1e7 { format!("{n:.1}") } else { n.to_string() }
+    if n == n.trunc() && n.abs() < 1e7 {
+        format!("{n:.1}")
+    } else {
+        n.to_string()
+    }
 }

@@ -14,7 +14,10 @@ pub struct StoreSerdes {
 
 impl StoreSerdes {
     pub fn parse(key: &str, value: &str) -> Result<Self, String> {
-        Ok(Self { key: SerdeKind::parse(key)?, value: SerdeKind::parse(value)? })
+        Ok(Self {
+            key: SerdeKind::parse(key)?,
+            value: SerdeKind::parse(value)?,
+        })
     }
 }
 
@@ -23,23 +26,30 @@ impl StoreSerdes {
 pub struct Catalogue {
     named: HashMap<String, StoreSerdes>,
     /// For generated names: what comes before the number, in the order of the steps.
-    generated: HashMap<&'static str, VecDeque<StoreSerdes>>,
+    generated: HashMap<String, VecDeque<StoreSerdes>>,
     text: StoreSerdes,
 }
 
 impl Default for Catalogue {
     fn default() -> Self {
-        let text = StoreSerdes { key: SerdeKind::Text, value: SerdeKind::Text };
-        Self { named: HashMap::new(), generated: HashMap::new(), text }
+        let text = StoreSerdes {
+            key: SerdeKind::Text,
+            value: SerdeKind::Text,
+        };
+        Self {
+            named: HashMap::new(),
+            generated: HashMap::new(),
+            text,
+        }
     }
 }
 
 impl Catalogue {
     /// Notes the store that a step makes. `prefix`: how its generated name starts.
-    pub fn note(&mut self, step: Args<'_>, prefix: &'static str, serdes: StoreSerdes) {
+    pub fn note(&mut self, step: Args<'_>, prefix: &str, serdes: StoreSerdes) {
         match step.part("store").and_then(|s| s.text("name")) {
             Some(name) => self.note_named(name, serdes),
-            None => self.generated.entry(prefix).or_default().push_back(serdes),
+            None => self.generated.entry(prefix.to_owned()).or_default().push_back(serdes),
         }
     }
 
@@ -49,10 +59,18 @@ impl Catalogue {
 
     /// Finds the generated names in the topology; their numbers grow with the steps.
     pub fn resolve(&mut self, topology: &Topology) {
-        let mut names: Vec<&str> = topology.subtopologies().iter().flat_map(|s| &s.stores).map(|s| &*s.spec.name).collect();
+        let mut names: Vec<&str> = topology
+            .subtopologies()
+            .iter()
+            .flat_map(|s| &s.stores)
+            .map(|s| &*s.spec.name)
+            .collect();
         names.sort_by_key(|name| name.rsplit('-').next().and_then(|n| n.parse::<u64>().ok()));
         for name in names {
-            let waiting = self.generated.iter_mut().find(|(prefix, _)| name.starts_with(**prefix));
+            let waiting = self
+                .generated
+                .iter_mut()
+                .find(|(prefix, _)| name.starts_with(prefix.as_str()));
             if let Some(serdes) = waiting.and_then(|(_, waiting)| waiting.pop_front()) {
                 self.named.insert(name.to_owned(), serdes);
             }

@@ -4,6 +4,7 @@ use std::{any::Any, collections::HashMap, sync::Arc};
 use millstream_dsl::{
     engine::{Handlers, LogAndContinue, Topology},
     stream::{Named, StreamsBuilder},
+    topology::{BuildError, ViolationKind},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -15,11 +16,17 @@ use crate::{
 };
 
 mod catalogue;
+mod grouped;
+mod low_level;
+mod options;
 mod sources;
 mod stock;
 mod stock_values;
 mod stores;
 mod streams;
+mod tables;
+mod types;
+mod windows;
 pub use catalogue::{Catalogue, StoreSerdes};
 
 /// Why a case has no topology.
@@ -80,8 +87,14 @@ pub struct Built {
 /// Builds the topology of a case.
 pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailure> {
     refuse_unknown_config(Args(&case["config"]))?;
-    if case["api"].as_str().unwrap_or("dsl") != "dsl" {
-        return Err(BuildFailure::Unsupported("the processor topology API".into()));
+    if case["api"] == "topology" {
+        let mut catalogue = Catalogue::default();
+        let topology = low_level::build(case, &mut catalogue)?;
+        return Ok(Built {
+            topology,
+            catalogue,
+            branches: Map::new(),
+        });
     }
     let mut maker = Maker {
         case,
@@ -91,22 +104,51 @@ pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailur
         branches: Map::new(),
         objects: HashMap::new(),
     };
+    if Args(&case["config"]).flag("explicit_names") == Some(true) {
+        maker.builder.require_explicit_names();
+    }
     for step in case["topology"].as_array().into_iter().flatten() {
         maker.step(Args(step))?;
     }
-    let topology = maker
-        .builder
-        .build()
-        .map_err(|e| BuildFailure::Refused { category: "invalid-topology", message: e.to_string() })?;
+    let topology = maker.builder.build().map_err(|e| refused(&e))?;
     maker.catalogue.resolve(&topology);
-    Ok(Built { topology, catalogue: maker.catalogue, branches: maker.branches })
+    Ok(Built {
+        topology,
+        catalogue: maker.catalogue,
+        branches: maker.branches,
+    })
+}
+
+/// What the DSL says when it refuses a topology.
+fn refused(error: &BuildError) -> BuildFailure {
+    // Java stops at the first fault; wrong arguments are found while the topology is still being described.
+    let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
+    let category = if argument {
+        "invalid-argument"
+    } else {
+        "invalid-topology"
+    };
+    BuildFailure::Refused {
+        category,
+        message: error.to_string(),
+    }
 }
 
 fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {
     config.only(&[
-        "application_id", "cache_bytes", "optimization", "max_task_idle_ms", "timestamp_extractor",
-        "deserialization_handler", "processing_handler", "production_handler", "dlq_topic", "wall_clock_ms",
+        "application_id",
+        "cache_bytes",
+        "optimization",
+        "max_task_idle_ms",
+        "timestamp_extractor",
+        "deserialization_handler",
+        "processing_handler",
+        "production_handler",
+        "dlq_topic",
+        "wall_clock_ms",
         "emit_interval_ms",
+        "explicit_names",
+        "processing_handler_global",
     ])?;
     match config.text_or("optimization", "none") {
         "none" => Ok(()),
@@ -131,13 +173,16 @@ pub fn handlers(config: Args<'_>) -> Result<Handlers, String> {
     if goes_on("production_handler")? {
         handlers.production = Arc::new(LogAndContinue);
     }
+    handlers.processing_of_global_tables = config.flag("processing_handler_global").unwrap_or(false);
     handlers.dead_letter_topic = config.text("dlq_topic").map(Into::into);
     Ok(handlers)
 }
 
 /// The serde of a topic of the case: `part` is `key` or `value`.
 pub fn topic_serde<'a>(case: &'a Json, topic: &str, part: &str) -> &'a str {
-    Args(&case["topics"]).part(topic).map_or("string", |t| t.text_or(part, "string"))
+    Args(&case["topics"])
+        .part(topic)
+        .map_or("string", |t| t.text_or(part, "string"))
 }
 
 /// The name of an operator.
@@ -150,16 +195,21 @@ pub fn serde<T: Like>(a: Args<'_>, field: &str) -> Result<LikeSerde<T>, String> 
     SerdeKind::parse(a.text_or(field, "string")).map(LikeSerde::new)
 }
 
-impl Maker<'_> {
-    /// The serde of a topic, unless the step says otherwise.
-    pub fn serde_of<T: Like>(&self, a: Args<'_>, topic: &str, part: &str) -> Result<LikeSerde<T>, String> {
-        let name = a.text(&format!("{part}_serde")).unwrap_or_else(|| topic_serde(self.case, topic, part));
-        SerdeKind::parse(name).map(LikeSerde::new)
-    }
+/// The serde of a topic, unless the step says otherwise.
+pub fn serde_of<T: Like>(case: &Json, a: Args<'_>, topic: &str, part: &str) -> Result<LikeSerde<T>, String> {
+    let name = a
+        .text(&format!("{part}_serde"))
+        .unwrap_or_else(|| topic_serde(case, topic, part));
+    SerdeKind::parse(name).map(LikeSerde::new)
+}
 
+impl Maker<'_> {
     /// The handle of an earlier step.
     pub fn object(&self, id: &str) -> Result<Object, BuildFailure> {
-        self.objects.get(id).cloned().ok_or_else(|| BuildFailure::Unsupported(format!("no such step: {id}")))
+        self.objects
+            .get(id)
+            .cloned()
+            .ok_or_else(|| BuildFailure::Unsupported(format!("no such step: {id}")))
     }
 
     fn step(&mut self, a: Args<'_>) -> Result<(), BuildFailure> {

@@ -1,10 +1,14 @@
 //! Steps that start a topology: topics and stores.
 use millstream_dsl::{
     engine::OffsetReset,
-    stream::{Consumed, TimestampExtractor},
+    stream::{Consumed, Named, TimestampExtractor},
 };
 
-use super::{BuildFailure, Maker, Outcome, named, unsupported};
+use serde_json::Value as Json;
+
+use super::{
+    BuildFailure, Maker, Outcome, StoreSerdes, low_level::Filler, named, serde_of, stores::store, unsupported,
+};
 use crate::{arguments::Args, value::Dyn};
 
 /// A timestamp extractor by name.
@@ -18,7 +22,11 @@ fn extractor(name: &str) -> Result<TimestampExtractor<Dyn, Dyn>, String> {
             _ => -1,
         }),
         "partition-time" => TimestampExtractor::custom(|input| {
-            if input.partition_time < 0 { input.timestamp } else { input.partition_time }
+            if input.partition_time < 0 {
+                input.timestamp
+            } else {
+                input.partition_time
+            }
         }),
         _ => return Err(format!("unknown extractor: {name}")),
     })
@@ -29,39 +37,64 @@ impl Maker<'_> {
     pub(super) fn start(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
         match a.text_or("op", "") {
             "stream" => {
-                let known =
-                    ["id", "op", "topic", "topics", "pattern", "extractor", "reset", "name", "key_serde", "value_serde"];
+                let known = [
+                    "id",
+                    "op",
+                    "topic",
+                    "topics",
+                    "pattern",
+                    "extractor",
+                    "reset",
+                    "name",
+                    "key_serde",
+                    "value_serde",
+                ];
                 a.only(&known)?;
-                let consumed = self.consumed(a)?;
+                let consumed = consumed(self.case, a, true)?;
                 Ok(Outcome::one(self.builder.stream(consumed)))
             }
+            "table" => self.table(a),
             "addStore" => self.add_store(a),
+            "addGlobalStore" => self.add_global_store(a),
             _ => Err(unsupported(a)),
         }
     }
 
-    /// How a step reads its topics.
-    pub(super) fn consumed(&self, a: Args<'_>) -> Result<Consumed<Dyn, Dyn>, BuildFailure> {
-        let topics = a.list("topics");
-        let first = a.text("topic").or_else(|| topics.first().copied()).unwrap_or_default();
-        let consumed = if let Some(pattern) = a.text("pattern") {
-            Consumed::pattern(pattern)
-        } else if topics.is_empty() {
-            Consumed::topic(first)
-        } else {
-            Consumed::topics(topics.iter().copied())
-        };
-        let by_default = Args(&self.case["config"]).text_or("timestamp_extractor", "record");
-        let consumed = consumed
-            .with(self.serde_of::<Dyn>(a, first, "key")?, self.serde_of::<Dyn>(a, first, "value")?)
-            .timestamps(extractor(a.text_or("extractor", by_default))?)
-            .named(named(a));
-        Ok(match a.text("reset") {
-            None => consumed,
-            Some("earliest") => consumed.offset_reset(OffsetReset::Earliest),
-            Some("latest") => consumed.offset_reset(OffsetReset::Latest),
-            Some("none") => consumed.offset_reset(OffsetReset::None),
-            Some(other) => return Err(format!("unknown reset {other}").into()),
-        })
+    /// `addGlobalStore`.
+    fn add_global_store(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+        let store = store(a)?.logging(false);
+        let serdes = StoreSerdes::parse(a.text_or("key_serde", "string"), a.text_or("value_serde", "string"))?;
+        self.catalogue.note_named(store.name(), serdes);
+        let consumed = consumed(self.case, a, true)?;
+        self.builder.add_global_store(store, consumed, Filler::supplier(a)?);
+        Ok(Outcome::Nothing)
     }
+}
+
+/// How a step reads its topics. In the DSL its name is that of the source.
+pub(super) fn consumed(case: &Json, a: Args<'_>, with_name: bool) -> Result<Consumed<Dyn, Dyn>, BuildFailure> {
+    let topics = a.list("topics");
+    let first = a.text("topic").or_else(|| topics.first().copied()).unwrap_or_default();
+    let consumed = if let Some(pattern) = a.text("pattern") {
+        Consumed::pattern(pattern)
+    } else if topics.is_empty() {
+        Consumed::topic(first)
+    } else {
+        Consumed::topics(topics.iter().copied())
+    };
+    let by_default = Args(&case["config"]).text_or("timestamp_extractor", "record");
+    let consumed = consumed
+        .with(
+            serde_of::<Dyn>(case, a, first, "key")?,
+            serde_of::<Dyn>(case, a, first, "value")?,
+        )
+        .timestamps(extractor(a.text_or("extractor", by_default))?)
+        .named(if with_name { named(a) } else { Named::generated() });
+    Ok(match a.text("reset") {
+        None => consumed,
+        Some("earliest") => consumed.offset_reset(OffsetReset::Earliest),
+        Some("latest") => consumed.offset_reset(OffsetReset::Latest),
+        Some("none") => consumed.offset_reset(OffsetReset::None),
+        Some(other) => return Err(format!("unknown reset {other}").into()),
+    })
 }

@@ -4,9 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 use millstream_dsl::{
     engine::{BoxError, PunctuationType, Record},
     processor::{Processor, ProcessorContext, Punctuation, RecordMetadata, Schedule},
-    store::{
-        KeyValueStore, SessionStore, TimestampedKeyValueStore, VersionedKeyValueStore, WindowStore,
-    },
+    store::{KeyValueStore, SessionStore, TimestampedKeyValueStore, VersionedKeyValueStore, WindowStore},
     window::Window,
 };
 use millstream_state::Headers;
@@ -25,10 +23,35 @@ type Done = Result<(), BoxError>;
 
 /// The processors there are; others are refused when the topology is built.
 const KNOWN: [&str; 29] = [
-    "forward", "duplicate", "count", "dedup", "put-if-absent", "store-put", "store-put-timestamped", "lookup", "scan",
-    "window-put", "session-put", "versioned-put", "versioned-delete", "route", "add-header", "copy-then-add-header",
-    "remove-header", "drop-headers", "read-header", "metadata", "times", "shift-time", "set-key", "commit", "fail-if",
-    "tick", "schedule-on-record", "punctuate-where", "last-and-flush",
+    "forward",
+    "duplicate",
+    "count",
+    "dedup",
+    "put-if-absent",
+    "store-put",
+    "store-put-timestamped",
+    "lookup",
+    "scan",
+    "window-put",
+    "session-put",
+    "versioned-put",
+    "versioned-delete",
+    "route",
+    "add-header",
+    "copy-then-add-header",
+    "remove-header",
+    "drop-headers",
+    "read-header",
+    "metadata",
+    "times",
+    "shift-time",
+    "set-key",
+    "commit",
+    "fail-if",
+    "tick",
+    "schedule-on-record",
+    "punctuate-where",
+    "last-and-flush",
 ];
 
 /// One stock processor of one task.
@@ -71,11 +94,20 @@ impl Seen<'_> {
 }
 
 fn record<'a>(key: &'a Dyn, value: &'a Dyn, timestamp: i64, headers: &'a Headers) -> Record<'a, Dyn, Dyn> {
-    Record { key, value, timestamp, headers, key_bytes: None }
+    Record {
+        key,
+        value,
+        timestamp,
+        headers,
+        key_bytes: None,
+    }
 }
 
 pub fn place(metadata: Option<RecordMetadata>) -> String {
-    metadata.map_or_else(|| "none".to_owned(), |m| format!("{}/{}/{}", m.topic, m.partition, m.offset))
+    metadata.map_or_else(
+        || "none".to_owned(),
+        |m| format!("{}/{}/{}", m.topic, m.partition, m.offset),
+    )
 }
 
 pub fn header_text(headers: &Headers, name: &str) -> String {
@@ -85,12 +117,17 @@ pub fn header_text(headers: &Headers, name: &str) -> String {
             values.push(value.map_or_else(|| "null".to_owned(), |v| String::from_utf8_lossy(v).into_owned()));
         }
     });
-    if values.is_empty() { "none".to_owned() } else { values.join(",") }
+    if values.is_empty() {
+        "none".to_owned()
+    } else {
+        values.join(",")
+    }
 }
 
 /// What `lookup` adds: the stored value, with its time where the store has one.
 fn stored(ctx: &Context<'_>, store: &str, key: &Dyn) -> Result<String, BoxError> {
-    let with_time = |found: Option<(Dyn, i64)>| found.map_or_else(|| "null".to_owned(), |(v, t)| format!("{}@{t}", v.text()));
+    let with_time =
+        |found: Option<(Dyn, i64)>| found.map_or_else(|| "null".to_owned(), |(v, t)| format!("{}@{t}", v.text()));
     if let Ok(store) = ctx.store::<TimestampedKeyValueStore<Dyn, Dyn>>(store) {
         return Ok(with_time(store.get(key)?.map(|v| (v.value, v.timestamp))));
     }
@@ -110,7 +147,13 @@ impl<K: Like, V: Like> Stock<K, V> {
         }
         let key = a.text("key").map(Expr::parse).transpose()?.map(Arc::new);
         let step = Arc::new(a.0.clone());
-        Ok(move || Self { step: step.clone(), key: key.clone(), timer: None, ticks: 0, of: PhantomData })
+        Ok(move || Self {
+            step: step.clone(),
+            key: key.clone(),
+            timer: None,
+            ticks: 0,
+            of: PhantomData,
+        })
     }
 
     fn args(&self) -> Args<'_> {
@@ -165,7 +208,10 @@ impl<K: Like, V: Like> Stock<K, V> {
                 }
                 Ok(())
             }
-            "lookup" => r.with_text(ctx, format!("{}+{}", r.value.text(), stored(ctx, self.store(), &r.key)?)),
+            "lookup" => r.with_text(
+                ctx,
+                format!("{}+{}", r.value.text(), stored(ctx, self.store(), &r.key)?),
+            ),
             "scan" => self.scan(ctx, r),
             "window-put" | "session-put" => self.windowed(ctx, r),
             "versioned-put" | "versioned-delete" => self.versioned(ctx, r),
@@ -181,10 +227,15 @@ impl<K: Like, V: Like> Stock<K, V> {
             "all" => store.all().collect::<Result<_, _>>()?,
             "reverse-all" => store.reverse_range(None, None)?.collect::<Result<_, _>>()?,
             "range" => store.range(lo.as_ref(), hi.as_ref())?.collect::<Result<_, _>>()?,
-            "reverse-range" => store.reverse_range(lo.as_ref(), hi.as_ref())?.collect::<Result<_, _>>()?,
-            _ => store.prefix(self.args().text_or("lo", "").as_bytes()).collect::<Result<_, _>>()?,
+            "reverse-range" => store
+                .reverse_range(lo.as_ref(), hi.as_ref())?
+                .collect::<Result<_, _>>()?,
+            _ => store
+                .prefix(self.args().text_or("lo", "").as_bytes())
+                .collect::<Result<_, _>>()?,
         };
-        rows.iter().try_for_each(|(key, value)| r.forward(ctx, key, value, r.timestamp))
+        rows.iter()
+            .try_for_each(|(key, value)| r.forward(ctx, key, value, r.timestamp))
     }
 
     fn windowed(&self, ctx: &Context<'_>, r: &Seen<'_>) -> Done {
@@ -201,7 +252,14 @@ impl<K: Like, V: Like> Stock<K, V> {
         } else {
             let store = ctx.store::<SessionStore<Dyn, Dyn>>(self.store())?;
             let start = r.timestamp - self.args().long_or("length_ms", 0);
-            store.put(&r.key, Window { start, end: r.timestamp }, r.present())?;
+            store.put(
+                &r.key,
+                Window {
+                    start,
+                    end: r.timestamp,
+                },
+                r.present(),
+            )?;
             for row in store.fetch(&r.key)? {
                 let (window, value) = row?;
                 parts.push(format!("{}/{}={}", window.start, window.end, value.text()));
@@ -220,7 +278,10 @@ impl<K: Like, V: Like> Stock<K, V> {
             }
         } else {
             let old = store.delete(&r.key, r.timestamp)?;
-            old.map_or_else(|| "none".to_owned(), |old| format!("{}@{}", old.value.text(), old.valid_from))
+            old.map_or_else(
+                || "none".to_owned(),
+                |old| format!("{}@{}", old.value.text(), old.valid_from),
+            )
         };
         r.with_text(ctx, text)
     }
@@ -248,7 +309,13 @@ impl<K: Like, V: Like> Stock<K, V> {
     }
 
     fn route(&self, ctx: &Context<'_>, r: &Seen<'_>) -> Done {
-        for (prefix, child) in self.args().get("routes").and_then(Json::as_object).into_iter().flatten() {
+        for (prefix, child) in self
+            .args()
+            .get("routes")
+            .and_then(Json::as_object)
+            .into_iter()
+            .flatten()
+        {
             if r.value.text().starts_with(prefix.as_str()) {
                 let child = child.as_str().unwrap_or_default();
                 ctx.forward_to(child, record(&r.key, &r.value, r.timestamp, r.headers))?;
@@ -267,19 +334,27 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Dyn> for Stock<K, V> {
     }
 
     fn process(&mut self, ctx: &Context<'_>, r: Record<'_, K, V>) -> Done {
-        let seen =
-            Seen { key: r.key.to_dyn(), value: r.value.to_dyn(), timestamp: r.timestamp, headers: r.headers };
+        let seen = Seen {
+            key: r.key.to_dyn(),
+            value: r.value.to_dyn(),
+            timestamp: r.timestamp,
+            headers: r.headers,
+        };
         match self.kind() {
             "forward" | "tick" => seen.again(ctx),
             "duplicate" => (0..self.args().long_or("times", 2)).try_for_each(|_| seen.again(ctx)),
             "route" => self.route(ctx, &seen),
             "metadata" => seen.with_text(ctx, format!("{}/{}", place(ctx.record_metadata()), r.timestamp)),
-            "times" => {
-                seen.with_text(ctx, format!("stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms()))
-            }
-            "shift-time" => {
-                seen.forward(ctx, &seen.key, &seen.value, r.timestamp + self.args().long_or("delta", 0))
-            }
+            "times" => seen.with_text(
+                ctx,
+                format!("stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms()),
+            ),
+            "shift-time" => seen.forward(
+                ctx,
+                &seen.key,
+                &seen.value,
+                r.timestamp + self.args().long_or("delta", 0),
+            ),
             "set-key" => match &self.key {
                 Some(expr) => {
                     let key = expr.apply(&seen.key, &seen.value)?;
@@ -316,7 +391,9 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Dyn> for Stock<K, V> {
         match self.kind() {
             "punctuate-where" => {
                 // Java shows an empty context where there is none.
-                let place = ctx.record_metadata().map_or_else(|| "null/-1/-1".to_owned(), |m| place(Some(m)));
+                let place = ctx
+                    .record_metadata()
+                    .map_or_else(|| "null/-1/-1".to_owned(), |m| place(Some(m)));
                 let text = format!("{place},stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms());
                 ctx.forward(record(&Dyn::of_text("where"), &Dyn::Text(text), time, &none))?;
             }

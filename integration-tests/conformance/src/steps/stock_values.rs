@@ -15,8 +15,17 @@ use crate::{
     value::{Dyn, FunctionFailed},
 };
 
-const KNOWN: [&str; 9] =
-    ["forward", "duplicate", "count", "add-header", "read-header", "metadata", "shift-time", "lookup", "fail-if"];
+const KNOWN: [&str; 9] = [
+    "forward",
+    "duplicate",
+    "count",
+    "add-header",
+    "read-header",
+    "metadata",
+    "shift-time",
+    "lookup",
+    "fail-if",
+];
 
 /// One stock processor of values of one task.
 pub struct StockValues {
@@ -56,7 +65,9 @@ impl<K: Like, V: Like> FixedKeyProcessor<K, V, Dyn> for StockValues {
                 Ok(ctx.forward(record.with_value(&next))?)
             }
             "add-header" => {
-                record.headers().add(a.text_or("header", ""), Some(a.text_or("header_value", "").as_bytes()));
+                record
+                    .headers()
+                    .add(a.text_or("header", ""), Some(a.text_or("header_value", "").as_bytes()));
                 Ok(ctx.forward(same)?)
             }
             "read-header" => text(header_text(record.headers(), a.text_or("header", ""))),
@@ -66,9 +77,16 @@ impl<K: Like, V: Like> FixedKeyProcessor<K, V, Dyn> for StockValues {
                 let key = record.key().to_dyn();
                 let found = match ctx.store::<TimestampedKeyValueStore<Dyn, Dyn>>(store) {
                     Ok(store) => store.get(&key)?.map(|v| format!("{}@{}", v.value.text(), v.timestamp)),
-                    Err(_) => ctx.store::<KeyValueStore<Dyn, Dyn>>(store)?.get(&key)?.map(|v| v.text()),
+                    Err(_) => ctx
+                        .store::<KeyValueStore<Dyn, Dyn>>(store)?
+                        .get(&key)?
+                        .map(|v| v.text()),
                 };
-                text(format!("{}+{}", value.text(), found.unwrap_or_else(|| "null".to_owned())))
+                text(format!(
+                    "{}+{}",
+                    value.text(),
+                    found.unwrap_or_else(|| "null".to_owned())
+                ))
             }
             "fail-if" if a.text("text") == Some(&value.text()) => Err(FunctionFailed("fail-if".into()).into()),
             _ => Ok(ctx.forward(same)?),

@@ -14,8 +14,17 @@ pub(super) fn millis(ms: i64) -> Duration {
 pub(super) fn store(a: Args<'_>) -> Result<Store<Dyn, Dyn>, BuildFailure> {
     let st = a.part("store").ok_or_else(|| "a step without store".to_owned())?;
     st.only(&[
-        "name", "type", "kind", "caching", "logging", "retention_ms", "size_ms", "duplicates", "history_ms",
-        "segment_ms", "max_entries",
+        "name",
+        "type",
+        "kind",
+        "caching",
+        "logging",
+        "retention_ms",
+        "size_ms",
+        "duplicates",
+        "history_ms",
+        "segment_ms",
+        "max_entries",
     ])?;
     let name = st.need("name")?;
     let span = |field: &str| millis(st.long_or(field, 0));

@@ -7,17 +7,20 @@ use millstream_dsl::{
 };
 
 use super::{
+    BuildFailure, Handle, Maker, Outcome, named, options, serde, serde_of,
     stock::Stock,
     stock_values::StockValues,
-    BuildFailure, Handle, Maker, Outcome, named, serde, unsupported};
+    tables,
+    types::{Key, Value},
+    unsupported,
+};
 use crate::{
     arguments::Args,
     expression::Expr,
-    like::Like,
     value::{Dyn, FunctionFailed},
 };
 
-impl<K: Like, V: Like> Handle for KStream<K, V> {
+impl<K: Key, V: Value> Handle for KStream<K, V> {
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -32,12 +35,36 @@ impl<K: Like, V: Like> Handle for KStream<K, V> {
             "repartition" => repartition(self, a),
             "to" => to(self, a, maker),
             "process" | "processValues" => process(self, a),
+            "groupByKey" => {
+                a.only(&["id", "op", "from", "name", "key_serde", "value_serde"])?;
+                Ok(Outcome::one(self.group_by_key_with(options::grouped::<K, V>(a)?)))
+            }
+            "groupBy" => {
+                a.only(&["id", "op", "from", "key", "name", "key_serde", "value_serde"])?;
+                let key = Expr::parse(a.need("key")?)?;
+                let f = move |k: &K, v: &V| key.apply(&k.to_dyn(), &v.to_dyn());
+                Ok(Outcome::one(self.try_group_by_with(f, options::grouped::<Dyn, V>(a)?)))
+            }
+            "toTable" => {
+                a.only(&["id", "op", "from", "name", "store", "key_serde", "value_serde"])?;
+                let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
+                let made = maker.materialized(a, "KSTREAM-TOTABLE-", key, value)?;
+                Ok(Outcome::one(V::to_table(self, made)))
+            }
+            "join" | "leftJoin" | "outerJoin" => {
+                let other = a
+                    .list("from")
+                    .get(1)
+                    .copied()
+                    .ok_or_else(|| "a join with itself".to_owned())?;
+                tables::join(self, &maker.object(other)?, a).unwrap_or_else(|| Err(unsupported(a)))
+            }
             _ => Err(unsupported(a)),
         }
     }
 }
 
-fn filter<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+fn filter<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
     a.only(&["id", "op", "from", "pred", "name"])?;
     let pred = Expr::parse(a.need("pred")?)?;
     let test = move |k: &K, v: &V| pred.test(&k.to_dyn(), &v.to_dyn());
@@ -48,7 +75,7 @@ fn filter<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outco
     }))
 }
 
-fn map<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+fn map<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
     a.only(&["id", "op", "from", "key", "value", "fn", "elements", "name"])?;
     let parse = |field: &str, default: &str| Expr::parse(a.text(field).unwrap_or(default));
     Ok(match a.text_or("op", "") {
@@ -81,14 +108,18 @@ fn map<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome,
             let f = move |k: &K, v: &V| {
                 let (k, v) = (k.to_dyn(), v.to_dyn());
                 let pair = |e: Dyn| Ok::<_, FunctionFailed>((key.apply(&k, &e)?, value.apply(&k, &e)?));
-                elements.list(&k, &v)?.into_iter().map(pair).collect::<Result<Vec<_>, _>>()
+                elements
+                    .list(&k, &v)?
+                    .into_iter()
+                    .map(pair)
+                    .collect::<Result<Vec<_>, _>>()
             };
             Outcome::one(stream.try_flat_map_with(f, named(a)))
         }
     })
 }
 
-fn peek<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
+fn peek<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
     a.only(&["id", "op", "from", "name"])?;
     let (recorder, id) = (maker.recorder.clone(), a.text("id").map(str::to_owned));
     let show = move |k: &K, v: &V| recorder.peek(id.as_deref(), &k.to_dyn(), &v.to_dyn());
@@ -99,7 +130,7 @@ fn peek<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>
     Ok(Outcome::one(stream.peek_with(show, named(a))))
 }
 
-fn split<K: Like, V: Like>(
+fn split<K: Key, V: Value>(
     stream: &KStream<K, V>,
     a: Args<'_>,
     maker: &mut Maker<'_>,
@@ -131,7 +162,7 @@ fn split<K: Like, V: Like>(
     Ok(Outcome::Several(made.into_iter().filter_map(object).collect()))
 }
 
-fn merge<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
+fn merge<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
     a.only(&["id", "op", "from", "name"])?;
     let mut merged = stream.clone();
     for id in a.list("from").into_iter().skip(1) {
@@ -143,7 +174,7 @@ fn merge<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_
     Ok(Outcome::one(merged))
 }
 
-fn repartition<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+fn repartition<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
     a.only(&["id", "op", "from", "name", "partitions", "key_serde", "value_serde"])?;
     let options = a.text("name").map_or_else(Repartitioned::default, Repartitioned::named);
     let mut options = options.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
@@ -153,25 +184,37 @@ fn repartition<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<
     Ok(Outcome::one(stream.repartition_with(options)))
 }
 
-fn to<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
-    a.only(&["id", "op", "from", "name", "topic", "topic_fn", "key_serde", "value_serde"])?;
+fn to<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) -> Result<Outcome, BuildFailure> {
+    a.only(&[
+        "id",
+        "op",
+        "from",
+        "name",
+        "topic",
+        "topic_fn",
+        "key_serde",
+        "value_serde",
+    ])?;
     if let Some(topic_fn) = a.text("topic_fn") {
         let expr = Arc::new(Expr::parse(topic_fn)?);
         let produced = Produced::options().with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
-        let choose = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn()).map_or_else(|e| e.to_string(), |t| t.text());
+        let choose = move |k: &K, v: &V| {
+            expr.apply(&k.to_dyn(), &v.to_dyn())
+                .map_or_else(|e| e.to_string(), |t| t.text())
+        };
         stream.to_dynamic_with(choose, produced.named(named(a)));
     } else {
         let topic = a.need("topic")?;
-        let (key, value) = (maker.serde_of::<K>(a, topic, "key")?, maker.serde_of::<V>(a, topic, "value")?);
+        let (key, value) = (
+            serde_of::<K>(maker.case, a, topic, "key")?,
+            serde_of::<V>(maker.case, a, topic, "value")?,
+        );
         stream.to(Produced::topic(topic).with(key, value).named(named(a)));
     }
     Ok(Outcome::Nothing)
 }
 
-fn process<K: Like, V: Like>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
-    if a.has("store_name") {
-        return Err(BuildFailure::Unsupported("a processor that reaches a global store".into()));
-    }
+fn process<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
     let processing = Processing::new().named(named(a)).stores(a.list("stores"));
     Ok(if a.text("op") == Some("process") {
         Outcome::one(stream.process_with(Stock::<K, V>::supplier(a)?, processing))

@@ -1,0 +1,274 @@
+//! What happens to records that cannot be read, processed or written.
+use std::{error::Error, sync::Arc};
+
+use millstream_dsl::{
+    engine::{ProcessErrorKind, ProcessingHandler, Response},
+    prelude::*,
+    testing::Runner,
+};
+
+type TestResult = Result<(), Box<dyn Error>>;
+
+fn continuing() -> Handlers {
+    Handlers {
+        processing: Arc::new(LogAndContinue),
+        ..Handlers::default()
+    }
+}
+fn text(s: &str) -> String {
+    s.to_owned()
+}
+fn fail_if_bad(v: &String) -> Result<String, String> {
+    if v == "bad" {
+        Err(text("it is bad"))
+    } else {
+        Ok(v.clone())
+    }
+}
+
+#[test]
+fn a_failing_branch_is_dropped_and_its_siblings_still_run() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream::<String, String>("in");
+    stream.map_values(|v| format!("{v}0")).to("before");
+    stream.try_map_values(fail_if_bad).to("failing");
+    stream.map_values(|v| format!("{v}2")).to("after");
+    let runner = Runner::with(&builder.build()?, continuing(), 0)?;
+    runner.pipe("in", text("a"), text("bad"))?;
+    assert_eq!(runner.read::<String, String>("before"), [(text("a"), text("bad0"))]);
+    assert_eq!(runner.read::<String, String>("failing"), []);
+    assert_eq!(runner.read::<String, String>("after"), [(text("a"), text("bad2"))]);
+    assert_eq!(runner.graph().dropped_records(), 1);
+    Ok(())
+}
+
+#[test]
+fn the_rest_of_a_flat_map_goes_on_after_a_failure_below() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let words = builder
+        .stream::<String, String>("in")
+        .flat_map_values(|v| v.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    words.try_map_values(fail_if_bad).to("out");
+    let runner = Runner::with(&builder.build()?, continuing(), 0)?;
+    runner.pipe("in", text("a"), text("x bad y"))?;
+    assert_eq!(
+        runner.read::<String, String>("out"),
+        [(text("a"), text("x")), (text("a"), text("y"))]
+    );
+    assert_eq!(runner.graph().dropped_records(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_panic_is_an_error_of_its_operator() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream::<String, i64>("in");
+    stream
+        .map_values(|v| if *v == 0 { panic!("no zero") } else { 10 / v })
+        .to("out");
+    stream.to("copy");
+    let topology = builder.build()?;
+
+    let error = Runner::new(&topology)?
+        .pipe("in", text("a"), 0i64)
+        .expect_err("the default handler fails");
+    assert_eq!(error.kind, ProcessErrorKind::Panic);
+    assert_eq!(&*error.node, "KSTREAM-MAPVALUES-0000000001");
+    assert_eq!(error.message, "no zero");
+
+    let runner = Runner::with(&topology, continuing(), 0)?;
+    runner.pipe("in", text("a"), 0i64)?;
+    runner.pipe("in", text("b"), 5i64)?;
+    assert_eq!(runner.read::<String, i64>("out"), [(text("b"), 2)]);
+    assert_eq!(runner.read::<String, i64>("copy"), [(text("a"), 0), (text("b"), 5)]);
+    Ok(())
+}
+
+#[test]
+fn the_default_handler_stops_at_the_operator_with_the_cause() -> TestResult {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .try_map_values_with(fail_if_bad, "parse")
+        .to("out");
+    let runner = Runner::new(&builder.build()?)?;
+    let error = runner.pipe("in", text("a"), text("bad")).expect_err("fails");
+    assert_eq!((error.kind, &*error.node), (ProcessErrorKind::UserFunction, "parse"));
+    assert_eq!(error.message, "it is bad");
+    assert_eq!(runner.graph().dropped_records(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_dead_letter_has_the_source_bytes_and_where_they_came_from() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let upper = builder.stream::<String, String>("in").map_values(|v| v.to_uppercase());
+    upper
+        .try_map_values(|v| if v == "BAD" { Err("no") } else { Ok(v.clone()) })
+        .to("out");
+    let handlers = Handlers {
+        dead_letter_topic: Some("dlq".into()),
+        ..continuing()
+    };
+    let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    runner.pipe_at("in", text("a"), text("x"), 1)?;
+    runner.pipe_at("in", text("k"), text("bad"), 2)?;
+    let written = runner.written();
+    let letter = written.iter().find(|w| w.topic == "dlq").expect("a dead letter");
+    assert_eq!(
+        (letter.key.as_deref(), letter.value.as_deref()),
+        (Some(&b"k"[..]), Some(&b"bad"[..]))
+    );
+    assert_eq!(letter.timestamp, 2);
+    let names: Vec<&str> = letter.headers.iter().map(|(n, _)| n.as_str()).collect();
+    let prefix = "__streams.errors.";
+    let expected =
+        ["exception", "message", "stacktrace", "topic", "partition", "offset"].map(|n| format!("{prefix}{n}"));
+    assert_eq!(names, expected);
+    let value = |i: usize| letter.headers[i].1.clone().expect("a value");
+    assert_eq!(
+        (value(3), value(4), value(5)),
+        (b"in".to_vec(), b"0".to_vec(), b"1".to_vec())
+    );
+    Ok(())
+}
+
+#[test]
+fn a_dead_letter_behind_a_repartition_topic_comes_from_there() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let moved = builder
+        .stream::<String, String>("in")
+        .select_key(|_, v| v.clone())
+        .repartition_with(Repartitioned::named("r"));
+    moved.try_map_values(fail_if_bad).to("out");
+    let handlers = Handlers {
+        dead_letter_topic: Some("dlq".into()),
+        ..continuing()
+    };
+    let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    runner.pipe("in", text("k"), text("bad"))?;
+    let written = runner.written();
+    let letter = written.iter().find(|w| w.topic == "dlq").expect("a dead letter");
+    assert_eq!(letter.key.as_deref(), Some(&b"bad"[..]));
+    assert_eq!(letter.headers[3].1.as_deref(), Some(&b"app-r-repartition"[..]));
+    Ok(())
+}
+
+#[test]
+fn null_meets_only_option() -> TestResult {
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, String>("strict").to("out");
+    builder.stream::<Option<String>, Option<String>>("nullable").to("out");
+    let runner = Runner::new(&builder.build()?)?;
+    runner.pipe_bytes("nullable", None, None, 0)?;
+    assert_eq!(runner.written().len(), 1);
+    assert_eq!((&runner.written()[0].key, &runner.written()[0].value), (&None, &None));
+    let error = runner.pipe_bytes("strict", Some(b"k"), None, 0).expect_err("no null");
+    assert_eq!(error.kind, ProcessErrorKind::Deserialization);
+    assert!(error.message.contains("value: null"), "{}", error.message);
+    Ok(())
+}
+
+#[test]
+fn bytes_that_cannot_be_read_are_dropped_and_do_not_move_time() -> TestResult {
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, i64>("in").to("out");
+    let handlers = Handlers {
+        deserialization: Arc::new(LogAndContinue),
+        ..Handlers::default()
+    };
+    let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    runner.pipe_bytes("in", Some(b"k"), Some(b"short"), 100)?;
+    runner.pipe_at("in", text("k"), 7i64, 5)?;
+    assert_eq!(runner.read::<String, i64>("out"), [(text("k"), 7)]);
+    assert_eq!((runner.graph().dropped_records(), runner.graph().stream_time()), (1, 5));
+    Ok(())
+}
+
+#[test]
+fn negative_timestamps_fail_or_are_skipped() -> TestResult {
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, i64>("strict").to("out");
+    builder
+        .stream(Consumed::<String, i64>::topic("skipping").timestamps(TimestampExtractor::LogAndSkip))
+        .to("out");
+    let runner = Runner::new(&builder.build()?)?;
+    let error = runner.pipe_at("strict", text("a"), 1i64, -5).expect_err("fails");
+    assert_eq!(error.kind, ProcessErrorKind::InvalidTimestamp);
+    runner.pipe_at("skipping", text("a"), 1i64, -5)?;
+    assert_eq!((runner.written().len(), runner.graph().dropped_records()), (0, 1));
+    Ok(())
+}
+
+#[test]
+fn a_handler_sees_where_the_record_came_from() -> TestResult {
+    struct Watch;
+    impl ProcessingHandler for Watch {
+        fn on_processing_error(
+            &self,
+            context: &millstream_dsl::engine::ErrorContext<'_>,
+            _: &millstream_dsl::engine::ProcessError,
+        ) -> Response {
+            assert_eq!((context.topic, context.partition, context.offset), (Some("in"), 0, 1));
+            assert_eq!(
+                (context.source_key, context.source_value),
+                (Some(&b"k"[..]), Some(&b"bad"[..]))
+            );
+            Response::Continue
+        }
+    }
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .try_map_values(fail_if_bad)
+        .to("out");
+    let handlers = Handlers {
+        processing: Arc::new(Watch),
+        keep_source_bytes: true,
+        ..Handlers::default()
+    };
+    let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    runner.pipe("in", text("k"), text("good"))?;
+    runner.pipe("in", text("k"), text("bad"))?;
+    assert_eq!(runner.graph().dropped_records(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_panic_in_a_serde_is_an_error_that_handlers_see() -> TestResult {
+    struct Touchy;
+    impl Serde<String> for Touchy {
+        fn serialize(&self, value: &String, out: &mut Vec<u8>) -> Result<(), millstream_dsl::serde::SerdeError> {
+            assert!(!value.contains("unwritable"), "touched");
+            out.extend_from_slice(value.as_bytes());
+            Ok(())
+        }
+        fn deserialize(&self, bytes: &[u8]) -> Result<String, millstream_dsl::serde::SerdeError> {
+            assert!(bytes != b"unreadable", "touched");
+            StringSerde.deserialize(bytes)
+        }
+    }
+    let builder = StreamsBuilder::new();
+    let consumed = Consumed::topic("in").with(StringSerde, Touchy);
+    builder
+        .stream::<String, String>(consumed)
+        .to(Produced::topic("out").with(StringSerde, Touchy));
+    let topology = builder.build()?;
+    for poison in ["unreadable", "unwritable"] {
+        let error = Runner::new(&topology)?
+            .pipe("in", text("a"), text(poison))
+            .expect_err("fails");
+        assert_eq!(error.kind, ProcessErrorKind::Panic);
+        let handlers = Handlers {
+            deserialization: Arc::new(LogAndContinue),
+            production: Arc::new(LogAndContinue),
+            ..Handlers::default()
+        };
+        let runner = Runner::with(&topology, handlers, 0)?;
+        runner.pipe("in", text("a"), text(poison))?;
+        runner.pipe("in", text("a"), text("fine"))?;
+        assert_eq!(runner.read::<String, String>("out"), [(text("a"), text("fine"))]);
+        assert_eq!(runner.graph().dropped_records(), 1);
+    }
+    Ok(())
+}

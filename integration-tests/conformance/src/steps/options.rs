@@ -1,0 +1,71 @@
+//! Stores of tables, and serdes of groupings.
+use millstream_dsl::options::{Grouped, Materialized};
+
+use super::{BuildFailure, Maker, StoreSerdes, serde, stores::millis};
+use crate::{
+    arguments::Args,
+    like::{Like, LikeSerde},
+    serdes::SerdeKind,
+};
+
+impl Maker<'_> {
+    /// The store of a step, with serdes by name.
+    pub(super) fn materialized<K: Like, V: Like>(
+        &mut self,
+        a: Args<'_>,
+        prefix: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<Materialized<K, V>, BuildFailure> {
+        self.catalogue.note(a, prefix, StoreSerdes::parse(key, value)?);
+        let st = a.part("store");
+        let mut made = st
+            .and_then(|s| s.text("name"))
+            .map_or_else(Materialized::new, Materialized::named);
+        if let Some(st) = st {
+            st.only(&[
+                "name",
+                "kind",
+                "caching",
+                "logging",
+                "topic_config",
+                "retention_ms",
+                "history_ms",
+                "segment_ms",
+                "max_entries",
+            ])?;
+            if st.has("history_ms") {
+                return Err(BuildFailure::Unsupported("versioned table".into()));
+            }
+            match st.text("kind") {
+                Some("in-memory") => made = made.in_memory(),
+                Some("lru") => made = made.lru(usize::try_from(st.long_or("max_entries", 10)).unwrap_or(0)),
+                Some("persistent") | None => {}
+                Some(other) => return Err(format!("unknown store kind {other}").into()),
+            }
+            if let Some(caching) = st.flag("caching") {
+                made = made.caching(caching);
+            }
+            if let Some(logging) = st.flag("logging") {
+                made = made.logging(logging);
+            }
+            for (name, value) in st.get("topic_config").and_then(|c| c.as_object()).into_iter().flatten() {
+                made = made.topic_config(name.clone(), value.as_str().unwrap_or_default());
+            }
+            if let Some(retention) = st.long("retention_ms") {
+                made = made.retention(millis(retention));
+            }
+        }
+        if let Some(name) = a.text("name") {
+            made = made.operator(name);
+        }
+        let serdes = (SerdeKind::parse(key)?, SerdeKind::parse(value)?);
+        Ok(made.with(LikeSerde::<K>::new(serdes.0), LikeSerde::<V>::new(serdes.1)))
+    }
+}
+
+/// How a step groups.
+pub(super) fn grouped<K: Like, V: Like>(a: Args<'_>) -> Result<Grouped<K, V>, BuildFailure> {
+    let grouped = a.text("name").map_or_else(Grouped::new, Grouped::named);
+    Ok(grouped.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?))
+}

@@ -1,0 +1,66 @@
+//! What steps can do depends on the type of key and value; these traits say it for each type.
+use millstream_dsl::{
+    grouped::KGroupedStream, options::Materialized, stream::KStream, table::KTable, window::Windowed,
+};
+
+use super::{BuildFailure, Outcome, windows};
+use crate::{arguments::Args, like::Like, value::Dyn};
+
+/// A type that keys have.
+pub trait Key: Like {
+    /// `windowedBy` on a grouped stream of such keys.
+    fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure>;
+}
+
+impl Key for Dyn {
+    fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+        windows::windowed_by(grouped, a)
+    }
+}
+
+impl Key for Windowed<Dyn> {
+    fn windowed_by<V: Value>(_: &KGroupedStream<Self, V>, _: Args<'_>) -> Result<Outcome, BuildFailure> {
+        Err(BuildFailure::Unsupported("windows of windowed keys".into()))
+    }
+}
+
+/// A type that values have.
+pub trait Value: Like {
+    /// What a table of the stream's rows has as value.
+    type Row: Row;
+    /// `toTable`.
+    fn to_table<K: Key>(stream: &KStream<K, Self>, materialized: Materialized<K, Self::Row>) -> KTable<K, Self::Row>;
+    /// A table of such values as an outcome.
+    fn table<K: Key>(table: KTable<K, Self>) -> Result<Outcome, BuildFailure>;
+}
+
+/// A type that rows of tables have: never null.
+pub trait Row: Value {}
+
+impl Row for Dyn {}
+impl Row for i64 {}
+
+macro_rules! rows {
+    ($($row:ty),*) => {$(
+        impl Value for $row {
+            type Row = $row;
+            fn to_table<K: Key>(stream: &KStream<K, Self>, materialized: Materialized<K, Self>) -> KTable<K, Self> {
+                stream.to_table_with(materialized)
+            }
+            fn table<K: Key>(table: KTable<K, Self>) -> Result<Outcome, BuildFailure> {
+                Ok(Outcome::one(table))
+            }
+        }
+    )*};
+}
+rows!(Dyn, i64);
+
+impl<T: Row> Value for Option<T> {
+    type Row = T;
+    fn to_table<K: Key>(stream: &KStream<K, Self>, materialized: Materialized<K, T>) -> KTable<K, T> {
+        stream.to_table_opt_with(materialized)
+    }
+    fn table<K: Key>(_: KTable<K, Self>) -> Result<Outcome, BuildFailure> {
+        Err(BuildFailure::Unsupported("a table of optional values".into()))
+    }
+}
