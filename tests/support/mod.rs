@@ -139,7 +139,7 @@ impl Lines {
             partition: self.sent % PARTITIONS,
             key: None,
             value: Some(line.as_bytes()),
-            timestamp: Some(1_000 + i64::from(self.sent)),
+            timestamp: Some(1_795_000_000_000 + i64::from(self.sent)),
             headers: None,
         };
         while matches!(self.producer.send(&record).unwrap(), Sent::Full) {
