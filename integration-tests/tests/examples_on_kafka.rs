@@ -46,7 +46,8 @@ async fn fraud(guarantee: &[&str]) {
         "2000",
         "--bootstrap",
     ];
-    let arguments = arguments.iter().chain([&server.bootstrap()]).chain(guarantee);
+    let bootstrap = server.bootstrap();
+    let arguments = arguments.iter().chain([&bootstrap]).chain(guarantee);
     // An error unless everything planted was found.
     let summary = fraud::run(&fraud::Arguments::parse_from(arguments)).await.unwrap();
     assert!(summary.of(Kind::Burst) > 0, "{summary}");

@@ -35,12 +35,8 @@ pub fn topology() -> Result<Topology, BuildError> {
             )
         });
 
-    let elsewhere = payments.join_with(
-        &presents,
-        rules::elsewhere,
-        JoinWindows::of(FIVE_MINUTES).grace(GRACE),
-        StreamJoined::with(StringSerde, json::<Payment>(), json::<CardPresent>()),
-    );
+    let within = JoinWindows::of(FIVE_MINUTES).grace(GRACE);
+    let elsewhere = payments.join_stream(&presents, rules::elsewhere, within);
 
     unlike_the_customer
         .merge(&too_many)
