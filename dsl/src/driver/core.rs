@@ -19,7 +19,7 @@ use crate::engine::{
 
 /// Records after which the overlay is handed to the stores below it. Reads see the overlay, so this shows nowhere;
 /// doing it for each record would only cost time.
-const RECORDS_PER_STATE_COMMIT: u32 = 1024;
+const RECORDS_PER_STATE_COMMIT: u32 = 1 << 16;
 
 /// The one task of the driver.
 const TASK_ID: &str = "0_0";
