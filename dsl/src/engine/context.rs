@@ -43,6 +43,7 @@ pub struct TaskContext {
     no_headers: Headers,
     stream_punctuations: PunctuationQueue,
     wall_punctuations: PunctuationQueue,
+    pub(super) shared: super::shared::SharedObjects,
 }
 
 impl TaskContext {
@@ -73,6 +74,7 @@ impl TaskContext {
             no_headers: Headers::new(),
             stream_punctuations: PunctuationQueue::default(),
             wall_punctuations: PunctuationQueue::default(),
+            shared: super::shared::SharedObjects::default(),
         }
     }
 

@@ -10,6 +10,7 @@ mod punctuation;
 mod raw;
 mod receiver;
 mod record;
+mod shared;
 mod source;
 
 pub use crate::topology::{InternalTopic, OffsetReset, StoreDefinition, Subtopology, TopicRef, Topology};

@@ -85,7 +85,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         grouped: impl Into<Grouped<K2, V>>,
     ) -> KGroupedStream<K2, V> {
         let grouped = grouped.into();
-        self.select_key_with(key, grouped.name.clone()).group_by_key_with(grouped)
+        self.select_key_with(key, grouped.name.clone())
+            .group_by_key_with(grouped)
     }
     /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
     #[must_use]
@@ -95,7 +96,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         grouped: impl Into<Grouped<K2, V>>,
     ) -> KGroupedStream<K2, V> {
         let grouped = grouped.into();
-        self.try_select_key_with(key, grouped.name.clone()).group_by_key_with(grouped)
+        self.try_select_key_with(key, grouped.name.clone())
+            .group_by_key_with(grouped)
     }
 }
 

@@ -101,7 +101,12 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             writer.add_processor(name, parents, table_group_by(selector.clone(), key, value));
         };
         let node = builder.add(&[self.node], GraphNode::new(name, write));
-        KGroupedTable { builder: self.builder.clone(), node, grouped, repartitioned: Rc::default() }
+        KGroupedTable {
+            builder: self.builder.clone(),
+            node,
+            grouped,
+            repartitioned: Rc::default(),
+        }
     }
 }
 
@@ -114,9 +119,14 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
     /// [`count`](Self::count) with options.
     #[must_use]
     pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
-        let step = |by: i64| -> Step<K, V, i64> { Arc::new(move |_, _, old| Ok(Some(old.unwrap_or(0).wrapping_add(by)))) };
+        let step =
+            |by: i64| -> Step<K, V, i64> { Arc::new(move |_, _, old| Ok(Some(old.unwrap_or(0).wrapping_add(by)))) };
         let long: SharedSerde<i64> = Arc::new(I64Serde);
-        let fold = TableFold { add: step(1), subtract: step(-1), first: None };
+        let fold = TableFold {
+            add: step(1),
+            subtract: step(-1),
+            first: None,
+        };
         self.add(fold, materialized.into(), AGGREGATE, AGGREGATE, Some(&long))
     }
     /// Combines the values of each group; the first value stands for itself.
@@ -155,7 +165,11 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         let subtract: Step<K, V, V> =
             Arc::new(move |_, v, old| subtractor(old.ok_or_else(missing)?, v).map_err(Into::into));
         let value = self.grouped.value.clone();
-        let fold = TableFold { add, subtract, first: Some(|value| value) };
+        let fold = TableFold {
+            add,
+            subtract,
+            first: Some(|value| value),
+        };
         // Kafka Streams names the store of a reduction like that of an aggregation.
         self.add(fold, materialized.into(), AGGREGATE, REDUCE, value.as_ref())
     }
@@ -227,13 +241,24 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         let (parent, source) = self.repartition(&store, sink, source);
         let send_old = Rc::new(Cell::new(false));
         let serdes = planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone()));
-        let view = StoredView { store, serdes: serdes.clone(), send_old: send_old.clone() };
+        let view = StoredView {
+            store,
+            serdes: serdes.clone(),
+            send_old: send_old.clone(),
+        };
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let Some(planned) = &planned else { return };
-            writer.add_processor(name, parents, table_aggregate(fold.clone(), planned.plan.clone(), send_old.get()));
+            writer.add_processor(
+                name,
+                parents,
+                table_aggregate(fold.clone(), planned.plan.clone(), send_old.get()),
+            );
             writer.add_store(planned.store.clone(), std::slice::from_ref(name));
         };
-        let node = self.builder.borrow_mut().add(&[parent], GraphNode::new(name.clone(), write));
+        let node = self
+            .builder
+            .borrow_mut()
+            .add(&[parent], GraphNode::new(name.clone(), write));
         KTable {
             builder: self.builder.clone(),
             node,
@@ -272,11 +297,19 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
                 topic_fn: None,
                 partitioner: None,
             };
-            writer.add_sink(&sink, SinkTarget::Internal(topic.clone()), parents, sink_factory(options));
+            writer.add_sink(
+                &sink,
+                SinkTarget::Internal(topic.clone()),
+                parents,
+                sink_factory(options),
+            );
             let read = source_factory(key, value, TimestampExtractor::Record);
             writer.add_source(source, SourceTopics::Internal(topic.clone()), None, read);
         };
-        let node = self.builder.borrow_mut().add(&[self.node], GraphNode::new(source.clone(), write));
+        let node = self
+            .builder
+            .borrow_mut()
+            .add(&[self.node], GraphNode::new(source.clone(), write));
         (node, source)
     }
 }

@@ -15,9 +15,6 @@ use super::{
     stream::{AGGREGATE, KGroupedStream, REDUCE},
 };
 
-/// Least time between two rounds of emission on close. Kafka Streams: `__emit.interval.ms.kstreams.windowed.aggregation__`.
-const EMIT_INTERVAL_MS: i64 = 1_000;
-
 /// A grouped stream in windows. Kafka Streams: `TimeWindowedKStream`.
 pub struct TimeWindowedKStream<K, V, W> {
     grouped: KGroupedStream<K, V>,
@@ -155,10 +152,10 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
     fn check(&self, name: &Arc<str>) {
         let mut builder = self.grouped.builder().borrow_mut();
         if let Some(problem) = self.windows.problem() {
-            builder.argument(name, problem);
+            builder.violation(name, problem);
         }
         if self.strategy == EmitStrategy::OnWindowClose && !self.windows.closes() {
-            builder.argument(name, "a window that never closes cannot be emitted when it closes");
+            builder.violation(name, "a window that never closes cannot be emitted when it closes");
         }
     }
 
@@ -198,7 +195,6 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
                 let emission = Emission {
                     strategy,
                     send_old: send_old.get(),
-                    interval_ms: EMIT_INTERVAL_MS,
                 };
                 window_aggregate(windows.clone(), fold.clone(), planned.plan.clone(), emission)
             };

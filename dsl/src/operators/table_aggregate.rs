@@ -25,7 +25,11 @@ pub(crate) struct TableFold<K, V, A> {
 }
 impl<K, V, A> Clone for TableFold<K, V, A> {
     fn clone(&self) -> Self {
-        Self { add: self.add.clone(), subtract: self.subtract.clone(), first: self.first }
+        Self {
+            add: self.add.clone(),
+            subtract: self.subtract.clone(),
+            first: self.first,
+        }
     }
 }
 
@@ -45,7 +49,13 @@ pub(crate) fn table_aggregate<K: 'static, V: 'static, A: 'static>(
     factory(move |scope| {
         let (rows, output) = plan.open(scope, send_old)?;
         let (node, fold) = (scope.name().clone(), fold.clone());
-        Ok(port(TableAggregate { node, fold, rows, output, scratch: RefCell::default() }))
+        Ok(port(TableAggregate {
+            node,
+            fold,
+            rows,
+            output,
+            scratch: RefCell::default(),
+        }))
     })
 }
 
@@ -76,12 +86,19 @@ impl<K, V, A> TableAggregate<K, V, A> {
         record: &Record<'a, K, GroupedChange<V>>,
         scratch: &'a mut Scratch,
     ) -> Result<Updated<'a, A>, Box<ProcessError>> {
-        let Scratch { key: key_buffer, value: value_buffer } = scratch;
+        let Scratch {
+            key: key_buffer,
+            value: value_buffer,
+        } = scratch;
         let key = self.rows.key_bytes(record.key, record.key_bytes, key_buffer)?;
         let stored = self.rows.get(key, value_buffer)?;
         let read = |bytes: &[u8]| stored.map(|_| self.rows.decode(bytes)).transpose();
         let mut result = read(value_buffer)?;
-        let shown = if self.output.send_old && !self.rows.store.is_cached() { read(value_buffer)? } else { None };
+        let shown = if self.output.send_old && !self.rows.store.is_cached() {
+            read(value_buffer)?
+        } else {
+            None
+        };
         let mut timestamp = record.timestamp;
         let GroupedChange { new, old } = record.value;
         if let Some(old) = old
@@ -103,8 +120,14 @@ impl<K, V, A> TableAggregate<K, V, A> {
             outcome = Outcome::Owned(result);
         }
         let origin = (record.timestamp, record.headers);
-        self.rows.put(cx, key, outcome.as_ref(), timestamp, origin, value_buffer)?;
-        Ok(Updated { key, new: outcome, old: shown, timestamp })
+        self.rows
+            .put(cx, key, outcome.as_ref(), timestamp, origin, value_buffer)?;
+        Ok(Updated {
+            key,
+            new: outcome,
+            old: shown,
+            timestamp,
+        })
     }
 }
 

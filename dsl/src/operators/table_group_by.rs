@@ -2,10 +2,7 @@
 //!
 //! An update becomes "take this out of its old group" and "put that into its new group": one record when the group is
 //! the same, two otherwise, the old one first. A null key or value of the selector makes no record.
-use std::{
-    cell::RefCell,
-    sync::Arc,
-};
+use std::{cell::RefCell, sync::Arc};
 
 use crate::{
     engine::{
@@ -72,15 +69,52 @@ impl<K, V, K2, V2> TableGroupBy<K, V, K2, V2> {
         Ok(match (new, old) {
             (Some((key, new)), Some((old_key, old))) => {
                 if self.same(&key, &old_key)? {
-                    [Some((key, GroupedChange { new: Some(new), old: Some(old) })), None]
+                    [
+                        Some((
+                            key,
+                            GroupedChange {
+                                new: Some(new),
+                                old: Some(old),
+                            },
+                        )),
+                        None,
+                    ]
                 } else {
-                    let out = GroupedChange { new: None, old: Some(old) };
-                    [Some((old_key, out)), Some((key, GroupedChange { new: Some(new), old: None }))]
+                    let out = GroupedChange {
+                        new: None,
+                        old: Some(old),
+                    };
+                    [
+                        Some((old_key, out)),
+                        Some((
+                            key,
+                            GroupedChange {
+                                new: Some(new),
+                                old: None,
+                            },
+                        )),
+                    ]
                 }
             }
             (new, old) => [
-                old.map(|(key, old)| (key, GroupedChange { new: None, old: Some(old) })),
-                new.map(|(key, new)| (key, GroupedChange { new: Some(new), old: None })),
+                old.map(|(key, old)| {
+                    (
+                        key,
+                        GroupedChange {
+                            new: None,
+                            old: Some(old),
+                        },
+                    )
+                }),
+                new.map(|(key, new)| {
+                    (
+                        key,
+                        GroupedChange {
+                            new: Some(new),
+                            old: None,
+                        },
+                    )
+                }),
             ],
         })
     }
@@ -93,7 +127,16 @@ impl<K, V, K2, V2> TableReceiver<K, V> for TableGroupBy<K, V, K2, V2> {
             Err(error) => return faults::handle(cx, error, change.timestamp, change.headers),
         };
         records.iter().flatten().try_for_each(|(key, value)| {
-            self.children.forward(cx, Record { key, value, timestamp: change.timestamp, headers: change.headers, key_bytes: None })
+            self.children.forward(
+                cx,
+                Record {
+                    key,
+                    value,
+                    timestamp: change.timestamp,
+                    headers: change.headers,
+                    key_bytes: None,
+                },
+            )
         })
     }
 }

@@ -80,10 +80,16 @@ impl<K, V, VO, VR> TableJoin<K, V, VO, VR> {
                 return Ok(None);
             }
         }
-        let timestamp = other.as_ref().map_or(change.timestamp, |(_, other)| change.timestamp.max(*other));
+        let timestamp = other
+            .as_ref()
+            .map_or(change.timestamp, |(_, other)| change.timestamp.max(*other));
         let other = other.as_ref().map(|(value, _)| value);
         let new = self.value(cx, change.new, other)?;
-        let old = if self.send_old { self.value(cx, change.old, other)? } else { None };
+        let old = if self.send_old {
+            self.value(cx, change.old, other)?
+        } else {
+            None
+        };
         Ok(Some((new, old, timestamp)))
     }
 }
@@ -129,7 +135,11 @@ impl<K, V, VO, VR> ValueGetter<K, VR> for JoinGetter<K, V, VO, VR> {
         if !self.side.has_result(left.is_some(), right.is_some()) {
             return Ok(None);
         }
-        let timestamp = [&left.as_ref().map(|l| l.1), &right.as_ref().map(|r| r.1)].into_iter().flatten().max().copied();
+        let timestamp = [&left.as_ref().map(|l| l.1), &right.as_ref().map(|r| r.1)]
+            .into_iter()
+            .flatten()
+            .max()
+            .copied();
         let joined = cx.try_call(&self.node, || {
             (self.joiner)(left.as_ref().map(|(v, _)| v), right.as_ref().map(|(v, _)| v))
         })?;
@@ -227,7 +237,11 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         joiner: impl Fn(&V, &VO) -> VR + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, VR>>,
     ) -> KTable<K, VR> {
-        self.try_join_with(other, move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))), Some(materialized.into()))
+        self.try_join_with(
+            other,
+            move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))),
+            Some(materialized.into()),
+        )
     }
     /// [`join`](Self::join) by a function that can fail, or say with None that there is no row.
     /// The result is stored only with options.
@@ -262,7 +276,11 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         joiner: impl Fn(&V, Option<&VO>) -> VR + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, VR>>,
     ) -> KTable<K, VR> {
-        self.try_left_join_with(other, move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))), Some(materialized.into()))
+        self.try_left_join_with(
+            other,
+            move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))),
+            Some(materialized.into()),
+        )
     }
     /// [`left_join`](Self::left_join) by a function that can fail, or say with None that there is no row.
     #[must_use]
@@ -294,7 +312,11 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         joiner: impl Fn(Option<&V>, Option<&VO>) -> VR + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, VR>>,
     ) -> KTable<K, VR> {
-        self.try_outer_join_with(other, move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))), Some(materialized.into()))
+        self.try_outer_join_with(
+            other,
+            move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))),
+            Some(materialized.into()),
+        )
     }
     /// [`outer_join`](Self::outer_join) by a function that can fail, or say with None that there is no row.
     #[must_use]
@@ -338,10 +360,15 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             right: other.clone(),
             side,
             joiner: joiner.clone(),
-            stored: planned.as_ref().map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
+            stored: planned
+                .as_ref()
+                .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
             send_old: Cell::new(false),
         });
-        let key_serde = planned.as_ref().map(|p| p.plan.key.clone()).or_else(|| self.key_serde.clone());
+        let key_serde = planned
+            .as_ref()
+            .map(|p| p.plan.key.clone())
+            .or_else(|| self.key_serde.clone());
         let value_serde = planned.as_ref().map(|p| p.plan.value.clone());
         let sources: BTreeSet<_> = self.sources.union(&other.sources).cloned().collect();
         let copartitioned: Vec<_> = sources.iter().cloned().collect();
@@ -359,7 +386,9 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             writer.add_processor(&other_name, std::slice::from_ref(other_parent), that);
             let plan = planned.as_ref().map(|p| p.plan.clone());
             let merge = factory(move |scope| {
-                Ok(table_port(JoinMerge { output: Output::open(scope, plan.as_ref(), send_old)? }))
+                Ok(table_port(JoinMerge {
+                    output: Output::open(scope, plan.as_ref(), send_old)?,
+                }))
             });
             writer.add_processor(name, &[this_name.clone(), other_name.clone()], merge);
             for store in &right.stores {

@@ -262,8 +262,15 @@ fn nullable_extractor<K: 'static, V: 'static>(
         TimestampExtractor::Custom(f) => {
             TimestampExtractor::custom(move |input: ExtractInput<'_, Option<K>, Option<V>>| {
                 let no_key = if input.key.is_none() { key_serde.null() } else { None };
-                let no_value = if input.value.is_none() { value_serde.null() } else { None };
-                match (input.key.as_ref().or(no_key.as_ref()), input.value.as_ref().or(no_value.as_ref())) {
+                let no_value = if input.value.is_none() {
+                    value_serde.null()
+                } else {
+                    None
+                };
+                match (
+                    input.key.as_ref().or(no_key.as_ref()),
+                    input.value.as_ref().or(no_value.as_ref()),
+                ) {
                     (Some(key), Some(value)) => f(ExtractInput {
                         key,
                         value,

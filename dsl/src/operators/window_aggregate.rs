@@ -27,8 +27,6 @@ use crate::{
 pub(crate) struct Emission {
     pub(crate) strategy: EmitStrategy,
     pub(crate) send_old: bool,
-    /// Least time between two rounds of emission on close, in milliseconds of the wall clock.
-    pub(crate) interval_ms: i64,
 }
 
 struct WindowAggregate<K, V, A, W> {
@@ -194,9 +192,13 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
             }
         };
         let context = cx.record_context(record.timestamp, record.headers);
-        self.store
+        let kept = self
+            .store
             .put(key, bytes, window.start, timestamp, &context)
             .map_err(|e| faults::store(&self.node, e))?;
+        if !kept {
+            cx.count_dropped();
+        }
         Ok((new, shown, timestamp))
     }
 
@@ -240,7 +242,7 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
         if now < self.next_emission.get() {
             return Ok(());
         }
-        self.next_emission.set(now.saturating_add(self.emission.interval_ms));
+        self.next_emission.set(now.saturating_add(cx.emit_interval_ms()));
         let last = self.emitted_until.get();
         if last != -1 && last >= closed {
             return Ok(());
@@ -259,8 +261,11 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> WindowAggregate<K, V, A, W>
         if last != -1 && self.windows_at(upper) == self.windows_at(lower - 1) {
             return Ok(());
         }
-        for row in self.store.fetch_range(None, None, lower, upper, false) {
-            let row = row.map_err(|e| Stop::Here(faults::store(&self.node, e)))?;
+        let rows: millstream_state::Result<Vec<_>> = self.store.fetch_range(None, None, lower, upper, false).collect();
+        let mut rows = rows.map_err(|e| Stop::Here(faults::store(&self.node, e)))?;
+        // Windows leave in the order of their start, however the store keeps them.
+        rows.sort_by(|a, b| (a.start, &a.key).cmp(&(b.start, &b.key)));
+        for row in rows {
             let value = self
                 .value
                 .deserialize(&row.value)

@@ -49,17 +49,34 @@ impl<V> Serde<GroupedChange<V>> for GroupedChangeSerde<V> {
         let (flag, rest) = bytes.split_last().ok_or_else(short)?;
         let value = |bytes: &[u8]| self.0.deserialize(bytes).map(Some);
         let without_latest = |rest: &[u8]| -> Result<usize, SerdeError> { rest.len().checked_sub(1).ok_or_else(short) };
-        let cut = |rest, flag| if flag >= 3 { without_latest(rest) } else { Ok(rest.len()) };
+        let cut = |rest, flag| {
+            if flag >= 3 {
+                without_latest(rest)
+            } else {
+                Ok(rest.len())
+            }
+        };
         let body = rest.get(..cut(rest, *flag)?).ok_or_else(short)?;
         match flag {
-            0 | 3 => Ok(GroupedChange { new: None, old: value(body)? }),
-            1 | 4 => Ok(GroupedChange { new: value(body)?, old: None }),
+            0 | 3 => Ok(GroupedChange {
+                new: None,
+                old: value(body)?,
+            }),
+            1 | 4 => Ok(GroupedChange {
+                new: value(body)?,
+                old: None,
+            }),
             2 | 5 => {
                 let (length, body) = read_varint(body).ok_or_else(short)?;
                 let (new, old) = body.split_at_checked(length).ok_or_else(short)?;
-                Ok(GroupedChange { new: value(new)?, old: value(old)? })
+                Ok(GroupedChange {
+                    new: value(new)?,
+                    old: value(old)?,
+                })
             }
-            other => Err(SerdeError::new(format!("unknown form {other} of an update of a grouped table"))),
+            other => Err(SerdeError::new(format!(
+                "unknown form {other} of an update of a grouped table"
+            ))),
         }
     }
 }
@@ -102,7 +119,10 @@ mod tests {
         GroupedChangeSerde::new(Arc::new(StringSerde))
     }
     fn change(new: Option<&str>, old: Option<&str>) -> GroupedChange<String> {
-        GroupedChange { new: new.map(Into::into), old: old.map(Into::into) }
+        GroupedChange {
+            new: new.map(Into::into),
+            old: old.map(Into::into),
+        }
     }
 
     #[test]
@@ -132,12 +152,22 @@ mod tests {
     fn forms_with_is_latest_are_read() {
         assert_eq!(serde().deserialize(b"o\x01\x03").ok(), Some(change(None, Some("o"))));
         assert_eq!(serde().deserialize(b"n\x00\x04").ok(), Some(change(Some("n"), None)));
-        assert_eq!(serde().deserialize(b"\x02no\x01\x05").ok(), Some(change(Some("n"), Some("o"))));
+        assert_eq!(
+            serde().deserialize(b"\x02no\x01\x05").ok(),
+            Some(change(Some("n"), Some("o")))
+        );
     }
 
     #[test]
     fn garbage_is_an_error() {
-        for bytes in [&b""[..], b"\x03", b"x\x09", b"\x08no\x02", b"\x01no\x02", b"\xff\xff\xff\xff\xff\x02"] {
+        for bytes in [
+            &b""[..],
+            b"\x03",
+            b"x\x09",
+            b"\x08no\x02",
+            b"\x01no\x02",
+            b"\xff\xff\xff\xff\xff\x02",
+        ] {
             assert!(serde().deserialize(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -12,8 +12,8 @@ mod windowed;
 
 use std::sync::Arc;
 
-pub(crate) use grouped_change::{GroupedChange, GroupedChangeSerde};
 pub use default::{DefaultSerde, default_serde_of};
+pub(crate) use grouped_change::{GroupedChange, GroupedChangeSerde};
 pub use json::{JsonSerde, json};
 pub use optional::OptionSerde;
 pub use primitive::{BytesSerde, F32Serde, F64Serde, I16Serde, I32Serde, I64Serde, StringSerde, UnitSerde};

@@ -12,7 +12,9 @@ use crate::{
     serde::{SharedSerde, default_serde_of},
 };
 
-use super::{BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWriter, Violation, ViolationKind, WriteNode, build};
+use super::{
+    BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWriter, Violation, ViolationKind, WriteNode, build,
+};
 
 /// Shared by the builder and all handles.
 pub type BuilderRef = Rc<RefCell<Builder>>;

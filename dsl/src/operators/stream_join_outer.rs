@@ -1,0 +1,194 @@
+//! Records of a left or outer join that have not met a partner: kept until their window closes.
+//!
+//! Rows are `time(8) ++ side(1: 1 = left, 0 = right) ++ key` to a list of `side(1) ++ value`, as Kafka Streams has them:
+//! `0x01 ++ count(4) ++ { length(4) ++ element }`.
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use millstream_state::{KeyValueStore, RecordContext};
+
+use crate::{
+    engine::ProcessError,
+    serde::{Serde, SerdeError},
+    table::faults,
+};
+
+/// Which stream of a join a record is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinSide {
+    Left,
+    Right,
+}
+impl JoinSide {
+    fn byte(self) -> u8 {
+        u8::from(self == Self::Left)
+    }
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Left => Self::Right,
+            Self::Right => Self::Left,
+        }
+    }
+}
+
+/// Time that both sides of a join see.
+pub(crate) struct JoinTime {
+    pub(crate) stream_time: Cell<i64>,
+    /// Not later than the earliest waiting record. Unknown at the start: rows may have survived a restart.
+    pub(crate) earliest: Cell<i64>,
+    pub(crate) next_emission: Cell<i64>,
+}
+impl Default for JoinTime {
+    fn default() -> Self {
+        Self {
+            stream_time: Cell::new(-1),
+            earliest: Cell::new(-1),
+            next_emission: Cell::new(i64::MIN),
+        }
+    }
+}
+
+/// The store of the waiting records.
+pub(crate) struct Waiting {
+    pub(crate) node: Arc<str>,
+    pub(crate) store: Rc<KeyValueStore>,
+}
+
+/// A waiting row, taken apart.
+pub(crate) struct WaitingRow<'a> {
+    pub(crate) time: i64,
+    pub(crate) side: JoinSide,
+    pub(crate) key: &'a [u8],
+}
+
+const LIST_OF_VARIABLE_SIZE: u8 = 1;
+
+fn row_key(time: i64, side: JoinSide, key: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&time.to_be_bytes());
+    out.push(side.byte());
+    out.extend_from_slice(key);
+}
+fn short() -> SerdeError {
+    SerdeError::new("a row of an outer join is too short")
+}
+pub(crate) fn split_row(row: &[u8]) -> Result<WaitingRow<'_>, SerdeError> {
+    let (time, rest) = row.split_first_chunk::<8>().ok_or_else(short)?;
+    let (side, key) = rest.split_first().ok_or_else(short)?;
+    let side = if *side == 1 { JoinSide::Left } else { JoinSide::Right };
+    Ok(WaitingRow {
+        time: i64::from_be_bytes(*time),
+        side,
+        key,
+    })
+}
+/// The values in a list.
+pub(crate) fn values(list: &[u8]) -> Result<Vec<&[u8]>, SerdeError> {
+    let (_, rest) = list.split_first().ok_or_else(short)?;
+    let (count, mut rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+    let mut found = Vec::new();
+    for _ in 0..u32::from_be_bytes(*count) {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| short())?;
+        let (element, after) = after.split_at_checked(length).ok_or_else(short)?;
+        let (_, value) = element.split_first().ok_or_else(short)?;
+        found.push(value);
+        rest = after;
+    }
+    Ok(found)
+}
+fn append<V>(list: &mut Vec<u8>, side: JoinSide, value: &V, serde: &dyn Serde<V>) -> Result<(), SerdeError> {
+    if list.is_empty() {
+        list.push(LIST_OF_VARIABLE_SIZE);
+        list.extend_from_slice(&0u32.to_be_bytes());
+    }
+    let count = list
+        .get_mut(1..)
+        .and_then(|rest| rest.first_chunk_mut::<4>())
+        .ok_or_else(short)?;
+    *count = u32::from_be_bytes(*count).wrapping_add(1).to_be_bytes();
+    let at = list.len();
+    list.extend_from_slice(&[0; 4]);
+    list.push(side.byte());
+    serde.serialize(value, list)?;
+    let length = u32::try_from(list.len() - at - 4).map_err(|_| SerdeError::new("a value is longer than 4 GiB"))?;
+    if let Some(slot) = list.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+        *slot = length.to_be_bytes();
+    }
+    Ok(())
+}
+
+impl Waiting {
+    /// Adds a record.
+    pub(crate) fn add<V>(
+        &self,
+        place: (i64, JoinSide, &[u8]),
+        value: &V,
+        serde: &dyn Serde<V>,
+        context: &RecordContext,
+    ) -> Result<(), Box<ProcessError>> {
+        let (time, side, key) = place;
+        let (mut row, mut list) = (Vec::new(), Vec::new());
+        row_key(time, side, key, &mut row);
+        let fault = |e| faults::store(&self.node, e);
+        if self.store.get(&row, &mut list).map_err(fault)?.is_none() {
+            list.clear();
+        }
+        append(&mut list, side, value, serde).map_err(|e| faults::write("value", &self.node, e))?;
+        self.store
+            .put(&row, Some(&list), context.timestamp, context)
+            .map_err(fault)
+    }
+    /// Forgets the records of a key and time, which have met a partner.
+    pub(crate) fn met(
+        &self,
+        place: (i64, JoinSide, &[u8]),
+        context: &RecordContext,
+        buffers: &mut (Vec<u8>, Vec<u8>),
+    ) -> Result<(), Box<ProcessError>> {
+        let (time, side, key) = place;
+        let (row, list) = buffers;
+        row_key(time, side, key, row);
+        let fault = |e| faults::store(&self.node, e);
+        if self.store.get(row, list).map_err(fault)?.is_some() {
+            self.remove(row, context)?;
+        }
+        Ok(())
+    }
+    /// Forgets a row.
+    pub(crate) fn remove(&self, row: &[u8], context: &RecordContext) -> Result<(), Box<ProcessError>> {
+        self.store
+            .put(row, None, context.timestamp, context)
+            .map_err(|e| faults::store(&self.node, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serde::StringSerde;
+
+    #[test]
+    fn bytes_are_those_of_kafka_streams() {
+        let mut row = Vec::new();
+        row_key(5, JoinSide::Left, b"k", &mut row);
+        assert_eq!(row, b"\0\0\0\0\0\0\0\x05\x01k");
+        let mut list = Vec::new();
+        for value in ["a", "bc"] {
+            assert!(append(&mut list, JoinSide::Left, &value.to_owned(), &StringSerde).is_ok());
+        }
+        assert_eq!(list, b"\x01\0\0\0\x02\0\0\0\x02\x01a\0\0\0\x03\x01bc");
+        assert_eq!(values(&list).ok(), Some(vec![&b"a"[..], b"bc"]));
+        let row = split_row(&row).ok();
+        assert_eq!(
+            row.map(|r| (r.time, r.side, r.key.to_vec())),
+            Some((5, JoinSide::Left, b"k".to_vec()))
+        );
+    }
+
+    #[test]
+    fn damaged_rows_are_errors() {
+        assert!(split_row(b"\0\0\0").is_err());
+        assert!(values(b"\x01\0\0\0\x01\0\0\0\x09\x01a").is_err());
+        assert!(values(b"").is_err());
+    }
+}

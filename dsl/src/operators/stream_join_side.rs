@@ -1,0 +1,306 @@
+//! One side of a stream-stream join: a record meets the records of the other stream in its window.
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use millstream_state::WindowStore;
+
+use crate::{
+    engine::{BoxError, Children, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
+    serde::{SharedSerde, write},
+    stream::factory,
+    table::{faults, getter},
+    window::JoinWindows,
+};
+
+use super::stream_join_outer::{JoinSide, JoinTime, Waiting, split_row, values};
+
+/// Key, this side's value, the other's value. At least one value is there.
+pub(crate) type Joiner<K, V, VO, VR> = Arc<dyn Fn(&K, Option<&V>, Option<&VO>) -> Result<VR, BoxError> + Send + Sync>;
+
+/// Everything a side is made of; the same for all tasks.
+pub(crate) struct SidePlan<K, V, VO, VR> {
+    pub(crate) side: JoinSide,
+    /// Whether a record of this side without a partner has a result.
+    pub(crate) outer: bool,
+    /// As seen from this side.
+    pub(crate) windows: JoinWindows,
+    pub(crate) key: SharedSerde<K>,
+    pub(crate) reuse_key_bytes: bool,
+    pub(crate) value: SharedSerde<V>,
+    pub(crate) other_value: SharedSerde<VO>,
+    pub(crate) other_store: Arc<str>,
+    pub(crate) waiting_store: Option<Arc<str>>,
+    /// Name under which both sides find their common time.
+    pub(crate) join: Arc<str>,
+    pub(crate) joiner: Joiner<K, V, VO, VR>,
+}
+
+pub(crate) fn side_factory<K: 'static, V: 'static, VO: 'static, VR: 'static>(
+    plan: SidePlan<K, V, VO, VR>,
+) -> Arc<dyn NodeFactory> {
+    let plan = Arc::new(plan);
+    factory(move |scope| {
+        let waiting = match &plan.waiting_store {
+            Some(name) => Some(Waiting {
+                node: scope.name().clone(),
+                store: getter::key_value(scope, name)?,
+            }),
+            None => None,
+        };
+        Ok(port(Side {
+            node: scope.name().clone(),
+            plan: plan.clone(),
+            other: getter::window(scope, &plan.other_store)?,
+            waiting,
+            time: scope.context().shared::<JoinTime>(&plan.join),
+            children: scope.children()?,
+            buffers: RefCell::default(),
+        }))
+    })
+}
+
+#[derive(Default)]
+struct Buffers {
+    key: Vec<u8>,
+    met: (Vec<u8>, Vec<u8>),
+}
+
+struct Side<K, V, VO, VR> {
+    node: Arc<str>,
+    plan: Arc<SidePlan<K, V, VO, VR>>,
+    other: Rc<WindowStore>,
+    waiting: Option<Waiting>,
+    time: Rc<JoinTime>,
+    children: Children<K, VR>,
+    buffers: RefCell<Buffers>,
+}
+
+/// Failed in here, or behind, where handlers have been asked already.
+enum Stop {
+    Here(Box<ProcessError>),
+    Behind(Box<ProcessError>),
+}
+impl From<Box<ProcessError>> for Stop {
+    fn from(error: Box<ProcessError>) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for Side<K, V, VO, VR> {
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        let mut buffers = self.buffers.take();
+        let result = self.join(cx, &record, &mut buffers);
+        self.buffers.replace(buffers);
+        match result {
+            Ok(()) => Ok(()),
+            Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
+            Err(Stop::Behind(error)) => Err(error),
+        }
+    }
+}
+
+impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
+    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, buffers: &mut Buffers) -> Result<(), Stop> {
+        let plan = &*self.plan;
+        self.time
+            .stream_time
+            .set(self.time.stream_time.get().max(record.timestamp));
+        let (null_key, null_value) = (plan.key.is_null(record.key), plan.value.is_null(record.value));
+        if plan.outer && null_key && !null_value {
+            return self.forward(cx, record, None, record.timestamp);
+        }
+        if null_key || null_value {
+            cx.count_dropped();
+            return Ok(());
+        }
+        if record.timestamp == self.time.stream_time.get() {
+            self.emit_unmatched(cx, record)?;
+        }
+        let Buffers { key: key_buffer, met } = buffers;
+        let key = match record.key_bytes {
+            Some(bytes) if plan.reuse_key_bytes => bytes,
+            _ => {
+                write(&*plan.key, record.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
+                key_buffer.as_slice()
+            }
+        };
+        let from = record.timestamp.saturating_sub(plan.windows.before_ms).max(0);
+        let to = record.timestamp.saturating_add(plan.windows.after_ms).max(0);
+        let mut alone = true;
+        for row in self.other.fetch(key, from, to, false) {
+            let row = row.map_err(|e| faults::store(&self.node, e))?;
+            alone = false;
+            if let Some(waiting) = &self.waiting {
+                let context = cx.record_context(record.timestamp, record.headers);
+                waiting.met((row.start, plan.side.other(), key), &context, met)?;
+            }
+            let other = plan
+                .other_value
+                .deserialize(&row.value)
+                .map_err(|e| faults::read(&self.node, e))?;
+            self.forward(cx, record, Some(&other), record.timestamp.max(row.start))?;
+        }
+        if !(alone && plan.outer) {
+            return Ok(());
+        }
+        match &self.waiting {
+            // A partner can still come.
+            Some(waiting) if to >= self.time.stream_time.get() => {
+                let earliest = self.time.earliest.get();
+                self.time.earliest.set(earliest.min(record.timestamp));
+                let context = cx.record_context(record.timestamp, record.headers);
+                Ok(waiting.add((record.timestamp, plan.side, key), record.value, &*plan.value, &context)?)
+            }
+            _ => self.forward(cx, record, None, record.timestamp),
+        }
+    }
+
+    fn forward(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        other: Option<&VO>,
+        timestamp: i64,
+    ) -> Result<(), Stop> {
+        let result = cx.try_call(&self.node, || (self.plan.joiner)(record.key, Some(record.value), other))?;
+        self.children
+            .forward(cx, record.with_value(&result).with_timestamp(timestamp))
+            .map_err(Stop::Behind)
+    }
+
+    /// Results of records whose window has closed without a partner, earliest first.
+    fn emit_unmatched(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<(), Stop> {
+        let Some(waiting) = &self.waiting else { return Ok(()) };
+        let (windows, now) = (&self.plan.windows, self.time.stream_time.get());
+        let open = |time: i64, ahead: i64| time.saturating_add(ahead).saturating_add(windows.grace_ms) >= now;
+        if open(self.time.earliest.get(), windows.after_ms) {
+            return Ok(());
+        }
+        if cx.wall_clock_ms() < self.time.next_emission.get() {
+            return Ok(());
+        }
+        self.time
+            .next_emission
+            .set(cx.wall_clock_ms().saturating_add(cx.emit_interval_ms()));
+        self.time.earliest.set(i64::MAX);
+        let context = cx.record_context(record.timestamp, record.headers);
+        // How long a row of each side waits, as the left side sees the window.
+        let (left_ahead, right_ahead) = match self.plan.side {
+            JoinSide::Left => (windows.after_ms, windows.before_ms),
+            JoinSide::Right => (windows.before_ms, windows.after_ms),
+        };
+        let (mut left_open, mut right_open) = (false, false);
+        for row in waiting.store.range(None, None, false) {
+            let row = row.map_err(|e| faults::store(&self.node, e))?;
+            let place = split_row(&row.key).map_err(|e| faults::read(&self.node, e))?;
+            self.time.earliest.set(place.time);
+            if left_open && right_open {
+                break;
+            }
+            let (ahead, is_open) = match place.side {
+                JoinSide::Left => (left_ahead, &mut left_open),
+                JoinSide::Right => (right_ahead, &mut right_open),
+            };
+            if open(place.time, ahead) {
+                *is_open = true;
+                continue;
+            }
+            let key = self
+                .plan
+                .key
+                .deserialize(place.key)
+                .map_err(|e| faults::read(&self.node, e))?;
+            let key_bytes = self.plan.reuse_key_bytes.then_some(place.key);
+            for value in values(&row.value).map_err(|e| faults::read(&self.node, e))? {
+                let result = self.alone(cx, &key, place.side, value)?;
+                let unmatched = Record {
+                    key: &key,
+                    value: &result,
+                    timestamp: place.time,
+                    headers: record.headers,
+                    key_bytes,
+                };
+                self.children.forward(cx, unmatched).map_err(Stop::Behind)?;
+            }
+            // Only when all its values are out: a failure before repeats them instead of losing them.
+            waiting.remove(&row.key, &context)?;
+        }
+        Ok(())
+    }
+    fn alone(&self, cx: &TaskContext, key: &K, side: JoinSide, value: &[u8]) -> Result<VR, Box<ProcessError>> {
+        let read = |e| faults::read(&self.node, e);
+        if side == self.plan.side {
+            let value = self.plan.value.deserialize(value).map_err(read)?;
+            cx.try_call(&self.node, || (self.plan.joiner)(key, Some(&value), None))
+        } else {
+            let value = self.plan.other_value.deserialize(value).map_err(read)?;
+            cx.try_call(&self.node, || (self.plan.joiner)(key, None, Some(&value)))
+        }
+    }
+}
+
+/// Keeps the records of one stream for the other: a record first looks for its partners, then waits for others.
+struct Remember<K, V> {
+    node: Arc<str>,
+    key: SharedSerde<K>,
+    reuse_key_bytes: bool,
+    value: SharedSerde<V>,
+    store: Rc<WindowStore>,
+    children: Children<K, V>,
+    buffers: RefCell<(Vec<u8>, Vec<u8>)>,
+}
+
+pub(crate) fn remember_factory<K: 'static, V: 'static>(
+    key: SharedSerde<K>,
+    reuse_key_bytes: bool,
+    value: SharedSerde<V>,
+    store: Arc<str>,
+) -> Arc<dyn NodeFactory> {
+    factory(move |scope| {
+        Ok(port(Remember {
+            node: scope.name().clone(),
+            key: key.clone(),
+            reuse_key_bytes,
+            value: value.clone(),
+            store: getter::window(scope, &store)?,
+            children: scope.children()?,
+            buffers: RefCell::default(),
+        }))
+    })
+}
+
+impl<K, V> Remember<K, V> {
+    fn put(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<(), Box<ProcessError>> {
+        let mut buffers = self.buffers.borrow_mut();
+        let (key_buffer, value_buffer) = &mut *buffers;
+        let key = match record.key_bytes {
+            Some(bytes) if self.reuse_key_bytes => bytes,
+            _ => {
+                write(&*self.key, record.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
+                key_buffer.as_slice()
+            }
+        };
+        let some =
+            write(&*self.value, record.value, value_buffer).map_err(|e| faults::write("value", &self.node, e))?;
+        let context = cx.record_context(record.timestamp, record.headers);
+        let value = some.then_some(value_buffer.as_slice());
+        let kept = self
+            .store
+            .put(key, value, record.timestamp, record.timestamp, &context)
+            .map_err(|e| faults::store(&self.node, e))?;
+        if !kept {
+            cx.count_dropped();
+        }
+        Ok(())
+    }
+}
+
+impl<K, V> Receiver<K, V> for Remember<K, V> {
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        self.children.forward(cx, record)?;
+        if self.key.is_null(record.key) {
+            return Ok(());
+        }
+        self.put(cx, &record)
+            .or_else(|error| faults::handle(cx, error, record.timestamp, record.headers))
+    }
+}
