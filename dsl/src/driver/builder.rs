@@ -24,6 +24,7 @@ impl<'t> DriverBuilder<'t> {
             cache_bytes: 0,
             wall_clock_ms: 0,
             max_task_idle_ms: 0,
+            emit_interval_ms: 0,
             handlers: Arc::default(),
             state: StateEngine::in_memory(),
         };
@@ -54,6 +55,13 @@ impl<'t> DriverBuilder<'t> {
     #[doc(alias = "max.task.idle.ms")]
     pub fn max_task_idle(mut self, idle: Duration) -> Self {
         self.settings.max_task_idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// The least time, by the wall clock, between two emissions of windows that have closed and of results of outer
+    /// joins without a match. Default: zero, so that they are seen at once; a running application takes one second.
+    pub fn emit_interval(mut self, interval: Duration) -> Self {
+        self.settings.emit_interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
         self
     }
 

@@ -19,7 +19,7 @@ use crate::engine::{
 
 /// Records after which the overlay is handed to the stores below it. Reads see the overlay, so this shows nowhere;
 /// doing it for each record would only cost time.
-const RECORDS_PER_STATE_COMMIT: u32 = 1024;
+const RECORDS_PER_STATE_COMMIT: u32 = 1 << 16;
 
 /// The one task of the driver.
 const TASK_ID: &str = "0_0";
@@ -30,6 +30,7 @@ pub(super) struct Settings {
     pub(super) cache_bytes: usize,
     pub(super) wall_clock_ms: i64,
     pub(super) max_task_idle_ms: i64,
+    pub(super) emit_interval_ms: i64,
     pub(super) handlers: Arc<Handlers>,
     pub(super) state: StateEngine,
 }
@@ -127,6 +128,7 @@ impl Core {
             handlers: settings.handlers,
             wall_clock_ms: settings.wall_clock_ms,
         })?;
+        graph.set_emit_interval_ms(settings.emit_interval_ms);
         let feeds = Rc::new(Feeds::new(graph.sources(), id)?);
         capture.connect(feeds.clone());
         capture.complete();

@@ -152,10 +152,10 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
     fn check(&self, name: &Arc<str>) {
         let mut builder = self.grouped.builder().borrow_mut();
         if let Some(problem) = self.windows.problem() {
-            builder.violation(name, problem);
+            builder.argument(name, problem);
         }
         if self.strategy == EmitStrategy::OnWindowClose && !self.windows.closes() {
-            builder.violation(name, "a window that never closes cannot be emitted when it closes");
+            builder.argument(name, "a window that never closes cannot be emitted when it closes");
         }
     }
 
@@ -176,7 +176,7 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
                 &store,
                 (key.as_ref(), inherited_value),
                 (size_ms, self.windows.grace_ms()),
-                self.strategy == EmitStrategy::OnWindowUpdate,
+                self.strategy == EmitStrategy::OnWindowClose,
             );
             (store, name, planned)
         };

@@ -188,7 +188,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let names = self.join_names(&joined, kind);
         let mut builder = self.builder.borrow_mut();
         if let Some(problem) = windows.problem() {
-            builder.violation(&names.merge, problem);
+            builder.argument(&names.merge, problem);
         }
         let key = builder.resolve_serde(&names.merge, joined.key.as_ref(), this.key_serde.as_ref());
         let value = builder.resolve_serde(&names.merge, joined.value.as_ref(), this.value_serde.as_ref());

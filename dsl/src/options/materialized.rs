@@ -12,6 +12,8 @@ use crate::{
     window::whole_millis,
 };
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Name, serdes and kind of a table's store. Kafka Streams: `Materialized`.
 ///
 /// Defaults as in Kafka Streams: persistent, cached, with a changelog.
@@ -184,15 +186,15 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     pub(crate) fn plan_window(
         &self,
         builder: &mut Builder,
-        store: &Arc<str>,
+        store_name: &Arc<str>,
         inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
         windows: (i64, i64),
-        caching: bool,
+        on_close: bool,
     ) -> Option<Planned<WindowPlan<K, V>>> {
         let (inherited_key, inherited_value) = inherited;
         let (size_ms, grace_ms) = windows;
-        let key = builder.resolve_serde(store, self.key.as_ref(), inherited_key);
-        let value = builder.resolve_serde(store, self.value.as_ref(), inherited_value);
+        let key = builder.resolve_serde(store_name, self.key.as_ref(), inherited_key);
+        let value = builder.resolve_serde(store_name, self.value.as_ref(), inherited_value);
         let (key, value) = key.zip(value)?;
         let least = size_ms.saturating_add(grace_ms);
         let retention_ms = self.retention_ms.unwrap_or(least);
@@ -201,19 +203,30 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 "the retention of a window store must be at least the size of the windows and their grace: \
                  {retention_ms} ms is less than {size_ms} ms + {grace_ms} ms"
             );
-            builder.argument(store, message);
+            builder.argument(store_name, message);
         }
+        let kept_ms = if on_close && self.backend == StoreBackend::Persistent {
+            // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
+            // grace would have left the store when it is to be emitted.
+            retention_ms.saturating_add(1)
+        } else {
+            retention_ms
+        };
         let kind = StoreKind::Window {
             timestamped: true,
             window_size_ms: size_ms,
-            retention_ms,
+            retention_ms: kept_ms,
             segment_interval_ms: (retention_ms / 2).max(60_000),
             retain_duplicates: false,
         };
+        let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
+        if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
+            store = store.topic_config("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
+        }
         Some(Planned {
-            store: self.builder(store, kind, key.clone(), value.clone(), caching && self.caching),
+            store,
             plan: WindowPlan {
-                store: store.clone(),
+                store: store_name.clone(),
                 key,
                 value,
                 reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),

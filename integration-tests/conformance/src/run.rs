@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The result object, or why the case cannot be interpreted.
-pub fn run(case: &Json) -> Result<Json, String> {
+pub(crate) fn run(case: &Json) -> Result<Json, String> {
     let recorder = Arc::new(Recorder::default());
     let mut out = Map::new();
     let built = match steps::build(case, &recorder) {
@@ -111,12 +111,13 @@ impl From<String> for Failure {
 
 fn start(topology: &Topology, case: &Json) -> Result<TopologyTestDriver, Failure> {
     let config = Args(&case["config"]);
-    let idle = u64::try_from(config.long_or("max_task_idle_ms", 0)).unwrap_or(0);
+    let millis = |field: &str| Duration::from_millis(u64::try_from(config.long_or(field, 0)).unwrap_or(0));
     Ok(TopologyTestDriver::builder(topology)
         .application_id(config.text_or("application_id", "app"))
         .cache_bytes(usize::try_from(config.long_or("cache_bytes", 0)).unwrap_or(0))
         .initial_wall_clock_ms(config.long_or("wall_clock_ms", 0))
-        .max_task_idle(Duration::from_millis(idle))
+        .max_task_idle(millis("max_task_idle_ms"))
+        .emit_interval(millis("emit_interval_ms"))
         .handlers(steps::handlers(config)?)
         .build()?)
 }

@@ -7,7 +7,7 @@ use millstream_dsl::{
 };
 
 use super::{
-    BuildFailure, Handle, Maker, Outcome, named, options, serde, serde_of,
+    BuildFailure, Handle, Maker, Outcome, joins, named, options, serde, serde_of,
     stock::Stock,
     stock_values::StockValues,
     tables,
@@ -57,7 +57,10 @@ impl<K: Key, V: Value> Handle for KStream<K, V> {
                     .get(1)
                     .copied()
                     .ok_or_else(|| "a join with itself".to_owned())?;
-                tables::join(self, &maker.object(other)?, a).unwrap_or_else(|| Err(unsupported(a)))
+                let other = maker.object(other)?;
+                tables::join(self, &other, a)
+                    .or_else(|| joins::join(self, &other, a))
+                    .unwrap_or_else(|| Err(unsupported(a)))
             }
             _ => Err(unsupported(a)),
         }
