@@ -1,12 +1,13 @@
 //! The fraud topology without a cluster: what is an alert, and what is not.
 use millstream::prelude::*;
+use millstream::testing::{TestInput, TestOutput, TopologyTestDriver};
 use millstream_examples::fraud::{self, Alert, CardPresent, Kind, Payment, Profile};
 
 struct Desk {
-    payments: InputTopic<String, Payment>,
-    profiles: InputTopic<String, Profile>,
-    presents: InputTopic<String, CardPresent>,
-    alerts: OutputTopic<String, Alert>,
+    payments: TestInput<String, Payment>,
+    profiles: TestInput<String, Profile>,
+    presents: TestInput<String, CardPresent>,
+    alerts: TestOutput<String, Alert>,
 }
 
 impl Desk {

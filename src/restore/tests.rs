@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use super::*;
 use crate::{
     cluster::{
-        Admin, Cluster, Consumer, ConsumerConfig, GroupIdentity, Isolation, Producer, ProducerConfig, ProducerRecord,
-        Sent, Step, TopicPartition, Waker, memory::MemoryCluster,
+        Cluster, Consumer, ConsumerConfig, GroupIdentity, Isolation, Producer, ProducerConfig, ProducerRecord, Sent,
+        Step, TopicPartition, Waker, memory::MemoryCluster,
     },
     state::{
         ChangeLogger, Headers, StateEngine, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec, TaskDatabase,
