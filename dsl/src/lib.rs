@@ -19,7 +19,7 @@ pub mod window;
 pub mod prelude {
     pub use crate::{
         engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
-        grouped::{KGroupedStream, KGroupedTable, TimeWindowedKStream},
+        grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
         operators::{Branches, Processing},
         options::{Grouped, Joined, Materialized, StreamJoined},
         processor::{

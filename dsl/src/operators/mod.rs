@@ -14,6 +14,7 @@ mod process_values;
 mod repartition;
 mod select_key;
 mod split;
+pub(crate) mod session_aggregate;
 pub(crate) mod stream_aggregate;
 mod stream_join;
 mod stream_join_outer;

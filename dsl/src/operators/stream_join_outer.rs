@@ -33,15 +33,18 @@ impl JoinSide {
 /// Time that both sides of a join see.
 pub(crate) struct JoinTime {
     pub(crate) stream_time: Cell<i64>,
-    /// Not later than the earliest waiting record. Unknown at the start: rows may have survived a restart.
+    /// Not later than the earliest waiting record; `i64::MAX`: none is known.
     pub(crate) earliest: Cell<i64>,
+    /// Whether the store was seen to be empty. Unknown at the start: rows may have survived a restart.
+    pub(crate) empty: Cell<bool>,
     pub(crate) next_emission: Cell<i64>,
 }
 impl Default for JoinTime {
     fn default() -> Self {
         Self {
             stream_time: Cell::new(-1),
-            earliest: Cell::new(-1),
+            earliest: Cell::new(i64::MAX),
+            empty: Cell::new(false),
             next_emission: Cell::new(i64::MIN),
         }
     }

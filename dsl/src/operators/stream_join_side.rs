@@ -147,6 +147,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             Some(waiting) if to >= self.time.stream_time.get() => {
                 let earliest = self.time.earliest.get();
                 self.time.earliest.set(earliest.min(record.timestamp));
+                self.time.empty.set(false);
                 let context = cx.record_context(record.timestamp, record.headers);
                 Ok(waiting.add((record.timestamp, plan.side, key), record.value, &*plan.value, &context)?)
             }
@@ -171,7 +172,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
     fn emit_unmatched(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<(), Stop> {
         let Some(waiting) = &self.waiting else { return Ok(()) };
         let (windows, now) = (&self.plan.windows, self.time.stream_time.get());
-        let open = |time: i64, ahead: i64| time.saturating_add(ahead).saturating_add(windows.grace_ms) >= now;
+        // The sum wraps as in Kafka Streams: with no record known (`i64::MAX`) it looks into the store all the same,
+        // and that look counts for the throttle.
+        let open = |time: i64, ahead: i64| time.wrapping_add(ahead).wrapping_add(windows.grace_ms) >= now;
         if open(self.time.earliest.get(), windows.after_ms) {
             return Ok(());
         }
@@ -182,6 +185,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             .next_emission
             .set(cx.wall_clock_ms().saturating_add(cx.emit_interval_ms()));
         self.time.earliest.set(i64::MAX);
+        if self.time.empty.replace(true) {
+            return Ok(());
+        }
         let context = cx.record_context(record.timestamp, record.headers);
         // How long a row of each side waits, as the left side sees the window.
         let (left_ahead, right_ahead) = match self.plan.side {
@@ -193,6 +199,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             let row = row.map_err(|e| faults::store(&self.node, e))?;
             let place = split_row(&row.key).map_err(|e| faults::read(&self.node, e))?;
             self.time.earliest.set(place.time);
+            self.time.empty.set(false);
             if left_open && right_open {
                 break;
             }

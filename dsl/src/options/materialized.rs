@@ -168,7 +168,10 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         let value = builder.resolve_serde(store, self.value.as_ref(), inherited_value);
         let (key, value) = key.zip(value)?;
         let kind = match self.max_entries {
-            Some(max_entries) => StoreKind::Lru { max_entries },
+            Some(max_entries) => StoreKind::Lru {
+                max_entries,
+                timestamped: true,
+            },
             None => StoreKind::KeyValue { timestamped: true },
         };
         Some(Planned {
@@ -231,6 +234,43 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 value,
                 reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
                 size_ms,
+            },
+        })
+    }
+
+    /// A session store. `windows`: inactivity gap and grace in milliseconds.
+    pub(crate) fn plan_session(
+        &self,
+        builder: &mut Builder,
+        store_name: &Arc<str>,
+        inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
+        windows: (i64, i64),
+        on_close: bool,
+    ) -> Option<Planned<WindowPlan<K, V>>> {
+        let (inherited_key, inherited_value) = inherited;
+        let (gap_ms, grace_ms) = windows;
+        let key = builder.resolve_serde(store_name, self.key.as_ref(), inherited_key);
+        let value = builder.resolve_serde(store_name, self.value.as_ref(), inherited_value);
+        let (key, value) = key.zip(value)?;
+        let least = gap_ms.saturating_add(grace_ms);
+        let retention_ms = self.retention_ms.unwrap_or(least);
+        if retention_ms < least {
+            let message = format!(
+                "the retention of a session store must be at least the gap and the grace: \
+                 {retention_ms} ms is less than {gap_ms} ms + {grace_ms} ms"
+            );
+            builder.argument(store_name, message);
+        }
+        let segment_interval_ms = (retention_ms / 2).max(60_000);
+        let kind = StoreKind::Session { retention_ms, segment_interval_ms };
+        Some(Planned {
+            store: self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching),
+            plan: WindowPlan {
+                store: store_name.clone(),
+                key,
+                value,
+                reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
+                size_ms: gap_ms,
             },
         })
     }

@@ -1,7 +1,7 @@
 //! How an operator looks a row of a table up, also when the table has no store of its own.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, WindowStore};
+use millstream_state::{KeyValueStore, SessionStore, WindowStore};
 
 use crate::{
     engine::{NodeScope, ProcessError, ProcessErrorKind, TaskContext},
@@ -52,6 +52,10 @@ pub(crate) fn window(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<Windo
         .state()
         .window(store)
         .ok_or_else(|| no_store(scope, store))
+}
+/// A session store of the task.
+pub(crate) fn session(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<SessionStore>, Box<ProcessError>> {
+    scope.context().state().session(store).ok_or_else(|| no_store(scope, store))
 }
 fn no_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Box<ProcessError> {
     ProcessError::new(
@@ -175,6 +179,53 @@ pub(crate) fn window_view<K: 'static, V: 'static>(
             Ok(Rc::new(WindowGetter {
                 node: scope.name().clone(),
                 store: window(scope, &name)?,
+                key: key.clone(),
+                value: value.clone(),
+                buffers: RefCell::default(),
+            }))
+        }),
+        stores: vec![store],
+    }
+}
+
+struct SessionGetter<K, V> {
+    node: Arc<str>,
+    store: Rc<SessionStore>,
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+    buffers: RefCell<Buffers>,
+}
+impl<K, V> ValueGetter<Windowed<K>, V> for SessionGetter<K, V> {
+    fn get(
+        &self,
+        _cx: &TaskContext,
+        key: &Windowed<K>,
+        _key_bytes: Option<&[u8]>,
+    ) -> Result<RowOf<V>, Box<ProcessError>> {
+        let mut buffers = self.buffers.borrow_mut();
+        let Buffers { key: key_buffer, value: value_buffer } = &mut *buffers;
+        write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
+        let found = self.store.get(key_buffer, key.window.start, key.window.end, value_buffer);
+        if !found.map_err(|e| faults::store(&self.node, e))? {
+            return Ok(None);
+        }
+        let value = self.value.deserialize(value_buffer).map_err(|e| faults::read(&self.node, e))?;
+        Ok(Some((value, key.window.end)))
+    }
+}
+
+/// Reads the rows of a session store; `key` is the serde of the key inside the window.
+pub(crate) fn session_view<K: 'static, V: 'static>(
+    store: Arc<str>,
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+) -> View<Windowed<K>, V> {
+    let name = store.clone();
+    View {
+        factory: Arc::new(move |scope| {
+            Ok(Rc::new(SessionGetter {
+                node: scope.name().clone(),
+                store: session(scope, &name)?,
                 key: key.clone(),
                 value: value.clone(),
                 buffers: RefCell::default(),

@@ -1,11 +1,11 @@
 //! Where the updates of a table go: into its store if it has one, and on to whoever listens, now or at the commit.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{CachedUpdate, KeyValueStore, StateError, WindowStore};
+use millstream_state::{CachedUpdate, KeyValueStore, SessionStore, StateError, WindowStore};
 
 use crate::{
     engine::{Change, NodeScope, ProcessError, ProcessResult, TableChildren, TaskContext},
-    serde::{SerdeError, SharedSerde, write},
+    serde::{Serde, SerdeError, SessionWindowedSerde, SharedSerde, write},
     window::{Window, Windowed},
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct Forwarder<K, V> {
     pub(crate) send_old: bool,
     value: SharedSerde<V>,
     decode_key: DecodeKey<K>,
+    /// Sessions: the time of an update is the end of its window, and it has no headers.
+    time_of: Option<fn(&K) -> i64>,
 }
 
 impl<K, V> Forwarder<K, V> {
@@ -37,7 +39,10 @@ impl<K, V> Forwarder<K, V> {
         };
         let new = decode(update.new)?;
         let old = if self.send_old { decode(update.old)? } else { None };
-        let timestamp = update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp);
+        let (timestamp, headers) = match self.time_of {
+            Some(time_of) => (time_of(&key), cx.no_headers()),
+            None => (update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp), &update.context.headers),
+        };
         cx.with_context(update.context, || {
             self.children.forward(
                 cx,
@@ -47,7 +52,7 @@ impl<K, V> Forwarder<K, V> {
                     old: old.as_ref(),
                     is_latest: true,
                     timestamp,
-                    headers: &update.context.headers,
+                    headers,
                     key_bytes,
                 },
             )
@@ -119,6 +124,7 @@ impl<K: 'static, V: 'static> RowsPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            time_of: None,
         });
         if store.is_cached() {
             let (forwarder, store) = (forwarder.clone(), store.clone());
@@ -342,6 +348,35 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((windowed_key(&*key, bytes, size_ms)?, None))),
+            time_of: None,
+        });
+        if store.is_cached() {
+            let (forwarder, store) = (forwarder.clone(), store.clone());
+            scope.on_flush(move |cx| forwarder.flush(cx, |f| store.flush_cache(f)));
+        }
+        Ok((store, forwarder))
+    }
+}
+
+/// Store and forwarder of a table of sessions.
+pub(crate) type OpenSession<K, V> = (Rc<SessionStore>, Rc<Forwarder<Windowed<K>, V>>);
+
+impl<K: 'static, V: 'static> WindowPlan<K, V> {
+    /// Opens the store of a table of sessions.
+    pub(crate) fn open_session(
+        &self,
+        scope: &mut NodeScope<'_>,
+        send_old: bool,
+    ) -> Result<OpenSession<K, V>, Box<ProcessError>> {
+        let store = getter::session(scope, &self.store)?;
+        let key = SessionWindowedSerde::new(self.key.clone());
+        let forwarder = Rc::new(Forwarder {
+            node: scope.name().clone(),
+            children: scope.table_children()?,
+            send_old,
+            value: self.value.clone(),
+            decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            time_of: Some(|key| key.window.end),
         });
         if store.is_cached() {
             let (forwarder, store) = (forwarder.clone(), store.clone());

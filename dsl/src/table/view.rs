@@ -6,7 +6,7 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use crate::serde::SharedSerde;
 
-use super::getter::{View, store_view, window_view};
+use super::getter::{View, session_view, store_view, window_view};
 
 /// The table behind a handle.
 pub(crate) trait TableView<K, V> {
@@ -70,5 +70,22 @@ impl<K: 'static, V: 'static> TableView<crate::window::Windowed<K>, V> for Window
     fn view(&self) -> Option<View<crate::window::Windowed<K>, V>> {
         let (key, value) = self.serdes.clone()?;
         Some(window_view(self.store.clone(), key, value))
+    }
+}
+
+/// An aggregation in sessions; the key serde is that of the key inside the window.
+pub(crate) struct SessionStoredView<K, V> {
+    pub(crate) store: Arc<str>,
+    pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
+    pub(crate) send_old: Rc<Cell<bool>>,
+}
+impl<K: 'static, V: 'static> TableView<crate::window::Windowed<K>, V> for SessionStoredView<K, V> {
+    fn enable_old_values(&self, _force: bool) -> bool {
+        self.send_old.set(true);
+        true
+    }
+    fn view(&self) -> Option<View<crate::window::Windowed<K>, V>> {
+        let (key, value) = self.serdes.clone()?;
+        Some(session_view(self.store.clone(), key, value))
     }
 }

@@ -110,7 +110,7 @@ impl View<'_> {
 
 fn view<'a>(catalogue: &'a Catalogue, name: &str, kind: &StoreKind) -> View<'a> {
     let (timestamped, window_size_ms) = match kind {
-        StoreKind::KeyValue { timestamped } => (*timestamped, 0),
+        StoreKind::KeyValue { timestamped } | StoreKind::Lru { timestamped, .. } => (*timestamped, 0),
         StoreKind::Window {
             timestamped,
             window_size_ms,
