@@ -1,4 +1,10 @@
 //! What goes wrong in a running application, and what it does about it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

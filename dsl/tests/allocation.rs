@@ -1,11 +1,5 @@
 //! A chain of stateless operators allocates nothing per record: counted by the allocator itself.
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    error::Error,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::Cell, error::Error, rc::Rc, sync::Arc};
 
 use millstream_dsl::{
     engine::{
@@ -14,27 +8,6 @@ use millstream_dsl::{
     prelude::*,
 };
 use millstream_state::{ChangeLogger, StateEngine, StoreIndex, TaskState};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-// SAFETY: every call is passed on unchanged to the allocator of the system; counting touches only a thread-local cell
-// that needs no allocation itself.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[derive(Default)]
 struct Counter(Cell<u64>);
@@ -90,9 +63,10 @@ fn allocations_per_thousand(topology: &Topology) -> Result<(u64, u64), Box<dyn E
     };
     // The first records grow the reused buffers.
     (0..10).try_for_each(one)?;
-    let before = ALLOCATIONS.with(Cell::get);
-    (10..1_010).try_for_each(one)?;
-    Ok((ALLOCATIONS.with(Cell::get) - before, collector.0.get()))
+    let mut result = Ok(());
+    let allocated = allocation_counter::measure(|| result = (10..1_010).try_for_each(one));
+    result?;
+    Ok((allocated.count_total, collector.0.get()))
 }
 
 #[test]

@@ -56,7 +56,12 @@ impl fmt::Display for Violation {
         match self {
             Self::Lost { key, expected, found } => write!(f, "{key}: lost, {found} of {expected} results committed"),
             Self::Surplus { key, expected, found } => write!(f, "{key}: duplicates, {found} results for {expected}"),
-            Self::Differs { key, position, expected, found } => {
+            Self::Differs {
+                key,
+                position,
+                expected,
+                found,
+            } => {
                 write!(f, "{key}: result {position} is {found}, must be {expected}")
             }
             Self::UnknownKey { key } => write!(f, "{key}: in the output but never in the input"),
@@ -87,22 +92,42 @@ pub fn compare(fold: &PerKey, output: &PerKey) -> Result<usize, Vec<Violation>> 
         compared += expected.len().min(found.len());
         if let Some(position) = expected.iter().zip(found).position(|(e, f)| e != f) {
             let (expected, found) = (expected[position], found[position]);
-            violations.push(Violation::Differs { key: key.clone(), position, expected, found });
+            violations.push(Violation::Differs {
+                key: key.clone(),
+                position,
+                expected,
+                found,
+            });
         }
         let (expected, found) = (expected.len(), found.len());
         if found < expected {
-            violations.push(Violation::Lost { key: key.clone(), expected, found });
+            violations.push(Violation::Lost {
+                key: key.clone(),
+                expected,
+                found,
+            });
         } else if found > expected {
-            violations.push(Violation::Surplus { key: key.clone(), expected, found });
+            violations.push(Violation::Surplus {
+                key: key.clone(),
+                expected,
+                found,
+            });
         }
     }
     violations.extend(
-        output.keys().filter(|key| !fold.contains_key(*key)).map(|key| Violation::UnknownKey { key: key.clone() }),
+        output
+            .keys()
+            .filter(|key| !fold.contains_key(*key))
+            .map(|key| Violation::UnknownKey { key: key.clone() }),
     );
     if compared == 0 && violations.is_empty() {
         violations.push(Violation::NothingCompared);
     }
-    if violations.is_empty() { Ok(compared) } else { Err(violations) }
+    if violations.is_empty() {
+        Ok(compared)
+    } else {
+        Err(violations)
+    }
 }
 
 #[cfg(test)]
@@ -123,8 +148,17 @@ mod tests {
         let mut output = fold();
         output.get_mut("a").unwrap().insert(1, 1);
         let violations = compare(&fold(), &output).unwrap_err();
-        assert!(violations.contains(&Violation::Differs { key: "a".into(), position: 1, expected: 2, found: 1 }));
-        assert!(violations.contains(&Violation::Surplus { key: "a".into(), expected: 3, found: 4 }));
+        assert!(violations.contains(&Violation::Differs {
+            key: "a".into(),
+            position: 1,
+            expected: 2,
+            found: 1
+        }));
+        assert!(violations.contains(&Violation::Surplus {
+            key: "a".into(),
+            expected: 3,
+            found: 4
+        }));
     }
 
     #[test]
@@ -133,7 +167,11 @@ mod tests {
         output.get_mut("a").unwrap().pop();
         assert_eq!(
             compare(&fold(), &output),
-            Err(vec![Violation::Lost { key: "a".into(), expected: 3, found: 2 }])
+            Err(vec![Violation::Lost {
+                key: "a".into(),
+                expected: 3,
+                found: 2
+            }])
         );
     }
 
@@ -141,11 +179,17 @@ mod tests {
     fn key_from_nowhere_is_found() {
         let mut output = fold();
         output.insert("z".into(), vec![1]);
-        assert_eq!(compare(&fold(), &output), Err(vec![Violation::UnknownKey { key: "z".into() }]));
+        assert_eq!(
+            compare(&fold(), &output),
+            Err(vec![Violation::UnknownKey { key: "z".into() }])
+        );
     }
 
     #[test]
     fn comparing_nothing_fails() {
-        assert_eq!(compare(&PerKey::new(), &PerKey::new()), Err(vec![Violation::NothingCompared]));
+        assert_eq!(
+            compare(&PerKey::new(), &PerKey::new()),
+            Err(vec![Violation::NothingCompared])
+        );
     }
 }

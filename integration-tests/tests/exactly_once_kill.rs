@@ -1,5 +1,15 @@
 //! Three instances, six partitions, exactly-once; one instance at a time is killed with `kill -9` and restarted at
 //! once, twenty times in a row, while records flow. Every key's committed output must be 1, 2, 3 ... n.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a scenario fails by panicking"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "the run's figures are for the reader of the test's output"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +48,10 @@ fn committed_counts(observer: &Observer) -> PerKey {
     let mut counts = PerKey::new();
     for record in observer.read_committed("out").unwrap() {
         let value: [u8; 8] = record.value.as_deref().unwrap().try_into().unwrap();
-        counts.entry(record.key_text().to_owned()).or_default().push(i64::from_be_bytes(value));
+        counts
+            .entry(record.key_text().to_owned())
+            .or_default()
+            .push(i64::from_be_bytes(value));
     }
     counts
 }
@@ -64,7 +77,11 @@ struct Fleet {
 
 impl Fleet {
     fn start(root: &Path, bootstrap: &str) -> Self {
-        let mut fleet = Self { root: root.to_owned(), bootstrap: bootstrap.to_owned(), instances: Vec::new() };
+        let mut fleet = Self {
+            root: root.to_owned(),
+            bootstrap: bootstrap.to_owned(),
+            instances: Vec::new(),
+        };
         for index in 0..INSTANCES {
             let process = fleet.launch(index);
             fleet.instances.push(Some(process));
@@ -106,17 +123,20 @@ fn twenty_kills_lose_and_repeat_nothing() {
     let observer = server.observer().unwrap();
     observer.create_topic("in", PARTITIONS).unwrap();
     observer.create_topic("out", PARTITIONS).unwrap();
-    let root = tempfile::tempdir().unwrap().keep();
-    println!("logs of the instances: {}", root.display());
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
 
     let stop = Arc::new(AtomicBool::new(false));
     let feeder = thread::spawn({
         let (bootstrap, stop) = (server.bootstrap().to_owned(), Arc::clone(&stop));
         move || feed(&bootstrap, &stop)
     });
-    let mut fleet = Fleet::start(&root, server.bootstrap());
+    let mut fleet = Fleet::start(root, server.bootstrap());
     for index in 0..INSTANCES {
-        fleet.running(index).wait_until_running(Duration::from_secs(60)).expect("instance runs");
+        fleet
+            .running(index)
+            .wait_until_running(Duration::from_secs(60))
+            .expect("instance runs");
     }
 
     let mut restored = Vec::new();
@@ -125,7 +145,8 @@ fn twenty_kills_lose_and_repeat_nothing() {
         let index = round % INSTANCES;
         fleet.kill_and_restart(index);
         let running = fleet.running(index).wait_until_running(Duration::from_secs(60));
-        let (after_ms, records) = running.unwrap_or_else(|| panic!("instance {index} is not running after kill {round}"));
+        let (after_ms, records) =
+            running.unwrap_or_else(|| panic!("instance {index} is not running after kill {round}"));
         restored.push(records);
         println!("kill {round}: instance {index} running after {after_ms} ms, {records} changelog records restored");
     }
@@ -134,7 +155,11 @@ fn twenty_kills_lose_and_repeat_nothing() {
     let sent = feeder.join().unwrap();
 
     let expected = expected_counts(&observer);
-    assert_eq!(expected.values().map(Vec::len).sum::<usize>() as u64, sent, "the input itself");
+    assert_eq!(
+        expected.values().map(Vec::len).sum::<usize>() as u64,
+        sent,
+        "the input itself"
+    );
     wait_for_all(&observer, sent as usize);
     let output = committed_counts(&observer);
     match fold::compare(&expected, &output) {
@@ -144,14 +169,26 @@ fn twenty_kills_lose_and_repeat_nothing() {
             panic!("{} violations, the first: {shown:#?}", violations.len());
         }
     }
-    assert_eq!(observer.open_transactions("out").unwrap(), Vec::<i32>::new(), "hanging transactions");
+    assert_eq!(
+        observer.open_transactions("out").unwrap(),
+        Vec::<i32>::new(),
+        "hanging transactions"
+    );
 
     // The check has teeth: one committed result repeated by hand must be noticed.
     let (key, value) = output.iter().next().map(|(k, v)| (k.clone(), v[0])).unwrap();
-    observer.produce("out", &[NewRecord::new(key, value.to_be_bytes())]).unwrap();
-    assert!(fold::compare(&expected, &committed_counts(&observer)).is_err(), "a planted duplicate went unnoticed");
+    observer
+        .produce("out", &[NewRecord::new(key, value.to_be_bytes())])
+        .unwrap();
+    assert!(
+        fold::compare(&expected, &committed_counts(&observer)).is_err(),
+        "a planted duplicate went unnoticed"
+    );
 
     for instance in fleet.instances.drain(..).flatten() {
-        assert!(instance.stop(Duration::from_secs(20)).unwrap(), "an instance did not stop in order");
+        assert!(
+            instance.stop(Duration::from_secs(20)).unwrap(),
+            "an instance did not stop in order"
+        );
     }
 }

@@ -9,6 +9,8 @@
 
 mod plan;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use plan::{ChangelogBounds, StorePlan};
 pub(crate) use task::{Changelog, Progress, RestoringTask};

@@ -50,9 +50,9 @@ pub struct KeyValueStore {
 
 impl KeyValueStore {
     pub(crate) fn new(core: Rc<Core>) -> Self {
-        let timestamped = matches!(core.spec.kind, StoreKind::KeyValue { timestamped: true });
+        let timestamped = core.spec.kind.is_timestamped();
         let max_entries = match core.spec.kind {
-            StoreKind::Lru { max_entries } => Some(max_entries),
+            StoreKind::Lru { max_entries, .. } => Some(max_entries),
             _ => None,
         };
         Self {
@@ -115,7 +115,9 @@ impl KeyValueStore {
         while let Some(eldest) = recency.eldest_beyond(max) {
             recency.forget(&eldest);
             self.core.table.borrow_mut().put(&eldest, None, -1);
-            self.core.log(&eldest, None, context.timestamp, None)?;
+            if !self.timestamped {
+                self.core.log(&eldest, None, context.timestamp, None)?;
+            }
         }
         Ok(())
     }

@@ -44,6 +44,8 @@ pub enum StoreKind {
     },
     /// Key-value in memory holding at most `max_entries`; the least recently used is evicted (with a tombstone in the changelog).
     Lru {
+        /// Rows with timestamps, as tables have them. Kafka Streams logs no tombstone for what such a store evicts.
+        timestamped: bool,
         /// Capacity.
         max_entries: usize,
     },
@@ -56,7 +58,9 @@ impl StoreKind {
     pub fn is_timestamped(&self) -> bool {
         matches!(
             self,
-            Self::KeyValue { timestamped: true } | Self::Window { timestamped: true, .. } | Self::Lru { .. }
+            Self::KeyValue { timestamped: true }
+                | Self::Window { timestamped: true, .. }
+                | Self::Lru { timestamped: true, .. }
         )
     }
 }

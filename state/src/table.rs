@@ -9,7 +9,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use crate::Result;
-use crate::database::{BatchWriter, Database, KeyRange, is_sound};
+use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
 
 /// What an overlay row costs beside the bytes of key and value: slot, hash map share, list of dirty keys.
 const ROW_OVERHEAD_BYTES: usize = 112;
@@ -168,13 +168,7 @@ impl Table {
     }
 
     /// Rows of the database and of the overlay up to the key `last`, if there may be more behind it.
-    fn merge(
-        &self,
-        base: Vec<(Box<[u8]>, Box<[u8]>)>,
-        range: KeyRange<'_>,
-        last: Option<&[u8]>,
-        reverse: bool,
-    ) -> Vec<Found> {
+    fn merge(&self, base: Vec<RawRow>, range: KeyRange<'_>, last: Option<&[u8]>, reverse: bool) -> Vec<Found> {
         let mut rows = Vec::with_capacity(base.len());
         let range = match (last, reverse) {
             (None, _) => range,

@@ -1,5 +1,10 @@
 //! What the scenarios share: lines in, counts out, on the cluster in memory.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "tests; every scenario uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "tests; every scenario uses its own part"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +24,19 @@ use millstream::dsl::{engine::Topology, prelude::*};
 /// Lines to words to counts; the word `poison` cannot be processed.
 pub fn word_count() -> Topology {
     counting(|word| if word == "poison" { Err("poison") } else { Ok(()) })
+}
+
+/// The same in five lines, with the record cache between the table and its readers.
+pub fn cached_word_count() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<Option<String>, String>("lines")
+        .flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .group_by(|_, word| word.clone())
+        .count()
+        .to_stream()
+        .to("counts");
+    builder.build().unwrap()
 }
 
 /// The word `flaky` fails that often before it is counted.
@@ -121,7 +139,7 @@ impl Lines {
             partition: self.sent % PARTITIONS,
             key: None,
             value: Some(line.as_bytes()),
-            timestamp: Some(1_000 + i64::from(self.sent)),
+            timestamp: Some(1_795_000_000_000 + i64::from(self.sent)),
             headers: None,
         };
         while matches!(self.producer.send(&record).unwrap(), Sent::Full) {

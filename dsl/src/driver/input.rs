@@ -75,7 +75,6 @@ impl<K, V> TestInput<K, V> {
     }
 
     /// A record with a time of its own, in milliseconds since the epoch.
-    #[must_use]
     pub fn at_ms(&self, timestamp_ms: i64) -> InputRecord<'_, K, V> {
         InputRecord {
             input: self,
@@ -85,7 +84,6 @@ impl<K, V> TestInput<K, V> {
     }
 
     /// A record with a header.
-    #[must_use]
     pub fn header(&self, name: &str, value: impl AsRef<[u8]>) -> InputRecord<'_, K, V> {
         InputRecord {
             input: self,

@@ -168,7 +168,10 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         let value = builder.resolve_serde(store, self.value.as_ref(), inherited_value);
         let (key, value) = key.zip(value)?;
         let kind = match self.max_entries {
-            Some(max_entries) => StoreKind::Lru { max_entries },
+            Some(max_entries) => StoreKind::Lru {
+                max_entries,
+                timestamped: true,
+            },
             None => StoreKind::KeyValue { timestamped: true },
         };
         Some(Planned {

@@ -136,6 +136,13 @@ impl<K, V, S> Typed<K, V, S> {
     pub(crate) fn time(&self) -> i64 {
         self.context.current_time()
     }
+    /// A write that came too late for the store is a dropped record, as in Kafka Streams.
+    pub(crate) fn count_late(&self, taken: bool) -> bool {
+        if !taken {
+            self.context.count_dropped();
+        }
+        taken
+    }
     pub(crate) fn failed(&self, error: StateError) -> StoreFailure {
         StoreFailure::State {
             store: self.name.clone(),

@@ -53,7 +53,14 @@ impl<K: 'static, V: 'static> Store<K, V> {
     }
     /// Key to value in memory, at most `max_entries`: the least recently used is deleted.
     pub fn lru(name: impl Into<Arc<str>>, max_entries: usize) -> Self {
-        Self::of(name, StoreKind::Lru { max_entries }).in_memory()
+        Self::of(
+            name,
+            StoreKind::Lru {
+                max_entries,
+                timestamped: false,
+            },
+        )
+        .in_memory()
     }
     /// Key and time to value. `duplicates`: several values of one key and time are all kept.
     pub fn window(name: impl Into<Arc<str>>, retention: Duration, window_size: Duration, duplicates: bool) -> Self {

@@ -29,8 +29,11 @@ impl<K: 'static, V: 'static> Handle for KeyValueStore<K, V> {
 }
 impl<K: 'static, V: 'static> Handle for TimestampedKeyValueStore<K, V> {
     fn open(access: &StoreAccess) -> Result<Self, String> {
-        use millstream_state::StoreKind::KeyValue;
-        if !matches!(access.kind, Some(KeyValue { timestamped: true })) {
+        use millstream_state::StoreKind::{KeyValue, Lru};
+        if !matches!(
+            access.kind,
+            Some(KeyValue { timestamped: true } | Lru { timestamped: true, .. })
+        ) {
             return Err("its rows have no timestamps".to_owned());
         }
         access

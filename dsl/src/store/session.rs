@@ -18,9 +18,10 @@ impl<K, V> SessionStore<K, V> {
     /// Sets (or with None removes) the aggregate of a session. False: the session has expired.
     pub fn put(&self, key: &K, session: Window, value: Option<&V>) -> Result<bool, StoreFailure> {
         let context = self.0.context();
-        self.0.with_key_and_value(key, value, |key, value| {
+        let taken = self.0.with_key_and_value(key, value, |key, value| {
             self.0.raw.put(key, session.start, session.end, value, &context)
-        })
+        })?;
+        Ok(self.0.count_late(taken))
     }
     /// Removes a session.
     pub fn remove(&self, key: &K, session: Window) -> Result<bool, StoreFailure> {

@@ -27,8 +27,11 @@ impl<K, V> VersionedKeyValueStore<K, V> {
     /// Sets (or with None ends) the value from `timestamp` on. Gives the end of validity: -1 undefined, `i64::MIN` not put.
     pub fn put(&self, key: &K, value: Option<&V>, timestamp: i64) -> Result<i64, StoreFailure> {
         let context = self.0.context();
-        self.0
-            .with_key_and_value(key, value, |key, value| self.0.raw.put(key, value, timestamp, &context))
+        let end = self
+            .0
+            .with_key_and_value(key, value, |key, value| self.0.raw.put(key, value, timestamp, &context))?;
+        self.0.count_late(end != i64::MIN);
+        Ok(end)
     }
     /// Ends the value at `timestamp` and gives what was valid then.
     pub fn delete(&self, key: &K, timestamp: i64) -> Result<Option<VersionedRecord<V>>, StoreFailure> {

@@ -17,9 +17,10 @@ impl<K, V> WindowStore<K, V> {
     pub fn put(&self, key: &K, value: Option<&V>, start: i64) -> Result<bool, StoreFailure> {
         let context = self.0.context();
         let timestamp = self.0.time();
-        self.0.with_key_and_value(key, value, |key, value| {
+        let taken = self.0.with_key_and_value(key, value, |key, value| {
             self.0.raw.put(key, value, start, timestamp, &context)
-        })
+        })?;
+        Ok(self.0.count_late(taken))
     }
     /// The value of a key in the window that begins at `start`.
     pub fn get(&self, key: &K, start: i64) -> Result<Option<V>, StoreFailure> {

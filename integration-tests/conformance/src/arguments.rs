@@ -2,48 +2,48 @@
 use serde_json::Value as Json;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Args<'a>(pub &'a Json);
+pub(crate) struct Args<'a>(pub(crate) &'a Json);
 
 impl<'a> Args<'a> {
-    pub fn get(self, field: &str) -> Option<&'a Json> {
+    pub(crate) fn get(self, field: &str) -> Option<&'a Json> {
         self.0.get(field).filter(|v| !v.is_null())
     }
 
-    pub fn has(self, field: &str) -> bool {
+    pub(crate) fn has(self, field: &str) -> bool {
         self.get(field).is_some()
     }
 
-    pub fn text(self, field: &str) -> Option<&'a str> {
+    pub(crate) fn text(self, field: &str) -> Option<&'a str> {
         self.get(field).and_then(Json::as_str)
     }
 
-    pub fn text_or(self, field: &str, default: &'a str) -> &'a str {
+    pub(crate) fn text_or(self, field: &str, default: &'a str) -> &'a str {
         self.text(field).unwrap_or(default)
     }
 
-    pub fn need(self, field: &str) -> Result<&'a str, String> {
+    pub(crate) fn need(self, field: &str) -> Result<&'a str, String> {
         self.text(field)
             .ok_or_else(|| format!("field {field} is missing in {}", self.0))
     }
 
-    pub fn long(self, field: &str) -> Option<i64> {
+    pub(crate) fn long(self, field: &str) -> Option<i64> {
         self.get(field).and_then(Json::as_i64)
     }
 
-    pub fn long_or(self, field: &str, default: i64) -> i64 {
+    pub(crate) fn long_or(self, field: &str, default: i64) -> i64 {
         self.long(field).unwrap_or(default)
     }
 
-    pub fn flag(self, field: &str) -> Option<bool> {
+    pub(crate) fn flag(self, field: &str) -> Option<bool> {
         self.get(field).and_then(Json::as_bool)
     }
 
-    pub fn part(self, field: &str) -> Option<Args<'a>> {
+    pub(crate) fn part(self, field: &str) -> Option<Args<'a>> {
         self.get(field).map(Args)
     }
 
     /// A list of texts, or one text as a list of one.
-    pub fn list(self, field: &str) -> Vec<&'a str> {
+    pub(crate) fn list(self, field: &str) -> Vec<&'a str> {
         match self.get(field) {
             Some(Json::Array(items)) => items.iter().filter_map(Json::as_str).collect(),
             Some(Json::String(one)) => vec![one],
@@ -52,7 +52,7 @@ impl<'a> Args<'a> {
     }
 
     /// Refuses fields that nobody would read.
-    pub fn only(self, known: &[&str]) -> Result<(), String> {
+    pub(crate) fn only(self, known: &[&str]) -> Result<(), String> {
         match self
             .0
             .as_object()

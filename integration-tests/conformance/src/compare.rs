@@ -1,7 +1,7 @@
 //! Does a result equal what was recorded? One rule per section of the case format, section 7.
 use serde_json::Value as Json;
 
-pub const SECTIONS: [&str; 11] = [
+pub(crate) const SECTIONS: [&str; 11] = [
     "error",
     "outputs",
     "dropped",
@@ -16,7 +16,7 @@ pub const SECTIONS: [&str; 11] = [
 ];
 
 /// The sections that differ, each with a readable difference.
-pub fn compare(case: &Json, result: &Json) -> Vec<(&'static str, String)> {
+pub(crate) fn compare(case: &Json, result: &Json) -> Vec<(&'static str, String)> {
     let expected = &case["expected"];
     SECTIONS
         .into_iter()

@@ -68,13 +68,13 @@ enum OnValue {
 
 /// A parsed expression.
 #[derive(Clone, Debug)]
-pub struct Expr {
+pub(crate) struct Expr {
     steps: Vec<Step>,
 }
 
 impl Expr {
     /// Refuses unknown steps.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let steps = text.split('|').map(parse_step).collect::<Result<_, _>>()?;
         Ok(Self { steps })
     }
@@ -87,15 +87,15 @@ impl Expr {
         Ok(current)
     }
 
-    pub fn apply(&self, key: &Dyn, value: &Dyn) -> Result<Dyn, FunctionFailed> {
+    pub(crate) fn apply(&self, key: &Dyn, value: &Dyn) -> Result<Dyn, FunctionFailed> {
         self.run(key, value)?.value().cloned()
     }
 
-    pub fn test(&self, key: &Dyn, value: &Dyn) -> Result<bool, FunctionFailed> {
+    pub(crate) fn test(&self, key: &Dyn, value: &Dyn) -> Result<bool, FunctionFailed> {
         Ok(self.run(key, value)? == Current::Bool(true))
     }
 
-    pub fn list(&self, key: &Dyn, value: &Dyn) -> Result<Vec<Dyn>, FunctionFailed> {
+    pub(crate) fn list(&self, key: &Dyn, value: &Dyn) -> Result<Vec<Dyn>, FunctionFailed> {
         match self.run(key, value)? {
             Current::List(list) => Ok(list),
             Current::Value(_) | Current::Bool(_) => Err(FunctionFailed("not a list".into())),

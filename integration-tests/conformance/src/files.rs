@@ -7,13 +7,13 @@ use std::{
 use serde_json::Value as Json;
 
 /// One case, and the file it came from.
-pub struct Case {
-    pub name: String,
-    pub json: Json,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) json: Json,
 }
 
 /// All cases below the paths, sorted by path.
-pub fn load(paths: &[PathBuf]) -> Result<Vec<Case>, String> {
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Case>, String> {
     let mut files = Vec::new();
     for path in paths {
         collect(path, &mut files)?;

@@ -3,7 +3,7 @@ use crate::value::{Dyn, FunctionFailed};
 
 /// Joins two values, either of which may be null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joiner {
+pub(crate) enum Joiner {
     Concat,
     WithKey,
     Sum,
@@ -14,7 +14,7 @@ pub enum Joiner {
 }
 
 impl Joiner {
-    pub fn parse(name: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
         Ok(match name {
             "concat" => Self::Concat,
             "with-key" => Self::WithKey,
@@ -27,7 +27,7 @@ impl Joiner {
         })
     }
 
-    pub fn apply(self, key: &Dyn, left: &Dyn, right: &Dyn) -> Result<Dyn, FunctionFailed> {
+    pub(crate) fn apply(self, key: &Dyn, left: &Dyn, right: &Dyn) -> Result<Dyn, FunctionFailed> {
         let concat = || Dyn::Text(format!("{}+{}", left.text(), right.text()));
         Ok(match self {
             Self::Concat => concat(),
@@ -43,7 +43,7 @@ impl Joiner {
 }
 
 /// The first value of an aggregation.
-pub fn initializer(name: &str) -> Result<Dyn, String> {
+pub(crate) fn initializer(name: &str) -> Result<Dyn, String> {
     if let Some(constant) = name.strip_prefix("const:") {
         return Ok(Dyn::of_text(constant));
     }
@@ -57,7 +57,7 @@ pub fn initializer(name: &str) -> Result<Dyn, String> {
 
 /// Aggregators, adders, subtractors, reducers and session mergers.
 #[derive(Clone, Debug)]
-pub enum Fold {
+pub(crate) enum Fold {
     Joined(&'static str),
     Sum,
     Sub,
@@ -72,7 +72,7 @@ pub enum Fold {
 }
 
 impl Fold {
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (name, argument) = text
             .split_once(':')
             .map_or((text, ""), |(name, argument)| (name, argument));
@@ -96,7 +96,7 @@ impl Fold {
     }
 
     /// The running result and the next value to the new result.
-    pub fn apply(&self, agg: &Dyn, next: &Dyn) -> Result<Dyn, FunctionFailed> {
+    pub(crate) fn apply(&self, agg: &Dyn, next: &Dyn) -> Result<Dyn, FunctionFailed> {
         let concat = |between: &str| Dyn::Text(format!("{}{between}{}", agg.text(), next.text()));
         Ok(match self {
             Self::Joined(between) => concat(between),

@@ -12,7 +12,7 @@ use millstream_dsl::{
 use crate::{serdes::SerdeKind, value::Dyn};
 
 /// A type that a key or value can have.
-pub trait Like: Clone + Send + Sync + Sized + 'static {
+pub(crate) trait Like: Clone + Send + Sync + Sized + 'static {
     fn to_dyn(&self) -> Dyn;
     /// None: the value is of another type, as after a wrong cast in Java.
     fn from_dyn(value: Dyn) -> Option<Self>;
@@ -73,13 +73,13 @@ impl<T: Like> Like for Windowed<T> {
 
 /// A serde of a case for one of these types.
 #[derive(Clone, Debug)]
-pub struct LikeSerde<T> {
+pub(crate) struct LikeSerde<T> {
     kind: SerdeKind,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> LikeSerde<T> {
-    pub fn new(kind: SerdeKind) -> Self {
+    pub(crate) fn new(kind: SerdeKind) -> Self {
         Self { kind, of: PhantomData }
     }
 }

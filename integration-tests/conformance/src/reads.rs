@@ -110,7 +110,7 @@ impl View<'_> {
 
 fn view<'a>(catalogue: &'a Catalogue, name: &str, kind: &StoreKind) -> View<'a> {
     let (timestamped, window_size_ms) = match kind {
-        StoreKind::KeyValue { timestamped } => (*timestamped, 0),
+        StoreKind::KeyValue { timestamped } | StoreKind::Lru { timestamped, .. } => (*timestamped, 0),
         StoreKind::Window {
             timestamped,
             window_size_ms,
@@ -134,7 +134,7 @@ fn definitions(topology: &Topology) -> impl Iterator<Item = &StoreDefinition> {
 }
 
 /// The contents of all stores of which results speak.
-pub fn stores(driver: &TopologyTestDriver, topology: &Topology, catalogue: &Catalogue) -> Result<Json, String> {
+pub(crate) fn stores(driver: &TopologyTestDriver, topology: &Topology, catalogue: &Catalogue) -> Result<Json, String> {
     let mut out = Map::new();
     for definition in definitions(topology) {
         let name = &*definition.spec.name;
@@ -229,7 +229,7 @@ impl<'a> Query<'a> {
 }
 
 /// One `read` event.
-pub fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Args<'_>) -> Result<Json, String> {
+pub(crate) fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Args<'_>) -> Result<Json, String> {
     let name = args.need("store")?;
     let op = args.need("op")?;
     let query = Query::of(args)?;

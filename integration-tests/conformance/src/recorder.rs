@@ -10,7 +10,7 @@ use crate::value::Dyn;
 
 /// Shared with the functions of the topology, which must be `Send + Sync`.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     at: AtomicI64,
     peeks: Mutex<Vec<Json>>,
 }
@@ -25,20 +25,20 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    pub fn at(&self) -> i64 {
+    pub(crate) fn at(&self) -> i64 {
         self.at.load(Ordering::Relaxed)
     }
 
-    pub fn set_at(&self, event: i64) {
+    pub(crate) fn set_at(&self, event: i64) {
         self.at.store(event, Ordering::Relaxed);
     }
 
-    pub fn peek(&self, id: Option<&str>, key: &Dyn, value: &Dyn) {
+    pub(crate) fn peek(&self, id: Option<&str>, key: &Dyn, value: &Dyn) {
         let seen = json!({"at": self.at(), "id": id, "key": key.to_json(), "value": value.to_json()});
         self.peeks.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     }
 
-    pub fn take_peeks(&self) -> Vec<Json> {
+    pub(crate) fn take_peeks(&self) -> Vec<Json> {
         std::mem::take(&mut self.peeks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The result object, or why the case cannot be interpreted.
-pub fn run(case: &Json) -> Result<Json, String> {
+pub(crate) fn run(case: &Json) -> Result<Json, String> {
     let recorder = Arc::new(Recorder::default());
     let mut out = Map::new();
     let built = match steps::build(case, &recorder) {

@@ -3,7 +3,7 @@ use crate::value::Dyn;
 
 /// A serde that a case names. Case format, section 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SerdeKind {
+pub(crate) enum SerdeKind {
     Text,
     Long,
     Int,
@@ -18,10 +18,10 @@ pub enum SerdeKind {
 /// Why a serde refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(&'static str);
+pub(crate) struct Refused(&'static str);
 
 impl SerdeKind {
-    pub fn parse(name: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
         let mut parts = name.split(':');
         let inner = |parts: &mut std::str::Split<'_, char>| {
             parts
@@ -48,12 +48,12 @@ impl SerdeKind {
     }
 
     /// The same, but reading and writing everything; events and reports use it.
-    pub fn lenient(&self) -> Self {
+    pub(crate) fn lenient(&self) -> Self {
         if *self == Self::Picky { Self::Text } else { self.clone() }
     }
 
     /// Appends the bytes of a value that is not null.
-    pub fn encode(&self, value: &Dyn, out: &mut Vec<u8>) -> Result<(), Refused> {
+    pub(crate) fn encode(&self, value: &Dyn, out: &mut Vec<u8>) -> Result<(), Refused> {
         match (self, value) {
             (Self::Picky, Dyn::Text(s)) if s == "poison" => return Err(Refused("poison")),
             (Self::Text | Self::Picky, Dyn::Text(s)) => out.extend_from_slice(s.as_bytes()),
@@ -75,7 +75,7 @@ impl SerdeKind {
         Ok(())
     }
 
-    pub fn decode(&self, bytes: &[u8]) -> Result<Dyn, Refused> {
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Dyn, Refused> {
         match self {
             Self::Text => Ok(Dyn::Text(String::from_utf8_lossy(bytes).into_owned())),
             Self::Picky if bytes == b"poison" => Err(Refused("poison")),

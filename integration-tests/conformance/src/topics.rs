@@ -16,7 +16,7 @@ fn config(topic: &InternalTopic) -> Json {
     Json::Object(out)
 }
 
-pub fn subtopologies(topology: &Topology, application_id: &str) -> Json {
+pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
     let mut out = Map::new();
     for part in topology.subtopologies() {
         // The recorder knows no topics of a pattern, and so no sub-topology behind it.
@@ -54,7 +54,7 @@ pub fn subtopologies(topology: &Topology, application_id: &str) -> Json {
     Json::Object(out)
 }
 
-pub fn copartition(topology: &Topology, application_id: &str) -> Json {
+pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
     let mut groups = BTreeSet::new();
     for part in topology.subtopologies() {
         for group in part.copartition_groups.iter().filter(|g| g.len() > 1) {
@@ -69,7 +69,7 @@ pub fn copartition(topology: &Topology, application_id: &str) -> Json {
 }
 
 /// Full names of the repartition and changelog topics.
-pub fn internal(topology: &Topology, application_id: &str) -> BTreeSet<String> {
+pub(crate) fn internal(topology: &Topology, application_id: &str) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for part in topology.subtopologies() {
         let changelogs = part.stores.iter().filter_map(|s| s.changelog.as_ref());

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 /// A key or value of a case. Case format, section 1.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Dyn {
+pub(crate) enum Dyn {
     Null,
     Text(String),
     Long(i64),
@@ -17,19 +17,19 @@ pub enum Dyn {
 /// A function of a case that failed, as one of a user may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct FunctionFailed(pub String);
+pub(crate) struct FunctionFailed(pub String);
 
 impl Dyn {
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    pub fn of_text(text: &str) -> Self {
+    pub(crate) fn of_text(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 
     /// `text(x)` of the case format.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Null => "null".into(),
             Self::Text(s) => s.clone(),
@@ -42,7 +42,7 @@ impl Dyn {
     }
 
     /// `num(x)` of the case format.
-    pub fn number(&self) -> Result<i64, FunctionFailed> {
+    pub(crate) fn number(&self) -> Result<i64, FunctionFailed> {
         match self {
             Self::Null => Ok(0),
             Self::Long(n) => Ok(*n),
@@ -55,7 +55,7 @@ impl Dyn {
     }
 
     /// The JSON form of results.
-    pub fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
             Self::Text(s) => json!(s),
@@ -68,7 +68,7 @@ impl Dyn {
     }
 
     /// A value of an event, by the serde of its topic.
-    pub fn from_json(json: &Json, serde: &str) -> Result<Self, String> {
+    pub(crate) fn from_json(json: &Json, serde: &str) -> Result<Self, String> {
         let wrong = || format!("{json} is no {serde}");
         if json.is_null() {
             return Ok(Self::Null);
@@ -89,11 +89,11 @@ impl Dyn {
     }
 }
 
-pub fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-pub fn unbase64(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn unbase64(text: &str) -> Result<Vec<u8>, String> {
     STANDARD.decode(text).map_err(|e| format!("{text}: {e}"))
 }
 

@@ -70,7 +70,12 @@ impl AppProcess {
     pub fn start(binary: &Path, options: &AppOptions, log: &Path) -> io::Result<Self> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let mut child = Command::new(binary)
-            .args(["--bootstrap", &options.bootstrap, "--application-id", &options.application_id])
+            .args([
+                "--bootstrap",
+                &options.bootstrap,
+                "--application-id",
+                &options.application_id,
+            ])
             .args(["--input", &options.input, "--output", &options.output])
             .args(["--cache-bytes", &options.cache_bytes.to_string()])
             .arg("--state-dir")
@@ -96,9 +101,12 @@ impl AppProcess {
     /// The first time it was RUNNING: (milliseconds since its start, changelog records restored by then).
     pub fn first_running(&self) -> Option<(u64, u64)> {
         self.events().iter().find_map(|event| match event {
-            AppEvent::State { state, after_ms, restored_records, .. } if state == "RUNNING" => {
-                Some((*after_ms, *restored_records))
-            }
+            AppEvent::State {
+                state,
+                after_ms,
+                restored_records,
+                ..
+            } if state == "RUNNING" => Some((*after_ms, *restored_records)),
             _ => None,
         })
     }

@@ -48,8 +48,11 @@ fn tell(event: &AppEvent) {
 }
 
 async fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
-    let guarantee =
-        if args.exactly_once { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce };
+    let guarantee = if args.exactly_once {
+        ProcessingGuarantee::ExactlyOnce
+    } else {
+        ProcessingGuarantee::AtLeastOnce
+    };
     let app = KafkaStreams::builder(args.application_id.as_str())
         .bootstrap_servers(args.bootstrap.as_str())
         .processing_guarantee(guarantee)

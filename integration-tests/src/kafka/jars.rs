@@ -8,6 +8,9 @@ use super::error::{Context, HarnessError, Result};
 /// Version of the Apache Kafka that is tested against.
 pub const KAFKA_VERSION: &str = "4.3.1";
 
+/// The logging that Kafka's own distribution adds; without it a broker says nothing about why it stopped.
+const LOG4J_VERSION: &str = "2.25.4";
+
 /// Written last, so that an interrupted download is not taken for a whole one.
 const COMPLETE: &str = "complete";
 
@@ -30,7 +33,7 @@ pub fn cache_dir() -> Result<PathBuf> {
 /// Directory with Kafka's jars; downloads them with Maven the first time.
 pub fn kafka_libs() -> Result<PathBuf> {
     let cache = cache_dir()?;
-    let target = cache.join(format!("kafka-{KAFKA_VERSION}"));
+    let target = cache.join(format!("kafka-{KAFKA_VERSION}-log4j-{LOG4J_VERSION}"));
     if target.join(COMPLETE).is_file() {
         return Ok(target);
     }
@@ -58,6 +61,7 @@ fn download(dir: &Path) -> Result<()> {
          <groupId>millstream</groupId><artifactId>test-broker</artifactId><version>1</version><dependencies>\
          <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>\
          <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{KAFKA_VERSION}</version></dependency>\
+         <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>{LOG4J_VERSION}</version></dependency>\
          </dependencies></project>"
     );
     fs::write(dir.join("pom.xml"), pom).context(|| "writing pom.xml".to_owned())?;

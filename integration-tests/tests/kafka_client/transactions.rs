@@ -46,7 +46,11 @@ fn committed_records_are_read_and_aborted_ones_are_not() {
     let mut consumer = kafka.consumer(Isolation::ReadUncommitted);
     consumer.assign(&from, StartOffset::Earliest).unwrap();
     assert_eq!(values(&mut *consumer, &from).0, ["one", "two", "three", "open"]);
-    let ends = |kafka: &mut Kafka, isolation| kafka.admin.offsets(&[from.clone()], isolation, crate::support::LIMIT);
+    let ends = |kafka: &mut Kafka, isolation| {
+        kafka
+            .admin
+            .offsets(std::slice::from_ref(&from), isolation, crate::support::LIMIT)
+    };
     assert_eq!(ends(&mut kafka, Isolation::ReadCommitted).unwrap(), [(0, 6)]);
     assert_eq!(ends(&mut kafka, Isolation::ReadUncommitted).unwrap(), [(0, 7)]);
 }

@@ -24,6 +24,11 @@ impl MemoryDatabase {
     }
 }
 
+#[expect(clippy::borrowed_box, reason = "what a map of boxes lends")]
+fn owned((key, value): (&Box<[u8]>, &Box<[u8]>)) -> RawRow {
+    (key.clone(), value.clone())
+}
+
 enum Change {
     Put(usize, Box<[u8]>, Box<[u8]>),
     Delete(usize, Box<[u8]>),
@@ -66,11 +71,10 @@ impl Database for MemoryDatabase {
             return Ok(Vec::new());
         };
         let rows = family.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
-        let copy = |(key, value): (&Box<[u8]>, &Box<[u8]>)| (key.clone(), value.clone());
         Ok(if reverse {
-            rows.rev().take(max_rows).map(copy).collect()
+            rows.rev().take(max_rows).map(owned).collect()
         } else {
-            rows.take(max_rows).map(copy).collect()
+            rows.take(max_rows).map(owned).collect()
         })
     }
 

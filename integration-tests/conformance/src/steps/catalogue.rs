@@ -7,13 +7,13 @@ use crate::{arguments::Args, serdes::SerdeKind};
 
 /// Serdes of one store.
 #[derive(Clone, Debug)]
-pub struct StoreSerdes {
-    pub key: SerdeKind,
-    pub value: SerdeKind,
+pub(crate) struct StoreSerdes {
+    pub(crate) key: SerdeKind,
+    pub(crate) value: SerdeKind,
 }
 
 impl StoreSerdes {
-    pub fn parse(key: &str, value: &str) -> Result<Self, String> {
+    pub(crate) fn parse(key: &str, value: &str) -> Result<Self, String> {
         Ok(Self {
             key: SerdeKind::parse(key)?,
             value: SerdeKind::parse(value)?,
@@ -23,7 +23,7 @@ impl StoreSerdes {
 
 /// The stores of a topology by name.
 #[derive(Debug)]
-pub struct Catalogue {
+pub(crate) struct Catalogue {
     named: HashMap<String, StoreSerdes>,
     /// For generated names: what comes before the number, in the order of the steps.
     generated: HashMap<String, VecDeque<StoreSerdes>>,
@@ -46,19 +46,19 @@ impl Default for Catalogue {
 
 impl Catalogue {
     /// Notes the store that a step makes. `prefix`: how its generated name starts.
-    pub fn note(&mut self, step: Args<'_>, prefix: &str, serdes: StoreSerdes) {
+    pub(crate) fn note(&mut self, step: Args<'_>, prefix: &str, serdes: StoreSerdes) {
         match step.part("store").and_then(|s| s.text("name")) {
             Some(name) => self.note_named(name, serdes),
             None => self.generated.entry(prefix.to_owned()).or_default().push_back(serdes),
         }
     }
 
-    pub fn note_named(&mut self, name: &str, serdes: StoreSerdes) {
+    pub(crate) fn note_named(&mut self, name: &str, serdes: StoreSerdes) {
         self.named.insert(name.to_owned(), serdes);
     }
 
     /// Finds the generated names in the topology; their numbers grow with the steps.
-    pub fn resolve(&mut self, topology: &Topology) {
+    pub(crate) fn resolve(&mut self, topology: &Topology) {
         let mut names: Vec<&str> = topology
             .subtopologies()
             .iter()
@@ -78,7 +78,7 @@ impl Catalogue {
     }
 
     /// Text where nothing else is known, as the default serdes of cases.
-    pub fn serdes(&self, store: &str) -> &StoreSerdes {
+    pub(crate) fn serdes(&self, store: &str) -> &StoreSerdes {
         self.named.get(store).unwrap_or(&self.text)
     }
 }

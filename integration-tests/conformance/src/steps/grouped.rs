@@ -18,8 +18,8 @@ use crate::{
     value::{Dyn, FunctionFailed},
 };
 
-pub(super) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
-pub(super) const REDUCE: &str = "KSTREAM-REDUCE-";
+pub(crate) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
+pub(crate) const REDUCE: &str = "KSTREAM-REDUCE-";
 const KNOWN: [&str; 11] = [
     "id",
     "op",
@@ -35,7 +35,7 @@ const KNOWN: [&str; 11] = [
 ];
 
 /// Null as the DSL sees it: none.
-pub(super) fn some<T: Like>(value: Dyn) -> Result<Option<T>, FunctionFailed> {
+pub(crate) fn some<T: Like>(value: Dyn) -> Result<Option<T>, FunctionFailed> {
     if value.is_null() {
         return Ok(None);
     }
@@ -45,19 +45,19 @@ pub(super) fn some<T: Like>(value: Dyn) -> Result<Option<T>, FunctionFailed> {
 }
 
 /// The functions of an aggregation step.
-pub(super) struct Aggregation {
-    pub(super) initial: Dyn,
-    pub(super) fold: Fold,
+pub(crate) struct Aggregation {
+    pub(crate) initial: Dyn,
+    pub(crate) fold: Fold,
 }
 
-pub(super) fn aggregation(a: Args<'_>) -> Result<Aggregation, String> {
+pub(crate) fn aggregation(a: Args<'_>) -> Result<Aggregation, String> {
     Ok(Aggregation {
         initial: initializer(a.text_or("init", "empty"))?,
         fold: Fold::parse(a.text_or("agg", "concat"))?,
     })
 }
 
-pub(super) fn reducer<V: Like>(
+pub(crate) fn reducer<V: Like>(
     a: Args<'_>,
 ) -> Result<impl Fn(V, &V) -> Result<Option<V>, FunctionFailed> + Send + Sync + 'static, String> {
     let fold = Fold::parse(a.need("agg")?)?;

@@ -7,10 +7,10 @@ use super::{
     types::{Key, Value},
     unsupported,
 };
-use crate::{arguments::Args, functions::Joiner, like::Like, value::Dyn};
+use crate::{arguments::Args, functions::Joiner, value::Dyn};
 
 /// None if the other side is no stream of these keys.
-pub(super) fn join<K: Key, V: Value>(
+pub(crate) fn join<K: Key, V: Value>(
     stream: &KStream<K, V>,
     other: &Object,
     a: Args<'_>,

@@ -23,7 +23,7 @@ use millstream_dsl::engine::Topology;
 use serde_json::Value as Json;
 
 /// A stock processor that fills a global or read-only store.
-pub struct Filler {
+pub(crate) struct Filler {
     store: String,
     kind: FillerKind,
 }
@@ -36,7 +36,7 @@ enum FillerKind {
 }
 
 impl Filler {
-    pub fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
+    pub(crate) fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
         let kind = match a.need("processor")? {
             "store-put" => FillerKind::Put,
             "store-put-timestamped" => FillerKind::PutTimestamped(a.long_or("delta", 0)),
@@ -77,7 +77,7 @@ fn topic_serdes(case: &Json, topic: &str) -> Result<(LikeSerde<Dyn>, LikeSerde<D
 }
 
 /// Builds the topology of a case of the processor topology API.
-pub fn build(case: &Json, catalogue: &mut Catalogue) -> Result<Topology, BuildFailure> {
+pub(crate) fn build(case: &Json, catalogue: &mut Catalogue) -> Result<Topology, BuildFailure> {
     let mut builder = TopologyBuilder::new();
     for step in case["topology"].as_array().into_iter().flatten() {
         add(case, &mut builder, Args(step), catalogue)?;

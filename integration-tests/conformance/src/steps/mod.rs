@@ -28,10 +28,10 @@ mod streams;
 mod tables;
 mod types;
 mod windows;
-pub use catalogue::{Catalogue, StoreSerdes};
+pub(crate) use catalogue::{Catalogue, StoreSerdes};
 
 /// Why a case has no topology.
-pub enum BuildFailure {
+pub(crate) enum BuildFailure {
     /// The runner or the DSL does not know a step: the case fails.
     Unsupported(String),
     /// The DSL refuses the topology, as a case may expect.
@@ -45,17 +45,17 @@ impl From<String> for BuildFailure {
 }
 
 /// What a step has made: a handle of the DSL whose types only its own step knows.
-pub trait Handle: Any {
+pub(crate) trait Handle: Any {
     /// A step that starts from this handle.
     fn step(&self, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure>;
     fn as_any(&self) -> &dyn Any;
 }
 
 /// Shared, because several steps may start from one handle.
-pub type Object = std::rc::Rc<dyn Handle>;
+pub(crate) type Object = std::rc::Rc<dyn Handle>;
 
 /// What comes of a step.
-pub enum Outcome {
+pub(crate) enum Outcome {
     Nothing,
     One(Object),
     /// Branches, with their ids.
@@ -63,30 +63,30 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub fn one(handle: impl Handle) -> Self {
+    pub(crate) fn one(handle: impl Handle) -> Self {
         Self::One(std::rc::Rc::new(handle))
     }
 }
 
 /// A topology in the making.
-pub struct Maker<'a> {
-    pub case: &'a Json,
-    pub builder: StreamsBuilder,
-    pub recorder: Arc<Recorder>,
-    pub catalogue: Catalogue,
-    pub branches: Map<String, Json>,
+pub(crate) struct Maker<'a> {
+    pub(crate) case: &'a Json,
+    pub(crate) builder: StreamsBuilder,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) branches: Map<String, Json>,
     objects: HashMap<String, Object>,
 }
 
 /// The topology of a case, and what is known about its parts.
-pub struct Built {
-    pub topology: Topology,
-    pub catalogue: Catalogue,
-    pub branches: Map<String, Json>,
+pub(crate) struct Built {
+    pub(crate) topology: Topology,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) branches: Map<String, Json>,
 }
 
 /// Builds the topology of a case.
-pub fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailure> {
+pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailure> {
     refuse_unknown_config(Args(&case["config"]))?;
     if case["api"] == "topology" {
         let mut catalogue = Catalogue::default();
@@ -158,7 +158,7 @@ fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {
 }
 
 /// The error handlers of a case.
-pub fn handlers(config: Args<'_>) -> Result<Handlers, String> {
+pub(crate) fn handlers(config: Args<'_>) -> Result<Handlers, String> {
     let mut handlers = Handlers::default();
     let goes_on = |field: &str| match config.text_or(field, "fail") {
         "fail" => Ok(false),
@@ -180,24 +180,24 @@ pub fn handlers(config: Args<'_>) -> Result<Handlers, String> {
 }
 
 /// The serde of a topic of the case: `part` is `key` or `value`.
-pub fn topic_serde<'a>(case: &'a Json, topic: &str, part: &str) -> &'a str {
+pub(crate) fn topic_serde<'a>(case: &'a Json, topic: &str, part: &str) -> &'a str {
     Args(&case["topics"])
         .part(topic)
         .map_or("string", |t| t.text_or(part, "string"))
 }
 
 /// The name of an operator.
-pub fn named(a: Args<'_>) -> Named {
+pub(crate) fn named(a: Args<'_>) -> Named {
     a.text("name").map_or_else(Named::generated, Named::new)
 }
 
 /// A serde of a step, text by default.
-pub fn serde<T: Like>(a: Args<'_>, field: &str) -> Result<LikeSerde<T>, String> {
+pub(crate) fn serde<T: Like>(a: Args<'_>, field: &str) -> Result<LikeSerde<T>, String> {
     SerdeKind::parse(a.text_or(field, "string")).map(LikeSerde::new)
 }
 
 /// The serde of a topic, unless the step says otherwise.
-pub fn serde_of<T: Like>(case: &Json, a: Args<'_>, topic: &str, part: &str) -> Result<LikeSerde<T>, String> {
+pub(crate) fn serde_of<T: Like>(case: &Json, a: Args<'_>, topic: &str, part: &str) -> Result<LikeSerde<T>, String> {
     let name = a
         .text(&format!("{part}_serde"))
         .unwrap_or_else(|| topic_serde(case, topic, part));
@@ -206,7 +206,7 @@ pub fn serde_of<T: Like>(case: &Json, a: Args<'_>, topic: &str, part: &str) -> R
 
 impl Maker<'_> {
     /// The handle of an earlier step.
-    pub fn object(&self, id: &str) -> Result<Object, BuildFailure> {
+    pub(crate) fn object(&self, id: &str) -> Result<Object, BuildFailure> {
         self.objects
             .get(id)
             .cloned()
@@ -231,13 +231,13 @@ impl Maker<'_> {
     }
 
     /// Notes the names of the branches of a split.
-    pub fn note_branches(&mut self, a: Args<'_>, mut names: Vec<String>) {
+    pub(crate) fn note_branches(&mut self, a: Args<'_>, mut names: Vec<String>) {
         names.sort();
         self.branches.insert(a.text_or("id", "split").to_owned(), json!(names));
     }
 }
 
 /// A step that the runner or the DSL does not have.
-pub fn unsupported(a: Args<'_>) -> BuildFailure {
+pub(crate) fn unsupported(a: Args<'_>) -> BuildFailure {
     BuildFailure::Unsupported(a.text_or("op", "a step without op").to_owned())
 }

@@ -10,7 +10,7 @@ use crate::{
 
 impl Maker<'_> {
     /// The store of a step, with serdes by name.
-    pub(super) fn materialized<K: Like, V: Like>(
+    pub(crate) fn materialized<K: Like, V: Like>(
         &mut self,
         a: Args<'_>,
         prefix: &str,
@@ -49,7 +49,7 @@ impl Maker<'_> {
             if let Some(logging) = st.flag("logging") {
                 made = made.logging(logging);
             }
-            // The oracle gives the configs of the topic together with the wish for one.
+            // Cases give the configs of the topic together with the wish for one.
             if st.flag("logging") == Some(true) {
                 for (name, value) in st.get("topic_config").and_then(|c| c.as_object()).into_iter().flatten() {
                     made = made.topic_config(name.clone(), value.as_str().unwrap_or_default());
@@ -68,7 +68,7 @@ impl Maker<'_> {
 }
 
 /// How a step groups.
-pub(super) fn grouped<K: Like, V: Like>(a: Args<'_>) -> Result<Grouped<K, V>, BuildFailure> {
+pub(crate) fn grouped<K: Like, V: Like>(a: Args<'_>) -> Result<Grouped<K, V>, BuildFailure> {
     let grouped = a.text("name").map_or_else(Grouped::new, Grouped::named);
     Ok(grouped.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?))
 }

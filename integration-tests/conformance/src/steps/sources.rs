@@ -34,7 +34,7 @@ fn extractor(name: &str) -> Result<TimestampExtractor<Dyn, Dyn>, String> {
 
 impl Maker<'_> {
     /// A step without `from`.
-    pub(super) fn start(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    pub(crate) fn start(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
         match a.text_or("op", "") {
             "stream" => {
                 let known = [
@@ -72,7 +72,7 @@ impl Maker<'_> {
 }
 
 /// How a step reads its topics. In the DSL its name is that of the source.
-pub(super) fn consumed(case: &Json, a: Args<'_>, with_name: bool) -> Result<Consumed<Dyn, Dyn>, BuildFailure> {
+pub(crate) fn consumed(case: &Json, a: Args<'_>, with_name: bool) -> Result<Consumed<Dyn, Dyn>, BuildFailure> {
     let topics = a.list("topics");
     let first = a.text("topic").or_else(|| topics.first().copied()).unwrap_or_default();
     let consumed = if let Some(pattern) = a.text("pattern") {

@@ -55,7 +55,7 @@ const KNOWN: [&str; 29] = [
 ];
 
 /// One stock processor of one task.
-pub struct Stock<K, V> {
+pub(crate) struct Stock<K, V> {
     step: Arc<Json>,
     key: Option<Arc<Expr>>,
     timer: Option<Schedule>,
@@ -103,14 +103,14 @@ fn record<'a>(key: &'a Dyn, value: &'a Dyn, timestamp: i64, headers: &'a Headers
     }
 }
 
-pub fn place(metadata: Option<RecordMetadata>) -> String {
+pub(crate) fn place(metadata: Option<RecordMetadata>) -> String {
     metadata.map_or_else(
         || "none".to_owned(),
         |m| format!("{}/{}/{}", m.topic, m.partition, m.offset),
     )
 }
 
-pub fn header_text(headers: &Headers, name: &str) -> String {
+pub(crate) fn header_text(headers: &Headers, name: &str) -> String {
     let mut values = Vec::new();
     headers.for_each(|n, value| {
         if n == name {
@@ -140,7 +140,7 @@ fn stored(ctx: &Context<'_>, store: &str, key: &Dyn) -> Result<String, BoxError>
 
 impl<K: Like, V: Like> Stock<K, V> {
     /// Refuses unknown processors.
-    pub fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
+    pub(crate) fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
         let name = a.need("processor")?;
         if !KNOWN.contains(&name) {
             return Err(format!("unknown processor: {name}"));

@@ -28,13 +28,13 @@ const KNOWN: [&str; 9] = [
 ];
 
 /// One stock processor of values of one task.
-pub struct StockValues {
+pub(crate) struct StockValues {
     step: Arc<Json>,
 }
 
 impl StockValues {
     /// Refuses unknown processors.
-    pub fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
+    pub(crate) fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
         let name = a.need("processor")?;
         if !KNOWN.contains(&name) {
             return Err(format!("unknown fixed-key processor: {name}"));

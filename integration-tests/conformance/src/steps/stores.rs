@@ -6,12 +6,12 @@ use millstream_dsl::store::Store;
 use super::{BuildFailure, Maker, Outcome, StoreSerdes, serde};
 use crate::{arguments::Args, value::Dyn};
 
-pub(super) fn millis(ms: i64) -> Duration {
+pub(crate) fn millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The store of a step.
-pub(super) fn store(a: Args<'_>) -> Result<Store<Dyn, Dyn>, BuildFailure> {
+pub(crate) fn store(a: Args<'_>) -> Result<Store<Dyn, Dyn>, BuildFailure> {
     let st = a.part("store").ok_or_else(|| "a step without store".to_owned())?;
     st.only(&[
         "name",
@@ -58,7 +58,7 @@ pub(super) fn store(a: Args<'_>) -> Result<Store<Dyn, Dyn>, BuildFailure> {
 
 impl Maker<'_> {
     /// `addStore`.
-    pub(super) fn add_store(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    pub(crate) fn add_store(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
         a.only(&["id", "op", "store", "key_serde", "value_serde"])?;
         let store = store(a)?;
         let serdes = StoreSerdes::parse(a.text_or("key_serde", "string"), a.text_or("value_serde", "string"))?;

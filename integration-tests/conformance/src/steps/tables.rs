@@ -89,7 +89,7 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
 
 impl Maker<'_> {
     /// `table`.
-    pub(super) fn table(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+    pub(crate) fn table(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
         a.only(&["id", "op", "topic", "store", "extractor", "name"])?;
         let topic = a.need("topic")?;
         let (key, value) = (
@@ -107,7 +107,7 @@ impl Maker<'_> {
 }
 
 /// A join of a stream with a table; none if the other side is no table of these keys.
-pub(super) fn join<K: Key, V: Value>(
+pub(crate) fn join<K: Key, V: Value>(
     stream: &KStream<K, V>,
     other: &Object,
     a: Args<'_>,

@@ -7,7 +7,7 @@ use super::{BuildFailure, Outcome, windows};
 use crate::{arguments::Args, like::Like, value::Dyn};
 
 /// A type that keys have.
-pub trait Key: Like {
+pub(crate) trait Key: Like {
     /// `windowedBy` on a grouped stream of such keys.
     fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure>;
 }
@@ -25,7 +25,7 @@ impl Key for Windowed<Dyn> {
 }
 
 /// A type that values have.
-pub trait Value: Like {
+pub(crate) trait Value: Like {
     /// What a table of the stream's rows has as value.
     type Row: Row;
     /// `toTable`.
@@ -35,7 +35,7 @@ pub trait Value: Like {
 }
 
 /// A type that rows of tables have: never null.
-pub trait Row: Value {}
+pub(crate) trait Row: Value {}
 
 impl Row for Dyn {}
 impl Row for i64 {}

@@ -7,7 +7,7 @@ use millstream_dsl::{
 use super::{BuildFailure, Outcome, stores::millis, types::Value};
 use crate::{arguments::Args, value::Dyn};
 
-pub(super) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+pub(crate) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
     a.only(&[
         "id",
         "op",
@@ -48,7 +48,7 @@ pub(super) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_
     }
 }
 
-pub(super) fn emitting<V: Value, W: Windows>(
+pub(crate) fn emitting<V: Value, W: Windows>(
     windowed: TimeWindowedKStream<Dyn, V, W>,
     a: Args<'_>,
 ) -> Result<TimeWindowedKStream<Dyn, V, W>, BuildFailure> {
