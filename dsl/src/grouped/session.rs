@@ -26,7 +26,11 @@ pub struct SessionWindowedKStream<K, V> {
 }
 impl<K, V> Clone for SessionWindowedKStream<K, V> {
     fn clone(&self) -> Self {
-        Self { grouped: self.grouped.clone(), windows: self.windows, strategy: self.strategy }
+        Self {
+            grouped: self.grouped.clone(),
+            windows: self.windows,
+            strategy: self.strategy,
+        }
     }
 }
 
@@ -54,7 +58,11 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     #[doc(alias = "windowedBy")]
     #[must_use]
     pub fn session_windowed_by(&self, windows: SessionWindows) -> SessionWindowedKStream<K, V> {
-        SessionWindowedKStream { grouped: self.clone(), windows, strategy: EmitStrategy::default() }
+        SessionWindowedKStream {
+            grouped: self.clone(),
+            windows,
+            strategy: EmitStrategy::default(),
+        }
     }
 }
 
@@ -93,7 +101,10 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// Combines the values of each session; the first value stands for itself.
     #[must_use]
     pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
-        self.try_reduce_with(move |old, value| Ok::<_, BoxError>(Some(f(old, value))), Materialized::new())
+        self.try_reduce_with(
+            move |old, value| Ok::<_, BoxError>(Some(f(old, value))),
+            Materialized::new(),
+        )
     }
     /// [`reduce`](Self::reduce) with options, by a function that can fail, or delete the row with None.
     #[must_use]
@@ -172,12 +183,19 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         };
         let send_old = Rc::new(Cell::new(false));
         let serdes = planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone()));
-        let view = SessionStoredView { store: store.clone(), serdes: serdes.clone(), send_old: send_old.clone() };
+        let view = SessionStoredView {
+            store: store.clone(),
+            serdes: serdes.clone(),
+            send_old: send_old.clone(),
+        };
         let (windows, strategy) = (self.windows, self.strategy);
         let make = planned.map(|planned| {
             let store = planned.store.clone();
             let make = move || {
-                let emission = Emission { strategy, send_old: send_old.get() };
+                let emission = Emission {
+                    strategy,
+                    send_old: send_old.get(),
+                };
                 session_aggregate(windows, fold.clone(), planned.plan.clone(), emission)
             };
             (store, make)

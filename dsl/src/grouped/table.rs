@@ -23,13 +23,16 @@ use crate::{
 const AGGREGATE: &str = "KTABLE-AGGREGATE-";
 const REDUCE: &str = "KTABLE-REDUCE-";
 
+/// The node of a repartition topic, and the name of its source.
+type Repartitioned = (GraphId, Arc<str>);
+
 /// A table under other keys. Kafka Streams: `KGroupedTable`.
 pub struct KGroupedTable<K, V> {
     builder: BuilderRef,
     node: GraphId,
     grouped: Grouped<K, V>,
     /// The repartition topic that all aggregations of a named grouping share.
-    repartitioned: Rc<RefCell<Option<(GraphId, Arc<str>)>>>,
+    repartitioned: Rc<RefCell<Option<Repartitioned>>>,
 }
 impl<K, V> Clone for KGroupedTable<K, V> {
     fn clone(&self) -> Self {

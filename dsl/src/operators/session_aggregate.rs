@@ -36,7 +36,11 @@ pub(crate) struct SessionFold<K, V, A> {
 }
 impl<K, V, A> Clone for SessionFold<K, V, A> {
     fn clone(&self) -> Self {
-        Self { initial: self.initial.clone(), merge: self.merge.clone(), fold: self.fold.clone() }
+        Self {
+            initial: self.initial.clone(),
+            merge: self.merge.clone(),
+            fold: self.fold.clone(),
+        }
     }
 }
 
@@ -127,13 +131,22 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
             }
         };
         self.observed_time.set(self.observed_time.get().max(record.timestamp));
-        let closed = self.observed_time.get().saturating_sub(self.windows.grace_ms).saturating_sub(self.windows.gap_ms);
-        let (from, to) =
-            (record.timestamp.saturating_sub(self.windows.gap_ms), record.timestamp.saturating_add(self.windows.gap_ms));
+        let closed = self
+            .observed_time
+            .get()
+            .saturating_sub(self.windows.grace_ms)
+            .saturating_sub(self.windows.gap_ms);
+        let (from, to) = (
+            record.timestamp.saturating_sub(self.windows.gap_ms),
+            record.timestamp.saturating_add(self.windows.gap_ms),
+        );
         let found: millstream_state::Result<Vec<SessionRow>> =
             self.store.find(Some(key), Some(key), from, to, false).collect();
         let found = found.map_err(|e| faults::store(&self.node, e))?;
-        let single = Window { start: record.timestamp, end: record.timestamp };
+        let single = Window {
+            start: record.timestamp,
+            end: record.timestamp,
+        };
         let session = found.iter().fold(single, |all, row| Window {
             start: all.start.min(row.start),
             end: all.end.max(row.end),
@@ -158,7 +171,12 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         session: Window,
         buffer: &mut Vec<u8>,
     ) -> Result<(), Stop> {
-        let mut result = self.fold.initial.as_ref().map(|initial| cx.call(&self.node, || initial())).transpose()?;
+        let mut result = self
+            .fold
+            .initial
+            .as_ref()
+            .map(|initial| cx.call(&self.node, || initial()))
+            .transpose()?;
         for row in found {
             let value = self.read(&row.value)?;
             result = cx.try_call(&self.node, || (self.fold.merge)(record.key, result, value))?;
@@ -169,8 +187,21 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
                 self.store
                     .put(key, row.start, row.end, None, &context)
                     .map_err(|e| faults::store(&self.node, e))?;
-                let old = if self.output.send_old { Some(self.read(&row.value)?) } else { None };
-                self.forward(cx, key, Window { start: row.start, end: row.end }, None, old.as_ref())?;
+                let old = if self.output.send_old {
+                    Some(self.read(&row.value)?)
+                } else {
+                    None
+                };
+                self.forward(
+                    cx,
+                    key,
+                    Window {
+                        start: row.start,
+                        end: row.end,
+                    },
+                    None,
+                    old.as_ref(),
+                )?;
             }
         }
         let new = cx.try_call(&self.node, || (self.fold.fold.apply)(record.key, record.value, result))?;
@@ -193,7 +224,10 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
     }
 
     fn read(&self, bytes: &[u8]) -> Result<A, Box<ProcessError>> {
-        self.plan.value.deserialize(bytes).map_err(|e| faults::read(&self.node, e))
+        self.plan
+            .value
+            .deserialize(bytes)
+            .map_err(|e| faults::read(&self.node, e))
     }
 
     /// Forwards an update at once, unless it waits in the cache or for the end of the session.
@@ -219,9 +253,21 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         old: Option<&A>,
         headers: &millstream_state::Headers,
     ) -> Result<(), Stop> {
-        let key = self.plan.key.deserialize(key).map_err(|e| faults::read(&self.node, e))?;
+        let key = self
+            .plan
+            .key
+            .deserialize(key)
+            .map_err(|e| faults::read(&self.node, e))?;
         let (key, timestamp) = (&Windowed { key, window }, window.end);
-        let change = Change { key, new, old, is_latest: true, timestamp, headers, key_bytes: None };
+        let change = Change {
+            key,
+            new,
+            old,
+            is_latest: true,
+            timestamp,
+            headers,
+            key_bytes: None,
+        };
         self.output.children.forward(cx, change).map_err(Stop::Behind)
     }
 
@@ -244,7 +290,10 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         rows.sort_by(|a, b| (a.end, a.start, &a.key).cmp(&(b.end, b.start, &b.key)));
         for row in rows {
             let value = self.read(&row.value)?;
-            let window = Window { start: row.start, end: row.end };
+            let window = Window {
+                start: row.start,
+                end: row.end,
+            };
             self.send(cx, &row.key, window, Some(&value), None, record.headers)?;
         }
         self.emitted_until.set(closed);

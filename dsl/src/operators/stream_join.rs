@@ -167,6 +167,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         )
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one node after the other, in the order of Kafka Streams' names"
+    )]
     fn add_stream_join<VO: 'static, VR: 'static>(
         &self,
         other: &KStream<K, VO>,

@@ -330,6 +330,10 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.add_join(other, joiner, materialized, Side::Outer)
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one node after the other, in the order of Kafka Streams' names"
+    )]
     fn add_join<VO: 'static, VR: 'static>(
         &self,
         other: &KTable<K, VO>,

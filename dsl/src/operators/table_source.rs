@@ -17,7 +17,7 @@ use crate::{
     stream::{Consumed, ExtractInput, KStream, StreamsBuilder, TimestampExtractor, factory, source_factory},
     table::{
         KTable, faults,
-        output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
+        output::{Forwarder, OpenRows, Rows, RowsPlan, Scratch, ScratchCell},
         view::SourceView,
     },
     topology::{Builder, GraphNode, SourceTopics, TopologyWriter},
@@ -42,7 +42,7 @@ impl<KI, VI, K, V> Clone for Input<KI, VI, K, V> {
 
 struct TableSource<KI, VI, K, V> {
     input: Input<KI, VI, K, V>,
-    stored: Option<(Rows<K, V>, Rc<Forwarder<K, V>>)>,
+    stored: Option<OpenRows<K, V>>,
     children: TableChildren<K, V>,
     scratch: ScratchCell,
 }
@@ -118,18 +118,19 @@ fn put<'a, K: 'static, V: 'static>(
     } = scratch;
     let key = rows.key_bytes(change.key, change.key_bytes, key_buffer)?;
     let mut old = None;
-    if output.send_old && !rows.store.is_cached() {
-        if let Some(timestamp) = rows.get(key, value_buffer)? {
-            if change.timestamp < timestamp {
-                tracing::debug!(
-                    store = rows.store.name(),
-                    timestamp,
-                    late = change.timestamp,
-                    "update older than its row"
-                );
-            }
-            old = Some(rows.decode(value_buffer)?);
+    if output.send_old
+        && !rows.store.is_cached()
+        && let Some(timestamp) = rows.get(key, value_buffer)?
+    {
+        if change.timestamp < timestamp {
+            tracing::debug!(
+                store = rows.store.name(),
+                timestamp,
+                late = change.timestamp,
+                "update older than its row"
+            );
         }
+        old = Some(rows.decode(value_buffer)?);
     }
     rows.put(
         cx,

@@ -262,9 +262,22 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             builder.argument(store_name, message);
         }
         let segment_interval_ms = (retention_ms / 2).max(60_000);
-        let kind = StoreKind::Session { retention_ms, segment_interval_ms };
+        let kept_ms = if on_close && self.backend == StoreBackend::Persistent {
+            // Kafka Streams' store for emission on close shows sessions as long as their segment is there.
+            retention_ms.saturating_add(segment_interval_ms)
+        } else {
+            retention_ms
+        };
+        let kind = StoreKind::Session {
+            retention_ms: kept_ms,
+            segment_interval_ms,
+        };
+        let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
+        if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
+            store = store.topic_config("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
+        }
         Some(Planned {
-            store: self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching),
+            store,
             plan: WindowPlan {
                 store: store_name.clone(),
                 key,

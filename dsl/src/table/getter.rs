@@ -55,7 +55,11 @@ pub(crate) fn window(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<Windo
 }
 /// A session store of the task.
 pub(crate) fn session(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<SessionStore>, Box<ProcessError>> {
-    scope.context().state().session(store).ok_or_else(|| no_store(scope, store))
+    scope
+        .context()
+        .state()
+        .session(store)
+        .ok_or_else(|| no_store(scope, store))
 }
 fn no_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Box<ProcessError> {
     ProcessError::new(
@@ -203,13 +207,21 @@ impl<K, V> ValueGetter<Windowed<K>, V> for SessionGetter<K, V> {
         _key_bytes: Option<&[u8]>,
     ) -> Result<RowOf<V>, Box<ProcessError>> {
         let mut buffers = self.buffers.borrow_mut();
-        let Buffers { key: key_buffer, value: value_buffer } = &mut *buffers;
+        let Buffers {
+            key: key_buffer,
+            value: value_buffer,
+        } = &mut *buffers;
         write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
-        let found = self.store.get(key_buffer, key.window.start, key.window.end, value_buffer);
+        let found = self
+            .store
+            .get(key_buffer, key.window.start, key.window.end, value_buffer);
         if !found.map_err(|e| faults::store(&self.node, e))? {
             return Ok(None);
         }
-        let value = self.value.deserialize(value_buffer).map_err(|e| faults::read(&self.node, e))?;
+        let value = self
+            .value
+            .deserialize(value_buffer)
+            .map_err(|e| faults::read(&self.node, e))?;
         Ok(Some((value, key.window.end)))
     }
 }

@@ -41,7 +41,10 @@ impl<K, V> Forwarder<K, V> {
         let old = if self.send_old { decode(update.old)? } else { None };
         let (timestamp, headers) = match self.time_of {
             Some(time_of) => (time_of(&key), cx.no_headers()),
-            None => (update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp), &update.context.headers),
+            None => (
+                update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
+                &update.context.headers,
+            ),
         };
         cx.with_context(update.context, || {
             self.children.forward(
@@ -91,6 +94,9 @@ pub(crate) struct Rows<K, V> {
     pub(crate) reuse_key_bytes: bool,
 }
 
+/// Store and forwarder of a table.
+pub(crate) type OpenRows<K, V> = (Rows<K, V>, Rc<Forwarder<K, V>>);
+
 /// What a table operator needs to know of its store when it is made.
 pub(crate) struct RowsPlan<K, V> {
     pub(crate) store: Arc<str>,
@@ -111,11 +117,7 @@ impl<K, V> Clone for RowsPlan<K, V> {
 
 impl<K: 'static, V: 'static> RowsPlan<K, V> {
     /// Opens the store and arranges for its cache to be forwarded at commits.
-    pub(crate) fn open(
-        &self,
-        scope: &mut NodeScope<'_>,
-        send_old: bool,
-    ) -> Result<(Rows<K, V>, Rc<Forwarder<K, V>>), Box<ProcessError>> {
+    pub(crate) fn open(&self, scope: &mut NodeScope<'_>, send_old: bool) -> Result<OpenRows<K, V>, Box<ProcessError>> {
         let store = getter::key_value(scope, &self.store)?;
         let key = self.key.clone();
         let forwarder = Rc::new(Forwarder {

@@ -2,7 +2,7 @@
 use std::any::Any;
 
 use millstream_dsl::{
-    grouped::{KGroupedStream, KGroupedTable, TimeWindowedKStream},
+    grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
     window::{Windowed, Windows},
 };
 
@@ -125,6 +125,38 @@ where
                     f,
                     made,
                 )))
+            }
+            _ => Err(unsupported(a)),
+        }
+    }
+}
+
+impl<V: Value> Handle for SessionWindowedKStream<Dyn, V> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn step(&self, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure> {
+        a.only(&KNOWN)?;
+        let windowed = self.clone().emit(super::windows::strategy(a)?);
+        let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
+        match a.text_or("op", "") {
+            "count" => {
+                let made = maker.materialized::<Dyn, i64>(a, AGGREGATE, key, "long")?;
+                Ok(Outcome::one(windowed.count_with(made)))
+            }
+            "reduce" => {
+                let made = maker.materialized::<Dyn, V>(a, REDUCE, key, value)?;
+                V::table(windowed.try_reduce_with(reducer(a)?, made))
+            }
+            "aggregate" => {
+                let made = maker.materialized::<Dyn, Dyn>(a, AGGREGATE, key, value)?;
+                let Aggregation { initial, fold } = aggregation(a)?;
+                let merger = Fold::parse(a.text_or("merger", "and"))?;
+                let f = move |_: &Dyn, v: &V, agg: Dyn| some::<Dyn>(fold.apply(&agg, &v.to_dyn())?);
+                let merge = move |_: &Dyn, one: Dyn, two: Dyn| some::<Dyn>(merger.apply(&one, &two)?);
+                let initial = move || initial.clone();
+                Ok(Outcome::one(windowed.try_aggregate_with(initial, f, merge, made)))
             }
             _ => Err(unsupported(a)),
         }

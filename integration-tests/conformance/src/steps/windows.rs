@@ -1,7 +1,7 @@
 //! `windowedBy`, and when windowed results are emitted.
 use millstream_dsl::{
     grouped::{KGroupedStream, TimeWindowedKStream},
-    window::{EmitStrategy, TimeWindows, UnlimitedWindows, Windows},
+    window::{EmitStrategy, SessionWindows, TimeWindows, UnlimitedWindows, Windows},
 };
 
 use super::{BuildFailure, Outcome, stores::millis, types::Value};
@@ -40,6 +40,10 @@ pub(crate) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_
             let windows = UnlimitedWindows::of().start_on(a.long_or("start_ms", 0));
             Ok(Outcome::one(grouped.windowed_by(windows)))
         }
+        "session" => {
+            let windows = SessionWindows::of(span("size_ms")).grace(span("grace_ms"));
+            Ok(Outcome::one(grouped.session_windowed_by(windows)))
+        }
         other => Err(BuildFailure::Unsupported(format!("windowedBy {other}"))),
     }
 }
@@ -48,10 +52,14 @@ pub(crate) fn emitting<V: Value, W: Windows>(
     windowed: TimeWindowedKStream<Dyn, V, W>,
     a: Args<'_>,
 ) -> Result<TimeWindowedKStream<Dyn, V, W>, BuildFailure> {
+    Ok(windowed.emit(strategy(a)?))
+}
+
+/// When results are emitted.
+pub(super) fn strategy(a: Args<'_>) -> Result<EmitStrategy, BuildFailure> {
     match a.text("emit") {
-        None => Ok(windowed),
-        Some("on-update") => Ok(windowed.emit(EmitStrategy::OnWindowUpdate)),
-        Some("on-close") => Ok(windowed.emit(EmitStrategy::OnWindowClose)),
+        None | Some("on-update") => Ok(EmitStrategy::OnWindowUpdate),
+        Some("on-close") => Ok(EmitStrategy::OnWindowClose),
         Some(other) => Err(format!("unknown emit strategy {other}").into()),
     }
 }
