@@ -1,4 +1,5 @@
 //! The examples from end to end on the cluster inside the process.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use clap::Parser;
 use millstream_examples::fraud::Kind;
 use millstream_examples::{fraud, word_count};

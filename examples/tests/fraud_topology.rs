@@ -1,4 +1,5 @@
 //! The fraud topology without a cluster: what is an alert, and what is not.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use millstream::prelude::*;
 use millstream::testing::{TestInput, TestOutput, TopologyTestDriver};
 use millstream_examples::fraud::{self, Alert, CardPresent, Kind, Payment, Profile};

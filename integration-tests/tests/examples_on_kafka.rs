@@ -1,10 +1,17 @@
 //! The examples on real Kafka: the same binaries' code, both guarantees.
+#![allow(clippy::unwrap_used, reason = "a scenario fails by panicking")]
+
 use clap::Parser;
 use millstream_examples::fraud::Kind;
 use millstream_examples::{fraud, word_count};
 use millstream_integration_tests::kafka::KafkaServer;
 
-async fn words(guarantee: &[&str]) {
+/// The harness has a runtime of its own, which must not end inside another one: only the example runs in this one.
+fn wait<T>(example: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(example)
+}
+
+fn words(guarantee: &[&str]) {
     let server = KafkaServer::start(1).unwrap();
     let arguments = [
         "word_count",
@@ -15,7 +22,7 @@ async fn words(guarantee: &[&str]) {
         server.bootstrap(),
     ];
     let arguments = word_count::Arguments::parse_from(arguments.iter().chain(guarantee));
-    let counts = word_count::run(&arguments).await.unwrap();
+    let counts = wait(word_count::run(&arguments)).unwrap();
     assert_eq!(counts.get("the"), Some(&300));
     assert_eq!(counts.values().sum::<i64>(), 1_350);
     let observer = server.observer().unwrap();
@@ -25,17 +32,17 @@ async fn words(guarantee: &[&str]) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn words_are_counted_at_least_once() {
-    words(&[]).await;
+#[test]
+fn words_are_counted_at_least_once() {
+    words(&[]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn words_are_counted_exactly_once() {
-    words(&["--exactly-once"]).await;
+#[test]
+fn words_are_counted_exactly_once() {
+    words(&["--exactly-once"]);
 }
 
-async fn fraud(guarantee: &[&str]) {
+fn fraud(guarantee: &[&str]) {
     let server = KafkaServer::start(1).unwrap();
     let arguments = [
         "fraud_detection",
@@ -49,18 +56,18 @@ async fn fraud(guarantee: &[&str]) {
     let bootstrap = server.bootstrap();
     let arguments = arguments.iter().chain([&bootstrap]).chain(guarantee);
     // An error unless everything planted was found.
-    let summary = fraud::run(&fraud::Arguments::parse_from(arguments)).await.unwrap();
+    let summary = wait(fraud::run(&fraud::Arguments::parse_from(arguments))).unwrap();
     assert!(summary.of(Kind::Burst) > 0, "{summary}");
     let written = server.observer().unwrap().read_committed(fraud::ALERTS).unwrap();
     assert_eq!(written.len() as u64, summary.alerts());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn planted_fraud_is_found_at_least_once() {
-    fraud(&[]).await;
+#[test]
+fn planted_fraud_is_found_at_least_once() {
+    fraud(&[]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn planted_fraud_is_found_exactly_once() {
-    fraud(&["--exactly-once"]).await;
+#[test]
+fn planted_fraud_is_found_exactly_once() {
+    fraud(&["--exactly-once"]);
 }
