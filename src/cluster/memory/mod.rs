@@ -2,8 +2,8 @@
 //! the simulator. Not a mock: partitions with control records, last stable offset, transactions with fencing and
 //! time-outs, streams groups with epochs and revocation answer as a 4.3 broker does.
 //!
-//! Shape: [`Broker`](broker::Broker) is the whole cluster as one value without clock, threads or I/O. Clients hold a
-//! [`MemoryCluster`] and reach it through one function, [`MemoryCluster::dispatch`]: what will delay, lose or reorder
+//! Shape: `Broker` is the whole cluster as one value without clock, threads or I/O. Clients hold a
+//! [`MemoryCluster`] and reach it through one function, `MemoryCluster::dispatch`: what will delay, lose or reorder
 //! requests goes there.
 //!
 //! Left out: authorization, quotas, static membership, classic and consumer groups, warm-up tasks.
