@@ -47,6 +47,16 @@ pub trait Serde<T>: Send + Sync {
     /// When the bytes are no value of the type; the error goes to the deserialization handler.
     fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError>;
 
+    /// Like [`deserialize`](Self::deserialize), into a value that may be reused: text and bytes keep their buffers, so that
+    /// a source allocates nothing per record. After an error the value is of no use.
+    ///
+    /// # Errors
+    /// As [`deserialize`](Self::deserialize).
+    fn deserialize_into(&self, bytes: &[u8], value: &mut T) -> Result<(), SerdeError> {
+        *value = self.deserialize(bytes)?;
+        Ok(())
+    }
+
     /// Whether the value is null, i.e. has no bytes at all. False except for the serde of `Option`.
     fn is_null(&self, _value: &T) -> bool {
         false
@@ -73,6 +83,9 @@ impl<T, S: Serde<T> + ?Sized> Serde<T> for Arc<S> {
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError> {
         (**self).deserialize(bytes)
+    }
+    fn deserialize_into(&self, bytes: &[u8], value: &mut T) -> Result<(), SerdeError> {
+        (**self).deserialize_into(bytes, value)
     }
     fn is_null(&self, value: &T) -> bool {
         (**self).is_null(value)
@@ -103,6 +116,21 @@ pub(crate) fn read<T>(serde: &dyn Serde<T>, bytes: Option<&[u8]>) -> Result<T, S
         None => serde
             .null()
             .ok_or_else(|| SerdeError::new("null, but the type has no null: use Option")),
+    }
+}
+
+/// Reads bytes that may be null, reusing the value if there is one.
+pub(crate) fn read_into<T>(
+    serde: &dyn Serde<T>,
+    bytes: Option<&[u8]>,
+    value: &mut Option<T>,
+) -> Result<(), SerdeError> {
+    match (bytes, value) {
+        (Some(bytes), Some(value)) => serde.deserialize_into(bytes, value),
+        (bytes, value) => {
+            *value = Some(read(serde, bytes)?);
+            Ok(())
+        }
     }
 }
 

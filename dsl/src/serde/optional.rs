@@ -17,6 +17,12 @@ impl<T> Serde<Option<T>> for OptionSerde<T> {
     fn deserialize(&self, bytes: &[u8]) -> Result<Option<T>, SerdeError> {
         self.0.deserialize(bytes).map(Some)
     }
+    fn deserialize_into(&self, bytes: &[u8], value: &mut Option<T>) -> Result<(), SerdeError> {
+        match value {
+            Some(value) => self.0.deserialize_into(bytes, value),
+            None => self.deserialize(bytes).map(|read| *value = read),
+        }
+    }
     fn is_null(&self, value: &Option<T>) -> bool {
         value.as_ref().is_none_or(|value| self.0.is_null(value))
     }

@@ -44,6 +44,13 @@ impl Serde<String> for StringSerde {
             Err(error) => Err(SerdeError(format!("not UTF-8 at byte {}", error.valid_up_to()))),
         }
     }
+    fn deserialize_into(&self, bytes: &[u8], value: &mut String) -> Result<(), SerdeError> {
+        let text =
+            std::str::from_utf8(bytes).map_err(|e| SerdeError(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+        value.clear();
+        value.push_str(text);
+        Ok(())
+    }
 }
 
 /// Bytes as they are. Kafka: `ByteArraySerializer`.
@@ -56,6 +63,11 @@ impl Serde<Vec<u8>> for BytesSerde {
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<Vec<u8>, SerdeError> {
         Ok(bytes.to_vec())
+    }
+    fn deserialize_into(&self, bytes: &[u8], value: &mut Vec<u8>) -> Result<(), SerdeError> {
+        value.clear();
+        value.extend_from_slice(bytes);
+        Ok(())
     }
 }
 

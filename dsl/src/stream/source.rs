@@ -1,5 +1,5 @@
 //! The source of a stream: bytes to key and value, once.
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use millstream_state::Headers;
 
@@ -8,7 +8,7 @@ use crate::{
         Children, NodeScope, ProcessError, ProcessErrorKind, ProcessResult, RawRecord, Record, SourceFactory,
         SourcePort, TaskContext,
     },
-    serde::{SharedSerde, read},
+    serde::{SharedSerde, read_into},
 };
 
 use super::timestamps::{ExtractInput, TimestampExtractor};
@@ -19,22 +19,35 @@ struct Source<K, V> {
     value: SharedSerde<V>,
     extractor: TimestampExtractor<K, V>,
     children: Children<K, V>,
+    /// Key and value of the last record: their buffers serve the next one.
+    last: Cell<Pair<K, V>>,
 }
+
+type Pair<K, V> = (Option<K>, Option<V>);
 
 impl<K, V> Source<K, V> {
     /// A serde is the user's code too: a panic in it is an error like any other.
     fn decode(&self, cx: &TaskContext, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
-        cx.call(&self.name, || self.read(raw))?
+        let mut pair = self.last.take();
+        cx.call(&self.name, || self.read(raw, &mut pair))??;
+        match pair {
+            (Some(key), Some(value)) => Ok((key, value)),
+            _ => Err(ProcessError::new(
+                ProcessErrorKind::Deserialization,
+                &self.name,
+                "a serde gave nothing".to_owned(),
+            )),
+        }
     }
-    fn read(&self, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
+
+    fn read(&self, raw: &RawRecord<'_>, pair: &mut Pair<K, V>) -> Result<(), Box<ProcessError>> {
         let fail = |what: &str, error: crate::serde::SerdeError| {
             let mut error = ProcessError::caused(ProcessErrorKind::Deserialization, &self.name, error);
             error.message = format!("{what}: {}", error.message);
             error
         };
-        let key = read(&*self.key, raw.key).map_err(|e| fail("key", e))?;
-        let value = read(&*self.value, raw.value).map_err(|e| fail("value", e))?;
-        Ok((key, value))
+        read_into(&*self.key, raw.key, &mut pair.0).map_err(|e| fail("key", e))?;
+        read_into(&*self.value, raw.value, &mut pair.1).map_err(|e| fail("value", e))
     }
 }
 
@@ -106,16 +119,16 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
             return Ok(());
         }
         cx.advance_stream_time(timestamp);
-        self.children.forward(
-            cx,
-            Record {
-                key: &key,
-                value: &value,
-                timestamp,
-                headers,
-                key_bytes: raw.key,
-            },
-        )
+        let record = Record {
+            key: &key,
+            value: &value,
+            timestamp,
+            headers,
+            key_bytes: raw.key,
+        };
+        let result = self.children.forward(cx, record);
+        self.last.set((Some(key), Some(value)));
+        result
     }
 }
 
@@ -132,6 +145,7 @@ pub fn source_factory<K: 'static, V: 'static>(
             value: value.clone(),
             extractor: extractor.clone(),
             children: scope.children()?,
+            last: Cell::new((None, None)),
         });
         Ok(source)
     })
