@@ -69,11 +69,12 @@ async fn main() -> Result<(), BoxError> {
 fn builder(arguments: &Arguments) -> KafkaStreamsBuilder {
     let eos = arguments.mode == Mode::Eos;
     let commit_ms = arguments.commit_ms.unwrap_or(if eos { 100 } else { 30_000 });
-    // Own names for each guarantee: nothing of one run is the next one's state.
+    // Own names for each run: offsets that an earlier run committed would leave nothing to do.
     let id = format!(
-        "millstream-{}-{}",
+        "millstream-{}-{}-{}",
         arguments.workload.name(),
-        if eos { "eos" } else { "alos" }
+        if eos { "eos" } else { "alos" },
+        std::process::id()
     );
     let mut builder = KafkaStreams::builder(id)
         .bootstrap_servers(&arguments.bootstrap)
