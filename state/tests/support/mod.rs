@@ -1,5 +1,9 @@
 //! What the tests of stores share: specs, a context, a changelog that remembers.
-#![allow(dead_code, unreachable_pub, reason = "every test compiles it for itself and uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test compiles it for itself and uses a part of it"
+)]
 
 use std::cell::RefCell;
 use std::rc::Rc;
