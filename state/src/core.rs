@@ -38,8 +38,10 @@ pub(crate) struct Core {
     pub(crate) table: RefCell<Table>,
     /// Highest time put so far; what is older than the retention is gone.
     pub(crate) observed: Cell<i64>,
-    /// Rows below this key are to be deleted at the next commit.
+    /// Rows below this key have expired.
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
+    /// They are to be deleted at the next commit; once is enough.
+    pub(crate) expiry_pending: Cell<bool>,
     cached: bool,
     cache_bytes: usize,
     logger: Rc<dyn ChangeLogger>,
@@ -70,6 +72,7 @@ impl Core {
             cache_bytes,
             observed: Cell::new(observed),
             expired_below: RefCell::default(),
+            expiry_pending: Cell::new(false),
             pending: RefCell::default(),
             pending_bytes: Cell::new(0),
             turns: Cell::new(0),
@@ -191,7 +194,7 @@ impl Core {
     /// Writes what a commit has to make final.
     pub(crate) fn write(&self, batch: &mut dyn BatchWriter, offset: Option<i64>) {
         let family = self.index.0 as usize;
-        if let Some(end) = &*self.expired_below.borrow() {
+        if let (true, Some(end)) = (self.expiry_pending.get(), &*self.expired_below.borrow()) {
             batch.delete_below(family, end);
         }
         self.table.borrow_mut().write(batch);
@@ -205,7 +208,7 @@ impl Core {
     }
 
     pub(crate) fn committed(&self) {
-        self.expired_below.take();
+        self.expiry_pending.set(false);
         self.table.borrow_mut().committed();
     }
 
@@ -213,6 +216,7 @@ impl Core {
         self.pending.borrow_mut().clear();
         self.pending_bytes.set(0);
         self.expired_below.take();
+        self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
         let mark = self.database.mark(self.index).unwrap_or_default();
         self.observed

@@ -231,6 +231,7 @@ pub(crate) fn expire(core: &Core, segments: &Segments, observed: i64) {
         let mut below = core.expired_below.borrow_mut();
         if below.as_deref().is_none_or(|known| *known < end[..]) {
             *below = Some(end.to_vec());
+            core.expiry_pending.set(true);
         }
     }
 }
