@@ -304,7 +304,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
                 value: self.grouped.value.clone(),
                 partitions: None,
                 partitioner: None,
-                drop_null_keys: true,
+                shareable: true,
             },
         )
     }

@@ -19,6 +19,7 @@ pub(crate) mod stream_aggregate;
 mod stream_join;
 mod stream_join_outer;
 mod stream_join_side;
+mod stream_self_join;
 mod stream_table_join;
 pub(crate) mod table_aggregate;
 mod table_filter;

@@ -151,7 +151,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joined: Joined<K, V>,
         left: bool,
     ) -> KStream<K, VR> {
-        let stream = self.partitioned_for_join(joined.name.name(), joined.key.clone(), joined.value.clone(), !left);
+        let stream = self.partitioned_for_join(joined.name.name(), joined.key.clone(), joined.value.clone());
         let name = stream.next_name(&joined.name, if left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" });
         let view = table.view.view();
         let mut builder = stream.builder.borrow_mut();
@@ -185,7 +185,9 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             }
             writer.copartition(&copartitioned);
         };
-        let node = builder.add(&[stream.node], GraphNode::new(name.clone(), write));
+        let mut node = GraphNode::new(name.clone(), write);
+        node.joins_null_keys = left;
+        let node = builder.add(&[stream.node], node);
         KStream {
             builder: stream.builder.clone(),
             node,
@@ -203,7 +205,6 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         name: Option<&Arc<str>>,
         key: Option<SharedSerde<K>>,
         value: Option<SharedSerde<V>>,
-        drop_null_keys: bool,
     ) -> Self {
         if !self.repartition_required {
             return self.clone();
@@ -217,7 +218,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                 value,
                 partitions: None,
                 partitioner: None,
-                drop_null_keys,
+                shareable: true,
             },
         )
     }

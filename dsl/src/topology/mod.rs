@@ -1,5 +1,6 @@
 //! The immutable topology: nodes, stores, sub-topologies, internal topics, co-partition groups.
 mod build;
+mod config;
 mod describe;
 mod error;
 mod fingerprint;
@@ -11,6 +12,7 @@ mod java_tree;
 mod low_level;
 mod naming;
 mod node;
+mod optimize;
 mod store;
 mod topic;
 mod writer;
@@ -19,12 +21,15 @@ use std::sync::Arc;
 
 use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
 
+pub use config::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom};
 pub use error::{BuildError, Violation, ViolationKind};
+pub(crate) use graph_node::Role;
 pub use graph_node::{GraphId, GraphNode, WriteNode};
 pub(crate) use internal::StreamSource;
 pub use internal::{Builder, BuilderRef};
 pub use low_level::TopologyBuilder;
 pub use node::{SinkTarget, SourceTopics};
+pub(crate) use optimize::{MergeRepartition, RepartitionRole};
 pub use store::{StoreBuilder, StoreDefinition};
 pub use topic::{InternalTopic, OffsetReset, TopicRef};
 pub use writer::TopologyWriter;

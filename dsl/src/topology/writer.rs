@@ -1,5 +1,8 @@
 //! Takes nodes, stores and topics while a topology is written, and checks the rules that need all of them.
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
 
@@ -19,6 +22,14 @@ pub struct TopologyWriter {
     pub(crate) copartitioned: Vec<Vec<Arc<str>>>,
     pub(crate) explicit_names: bool,
     pub(crate) violations: Vec<Violation>,
+    /// Tables use their source topic as changelog.
+    pub(crate) reuse_table_source_topics: bool,
+    /// Stream-stream joins, by name, whose sides are one stream.
+    pub(crate) self_joins: HashSet<Arc<str>>,
+    /// Sources of repartition topics that keep records without a key.
+    pub(crate) kept_null_keys: HashSet<Arc<str>>,
+    /// Sources of repartition topics that have become one, and its source.
+    pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl TopologyWriter {
@@ -191,7 +202,13 @@ impl TopologyWriter {
     }
     /// The sources (by node name) must have equal partition counts.
     pub fn copartition(&mut self, sources: &[Arc<str>]) {
-        self.copartitioned.push(sources.to_vec());
+        let mut sources: Vec<_> = sources
+            .iter()
+            .map(|source| self.replaced_sources.get(source).unwrap_or(source).clone())
+            .collect();
+        sources.sort();
+        sources.dedup();
+        self.copartitioned.push(sources);
     }
     /// Whether a node of this name was written.
     pub fn has_node(&self, name: &str) -> bool {
