@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::database::{BatchWriter, KeyRange, Mark};
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, RecordContext, Result, StoreIndex, StoreSpec};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -108,17 +108,17 @@ impl Core {
         })
     }
 
-    pub(crate) fn log(
-        &self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        timestamp: i64,
-        headers: Option<&Headers>,
-    ) -> Result<()> {
+    pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
         if !self.spec.logging {
             return Ok(());
         }
-        self.logger.log(self.index, key, value, Some(timestamp), headers)
+        let wanted = match self.spec.logged_headers {
+            LoggedHeaders::Never => false,
+            LoggedHeaders::OfDeletions => value.is_none(),
+            LoggedHeaders::Always => true,
+        };
+        self.logger
+            .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
     }
 
     /// Writes a row that waits in the record cache.
@@ -154,10 +154,10 @@ impl Core {
         Ok(())
     }
 
-    /// Logs and hands out the cached updates. `logged`: the part of a row key that the changelog sees.
+    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener. `logged`: the part of a row key that the changelog sees.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(&self, f: FlushTo<'_>, logged: fn(&[u8]) -> &[u8]) -> Result<()> {
+    pub(crate) fn flush(&self, mut f: Option<FlushTo<'_>>, logged: fn(&[u8]) -> &[u8]) -> Result<()> {
         if self.pending.borrow().is_empty() {
             return Ok(());
         }
@@ -169,24 +169,26 @@ impl Core {
             let new = self
                 .get(&row_key, &mut value)?
                 .map(|timestamp| (value.as_slice(), timestamp));
-            if new.is_none() && pending.old.is_none() {
+            if f.is_some() && new.is_none() && pending.old.is_none() {
                 continue;
             }
             let key = logged(&row_key);
             let timestamp = new
                 .filter(|_| self.spec.kind.is_timestamped())
                 .map_or(pending.context.timestamp, |(_, time)| time);
-            self.log(key, new.map(|(value, _)| value), timestamp, None)?;
+            self.log(key, new.map(|(value, _)| value), timestamp, &pending.context.headers)?;
             let old = pending
                 .old
                 .as_ref()
                 .map(|(value, timestamp)| (value.as_slice(), *timestamp));
-            f(CachedUpdate {
-                key,
-                new,
-                old,
-                context: &pending.context,
-            })?;
+            if let Some(f) = &mut f {
+                f(CachedUpdate {
+                    key,
+                    new,
+                    old,
+                    context: &pending.context,
+                })?;
+            }
         }
         Ok(())
     }

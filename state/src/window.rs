@@ -130,7 +130,7 @@ impl WindowStore {
             context.timestamp
         };
         let logged = changelog_key(key, start, self.next(&self.log_sequence));
-        self.core.log(&logged, value, logged_at, None)?;
+        self.core.log(&logged, value, logged_at, &context.headers)?;
         Ok(alive)
     }
 
@@ -219,7 +219,17 @@ impl WindowStore {
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
         self.core
-            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+            .flush(Some(f), |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        self.core
+            .flush(None, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
     }
 }
 

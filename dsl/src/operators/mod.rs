@@ -32,6 +32,7 @@ mod to_stream;
 pub(crate) mod window_aggregate;
 
 pub use process::{Processing, process_node};
+pub(crate) use repartition::burn_names;
 pub use repartition::{RepartitionParts, repartition};
 pub use split::Branches;
 pub(crate) use table_source::suffixed;

@@ -82,6 +82,13 @@ impl Names {
     }
 }
 
+/// Uses up the names of a topic that is shared and not made.
+pub(crate) fn burn_names(builder: &mut Builder) {
+    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
+        builder.new_processor_name(prefix);
+    }
+}
+
 /// A repartition topic that can become one with others.
 struct Shared<K, V> {
     topic: Arc<str>,
@@ -120,7 +127,15 @@ impl<K: 'static, V: 'static> MergeRepartition for Shared<K, V> {
             lend_key_bytes: same_keys,
             partitioner: None,
         };
-        Some(GraphNode::new(source, write_topic(names, topic, Some(plan))))
+        let role = Self {
+            topic: self.topic.clone(),
+            shareable: false,
+            key: None,
+            value: None,
+        };
+        let mut node = GraphNode::new(source, write_topic(names, topic, Some(plan)));
+        node.role = Role::Repartition(Rc::new(role));
+        Some(node)
     }
 }
 

@@ -5,7 +5,7 @@
 //! when its window, with the grace, has closed.
 use std::{collections::BTreeSet, sync::Arc};
 
-use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     engine::{BoxError, port},
@@ -374,15 +374,18 @@ impl Stores {
             segment_interval_ms: (retention_ms / 2).max(60_000),
             retain_duplicates: true,
         };
-        let make = |name: &Arc<str>, kind: &StoreKind, backend: StoreBackend| {
+        let make = |name: &Arc<str>, kind: &StoreKind, headers: LoggedHeaders| {
             let (name, kind) = (name.clone(), kind.clone());
             let mut store = StoreBuilder::new(StoreSpec {
                 name,
                 kind,
-                backend,
+                // The writer puts in the application's default.
+                backend: joined.backend.unwrap_or(StoreBackend::Persistent),
                 caching: false,
                 logging: joined.logging,
+                logged_headers: headers,
             });
+            store.default_backend = joined.backend.is_none();
             for (key, value) in &joined.topic_config {
                 store = store.topic_config(key.clone(), value.clone());
             }
@@ -390,18 +393,18 @@ impl Stores {
         };
         let (key, value, other_value) = serdes;
         Self {
-            this: make(&names.this_store, &kind, joined.backend).with_serdes(StoreSerdes {
+            this: make(&names.this_store, &kind, LoggedHeaders::Always).with_serdes(StoreSerdes {
                 key: key.clone(),
                 value: value.clone(),
             }),
-            other: make(&names.other_store, &kind, joined.backend).with_serdes(StoreSerdes {
+            other: make(&names.other_store, &kind, LoggedHeaders::Always).with_serdes(StoreSerdes {
                 key: key.clone(),
                 value: other_value.clone(),
             }),
             waiting: names
                 .waiting_store
                 .as_ref()
-                .map(|name| make(name, &StoreKind::Raw, joined.backend)),
+                .map(|name| make(name, &StoreKind::Raw, LoggedHeaders::Never)),
         }
     }
 }

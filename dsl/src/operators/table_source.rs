@@ -226,7 +226,8 @@ impl StreamsBuilder {
             );
             if stored {
                 let mut store = planned.store.clone();
-                if let (true, SourceTopics::Names(names)) = (writer.reuse_table_source_topics, &topics) {
+                let reuse = writer.config.optimizations.reuse_table_source_topics;
+                if let (true, SourceTopics::Names(names)) = (reuse, &topics) {
                     store.source_changelog = names.first().cloned();
                 }
                 writer.add_store(store, std::slice::from_ref(name));

@@ -5,7 +5,7 @@ use super::{BuildError, Builder, GraphId, SourceTopics, Topology, TopologyWriter
 
 pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
     let mut writer = TopologyWriter {
-        explicit_names: builder.config.require_explicit_names,
+        config: builder.config.clone(),
         ..TopologyWriter::default()
     };
     merge_sources(builder);

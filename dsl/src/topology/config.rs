@@ -92,10 +92,6 @@ impl UpgradeFrom {
     pub(crate) fn knows_combined_changes(self) -> bool {
         self >= Self { major: 3, minor: 5 }
     }
-    /// Whether foreign-key subscriptions carry the partition of their row: not before 3.4.
-    pub(crate) fn knows_subscription_partitions(self) -> bool {
-        self >= Self { major: 3, minor: 4 }
-    }
 }
 
 /// What the rows of tables and aggregations hold. Kafka Streams: `dsl.store.format`.

@@ -28,6 +28,24 @@ pub(crate) struct StreamSource {
     pub(crate) types: &'static str,
 }
 
+/// The repartition topic that joins of one stream share.
+pub(crate) struct JoinTopic<K, V> {
+    pub(crate) node: GraphId,
+    pub(crate) source: Arc<str>,
+    pub(crate) key: Option<SharedSerde<K>>,
+    pub(crate) value: Option<SharedSerde<V>>,
+}
+impl<K, V> Clone for JoinTopic<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            node: self.node,
+            source: self.source.clone(),
+            key: self.key.clone(),
+            value: self.value.clone(),
+        }
+    }
+}
+
 /// The logical graph while the DSL is used.
 pub struct Builder {
     pub(crate) counter: u32,
@@ -35,6 +53,8 @@ pub struct Builder {
     pub(crate) violations: Vec<Violation>,
     pub(crate) config: TopologyConfig,
     serdes: HashMap<TypeId, Box<dyn Any>>,
+    /// A `JoinTopic` for each stream that was joined by a new key.
+    join_topics: HashMap<GraphId, Box<dyn Any>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
 }
@@ -48,6 +68,7 @@ impl Default for Builder {
             violations: Vec::new(),
             config: TopologyConfig::default(),
             serdes: HashMap::new(),
+            join_topics: HashMap::new(),
             stream_sources: Vec::new(),
         }
     }
@@ -75,6 +96,13 @@ impl Builder {
             }
         }
         id
+    }
+    /// The topic that was made last for a join of this stream.
+    pub(crate) fn join_topic<K: 'static, V: 'static>(&self, stream: GraphId) -> Option<JoinTopic<K, V>> {
+        self.join_topics.get(&stream)?.downcast_ref().cloned()
+    }
+    pub(crate) fn keep_join_topic<K: 'static, V: 'static>(&mut self, stream: GraphId, topic: JoinTopic<K, V>) {
+        self.join_topics.insert(stream, Box::new(topic));
     }
     /// An edge, once.
     pub(super) fn link(&mut self, parent: GraphId, child: GraphId) {

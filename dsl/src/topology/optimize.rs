@@ -7,7 +7,6 @@ use super::{Builder, GraphId, TopologyWriter, graph_node::Role};
 
 pub(super) fn optimize(builder: &mut Builder, writer: &mut TopologyWriter) {
     let wanted = builder.config.optimizations;
-    writer.reuse_table_source_topics = wanted.reuse_table_source_topics;
     if wanted.merge_repartition_topics {
         merge_repartition_topics(builder, writer);
     }

@@ -4,10 +4,13 @@ use std::{
     sync::Arc,
 };
 
+use millstream_state::LoggedHeaders;
+
 use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
 
 use super::{
-    BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, Topology, Violation, group,
+    BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, StoreFormat, Topology, TopologyConfig,
+    Violation, group,
     naming::name_problem,
     node::{Node, NodeKind},
 };
@@ -20,10 +23,8 @@ pub struct TopologyWriter {
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores: Vec<StoreBuilder>,
     pub(crate) copartitioned: Vec<Vec<Arc<str>>>,
-    pub(crate) explicit_names: bool,
+    pub(crate) config: TopologyConfig,
     pub(crate) violations: Vec<Violation>,
-    /// Tables use their source topic as changelog.
-    pub(crate) reuse_table_source_topics: bool,
     /// Stream-stream joins, by name, whose sides are one stream.
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
@@ -120,7 +121,14 @@ impl TopologyWriter {
         });
     }
     /// A store, connected to `processors`. The same store may be added again by the same builder value.
-    pub fn add_store(&mut self, store: StoreBuilder, processors: &[Arc<str>]) {
+    pub fn add_store(&mut self, mut store: StoreBuilder, processors: &[Arc<str>]) {
+        if store.default_backend {
+            store.spec.backend = self.config.default_backend;
+        }
+        let of_deletions = store.spec.logged_headers == LoggedHeaders::OfDeletions;
+        if of_deletions && self.config.store_format == StoreFormat::Default {
+            store.spec.logged_headers = LoggedHeaders::Never;
+        }
         let name = store.spec.name.clone();
         match self
             .stores
@@ -284,7 +292,7 @@ impl TopologyWriter {
     /// Checks the rules and makes the topology.
     pub fn finish(mut self) -> Result<Topology, BuildError> {
         self.check_copartitions();
-        if self.explicit_names {
+        if self.config.require_explicit_names {
             self.check_explicit_names();
         }
         if self.violations.is_empty() && !self.nodes.iter().any(|n| matches!(n.kind, NodeKind::Source { .. })) {
