@@ -4,6 +4,7 @@ use std::{error::Error, sync::Arc};
 use millstream_dsl::{
     engine::{ProcessErrorKind, ProcessingHandler, Response},
     prelude::*,
+    serde::SerdeError,
     testing::Runner,
 };
 
