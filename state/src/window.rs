@@ -99,6 +99,13 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
+            // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
+            // of it. (Kafka Streams' store in memory does take its time.)
+            let logged = changelog_key(key, start, self.next(&self.log_sequence));
+            self.core.log(&logged, None, context.timestamp, &context.headers)?;
+            return Ok(true);
+        }
         let observed = self.core.observe(start);
         let alive = self.is_alive(start, observed);
         if alive {
