@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::database::{BatchWriter, KeyRange, Mark};
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, RecordContext, Result, StoreIndex, StoreSpec};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -93,17 +93,17 @@ impl Core {
         })
     }
 
-    pub(crate) fn log(
-        &self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        timestamp: i64,
-        headers: Option<&Headers>,
-    ) -> Result<()> {
+    pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
         if !self.spec.logging {
             return Ok(());
         }
-        self.logger.log(self.index, key, value, Some(timestamp), headers)
+        let wanted = match self.spec.logged_headers {
+            LoggedHeaders::Never => false,
+            LoggedHeaders::OfDeletions => value.is_none(),
+            LoggedHeaders::Always => true,
+        };
+        self.logger
+            .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
     }
 
     /// Writes a row that waits in the record cache.
@@ -121,17 +121,18 @@ impl Core {
         })
     }
 
-    /// Logs and hands out the cached updates. `logged`: the part of a row key that the changelog sees.
+    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener.
+    /// `logged`: the part of a row key that the changelog sees.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(&self, f: FlushTo<'_>, logged: fn(&[u8]) -> &[u8]) -> Result<()> {
+    pub(crate) fn flush(&self, mut f: Option<FlushTo<'_>>, logged: fn(&[u8]) -> &[u8]) -> Result<()> {
         let updates = self.table.borrow_mut().take_waiting();
         let (mut row_key, mut value) = (Vec::new(), Vec::new());
         for update in &updates {
             let timestamp = self.table.borrow_mut().row_of(update, &mut row_key, &mut value);
             let new = timestamp.map(|timestamp| (value.as_slice(), timestamp));
             let old = update.old();
-            if new.is_none() && old.is_none() {
+            if f.is_some() && new.is_none() && old.is_none() {
                 continue;
             }
             let context = &update.context;
@@ -139,8 +140,10 @@ impl Core {
             let logged_at = new
                 .filter(|_| self.spec.kind.is_timestamped())
                 .map_or(context.timestamp, |(_, time)| time);
-            self.log(key, new.map(|(value, _)| value), logged_at, None)?;
-            f(CachedUpdate { key, new, old, context })?;
+            self.log(key, new.map(|(value, _)| value), logged_at, &context.headers)?;
+            if let Some(f) = &mut f {
+                f(CachedUpdate { key, new, old, context })?;
+            }
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub use error::{Result, StateError};
 pub use headers::{Header, Headers, RecordContext};
 pub use key_value::{KeyValueStore, Row, Rows};
 pub use session::{SessionRow, SessionRows, SessionStore};
-pub use spec::{ChangeLogger, ChangelogRecord, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+pub use spec::{ChangeLogger, ChangelogRecord, LoggedHeaders, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 pub use task::TaskState;
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};

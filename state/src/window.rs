@@ -112,6 +112,13 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
+            // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
+            // of it. (Kafka Streams' store in memory does take its time.)
+            let logged = changelog_key(key, start, self.next(&self.log_sequence));
+            self.core.log(&logged, None, context.timestamp, &context.headers)?;
+            return Ok(true);
+        }
         let observed = self.core.observe(start);
         let alive = self.is_alive(start, observed);
         if alive {
@@ -143,7 +150,7 @@ impl WindowStore {
         };
         self.with_row_key(key, start, self.next(&self.log_sequence), |row_key| {
             let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
-            self.core.log(logged, value, logged_at, None)
+            self.core.log(logged, value, logged_at, &context.headers)
         })?;
         Ok(alive)
     }
@@ -233,7 +240,17 @@ impl WindowStore {
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
         self.core
-            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+            .flush(Some(f), |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        self.core
+            .flush(None, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
     }
 }
 
