@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Brokers answer, source topics exist, joined topics have equal partition counts. Stepped until it knows.
-pub(crate) struct StartupCheck<'a> {
-    topology: &'a Topology,
+pub(crate) struct StartupCheck {
+    topology: Topology,
     topics: Vec<String>,
     reach_within: Duration,
     topics_within: Duration,
@@ -19,8 +19,8 @@ pub(crate) struct StartupCheck<'a> {
     pause: Duration,
 }
 
-impl<'a> StartupCheck<'a> {
-    pub(crate) fn new(topology: &'a Topology, reach_within: Duration, topics_within: Duration) -> Result<Self> {
+impl StartupCheck {
+    pub(crate) fn new(topology: &Topology, reach_within: Duration, topics_within: Duration) -> Result<Self> {
         refuse_patterns(topology)?;
         let sources = topology.subtopologies().iter().flat_map(|s| &s.sources);
         let mut topics: Vec<String> = sources
@@ -32,7 +32,7 @@ impl<'a> StartupCheck<'a> {
         topics.sort();
         topics.dedup();
         Ok(Self {
-            topology,
+            topology: topology.clone(),
             topics,
             reach_within,
             topics_within,
@@ -51,7 +51,7 @@ impl<'a> StartupCheck<'a> {
                 let absent = |topic: &&String| !counts.iter().any(|(n, _)| n == *topic);
                 let missing: Vec<&str> = self.topics.iter().filter(absent).map(String::as_str).collect();
                 if missing.is_empty() {
-                    return check_counts(self.topology, &counts).map(|()| None);
+                    return check_counts(&self.topology, &counts).map(|()| None);
                 }
                 if waited >= self.topics_within {
                     return Err(Error::new(
@@ -74,7 +74,7 @@ impl<'a> StartupCheck<'a> {
 }
 
 /// Steps the check in real time.
-pub(crate) fn check(check: &mut StartupCheck<'_>, admin: &mut dyn Admin, clock: Clock) -> Result<()> {
+pub(crate) fn check(check: &mut StartupCheck, admin: &mut dyn Admin, clock: Clock) -> Result<()> {
     while let Some(pause) = check.step(admin, clock.now())? {
         std::thread::sleep(pause);
     }
