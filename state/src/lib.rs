@@ -21,6 +21,7 @@ mod versioned;
 mod window;
 
 pub use self::core::CachedUpdate;
+pub use database::disk::MemoryDisk;
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use headers::{Header, Headers, RecordContext};
