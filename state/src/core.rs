@@ -45,7 +45,7 @@ pub(crate) struct Core {
     cached: bool,
     cache_bytes: usize,
     logger: Rc<dyn ChangeLogger>,
-    pending: RefCell<FxHashMap<Box<[u8]>, Pending>>,
+    pending: RefCell<FxHashMap<Rc<[u8]>, Pending>>,
     pending_bytes: Cell<usize>,
     turns: Cell<u64>,
 }
@@ -154,24 +154,36 @@ impl Core {
         Ok(())
     }
 
-    /// Logs and hands out the cached updates. `logged`: the part of a row key that the changelog sees.
+    /// Logs and hands out the cached updates. `logged`: the part of a row key that the changelog sees. `applied` is told
+    /// of each row key, and whether it has a value, before it is logged.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(&self, f: FlushTo<'_>, logged: fn(&[u8]) -> &[u8]) -> Result<()> {
-        if self.pending.borrow().is_empty() {
-            return Ok(());
-        }
-        let mut updates: Vec<_> = self.pending.take().into_iter().collect();
-        self.pending_bytes.set(0);
-        updates.sort_unstable_by_key(|(_, pending)| pending.turn);
+    pub(crate) fn flush(
+        &self,
+        f: FlushTo<'_>,
+        logged: fn(&[u8]) -> &[u8],
+        applied: &dyn Fn(&[u8], bool, &RecordContext) -> Result<()>,
+    ) -> Result<()> {
+        let mut order: Vec<(u64, Rc<[u8]>)> = {
+            let pending = self.pending.borrow();
+            pending
+                .iter()
+                .map(|(key, entry)| (entry.turn, Rc::clone(key)))
+                .collect()
+        };
+        order.sort_unstable_by_key(|(turn, _)| *turn);
         let mut value = Vec::new();
-        for (row_key, pending) in updates {
+        for (_, row_key) in order {
+            let Some(pending) = self.take_pending(&row_key) else {
+                continue;
+            };
             let new = self
                 .get(&row_key, &mut value)?
                 .map(|timestamp| (value.as_slice(), timestamp));
             if new.is_none() && pending.old.is_none() {
                 continue;
             }
+            applied(&row_key, new.is_some(), &pending.context)?;
             let key = logged(&row_key);
             let timestamp = new
                 .filter(|_| self.spec.kind.is_timestamped())
@@ -189,6 +201,28 @@ impl Core {
             })?;
         }
         Ok(())
+    }
+
+    fn take_pending(&self, row_key: &[u8]) -> Option<Pending> {
+        let mut pending = self.pending.borrow_mut();
+        let entry = pending.remove(row_key)?;
+        if pending.is_empty() {
+            self.pending_bytes.set(0);
+        }
+        Some(entry)
+    }
+
+    /// Whether an update of the row waits in the record cache.
+    pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
+        self.cached && self.pending.borrow().contains_key(row_key)
+    }
+
+    /// Deletes the row under the record cache: an update that waits there stays, and has no value before it.
+    pub(crate) fn delete_beneath_cache(&self, row_key: &[u8]) {
+        match self.pending.borrow_mut().get_mut(row_key) {
+            Some(waiting) => waiting.old = None,
+            None => self.table.borrow_mut().put(row_key, None, -1),
+        }
     }
 
     /// Writes what a commit has to make final.

@@ -131,8 +131,11 @@ impl SessionStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core
-            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        self.core.flush(
+            f,
+            |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
+            &|_, _, _| Ok(()),
+        )
     }
 }
 
