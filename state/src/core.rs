@@ -5,6 +5,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use crate::database::{BatchWriter, KeyRange, Mark};
+use crate::lru::Recency;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, RecordContext, Result, StoreIndex, StoreSpec};
@@ -244,6 +245,7 @@ impl Core {
     pub(crate) fn committed(&self) {
         self.expiry_pending.set(false);
         self.table.borrow_mut().committed();
+        self.database.recency(self.index, Recency::committed);
     }
 
     pub(crate) fn discard(&self) {
@@ -252,6 +254,7 @@ impl Core {
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
+        self.database.recency(self.index, Recency::discard);
         let mark = self.database.mark(self.index).unwrap_or_default();
         self.observed
             .set(if mark == Mark::default() { -1 } else { mark.observed });

@@ -1,10 +1,9 @@
 //! Key-value stores: plain, timestamped, and those that forget the least recently used.
-use std::{cell::RefCell, ops::Bound, rc::Rc};
+use std::{ops::Bound, rc::Rc};
 
 use crate::{
     RecordContext, Result, StoreIndex, StoreKind,
     core::{CachedUpdate, Core},
-    lru::Recency,
     table::Found,
 };
 
@@ -13,7 +12,6 @@ pub struct KeyValueStore {
     pub(crate) core: Rc<Core>,
     timestamped: bool,
     max_entries: Option<usize>,
-    recency: RefCell<Recency>,
 }
 
 impl KeyValueStore {
@@ -27,7 +25,6 @@ impl KeyValueStore {
             core,
             timestamped,
             max_entries,
-            recency: RefCell::default(),
         }
     }
     /// Index among the stores of the task.
@@ -46,7 +43,9 @@ impl KeyValueStore {
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
         let found = self.core.get(key, value)?;
         if self.max_entries.is_some() && found.is_some() && !self.core.is_pending(key) {
-            self.recency.borrow_mut().touch(key);
+            self.core
+                .database
+                .recency(self.core.index, |recency| recency.touch(key));
         }
         Ok(found)
     }
@@ -76,14 +75,20 @@ impl KeyValueStore {
     /// A row of an LRU store was written or deleted; others may have to go. Kafka Streams does so beneath the record
     /// cache, too: what is put there counts only when it is flushed.
     fn evict(&self, max: usize, key: &[u8], present: bool, context: &RecordContext) -> Result<()> {
-        let mut recency = self.recency.borrow_mut();
-        if present {
-            recency.touch(key);
-        } else {
-            recency.forget(key);
-        }
-        while let Some(eldest) = recency.eldest_beyond(max) {
-            recency.forget(&eldest);
+        let database = &self.core.database;
+        database.recency(self.core.index, |recency| {
+            if present {
+                recency.touch(key);
+            } else {
+                recency.forget(key);
+            }
+        });
+        let eldest = || {
+            database
+                .recency(self.core.index, |recency| recency.evict_beyond(max))
+                .flatten()
+        };
+        while let Some(eldest) = eldest() {
             self.core.delete_beneath_cache(&eldest);
             if !self.timestamped {
                 self.core.log(&eldest, None, context.timestamp, None)?;

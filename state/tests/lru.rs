@@ -112,3 +112,65 @@ fn an_update_that_waits_in_the_cache_survives_the_eviction_of_its_row() {
     assert_eq!(keys(&store), "ad");
     assert_eq!(logged(&changelog), "-a+c-b+d-c+a");
 }
+
+fn restored(spec: StoreSpec, log: &[&[u8]]) -> TaskDatabase {
+    let changelog = Changelog::new();
+    let rows = (0..)
+        .zip(log)
+        .map(|(time, key)| (key.to_vec(), Some(b"v".to_vec()), time));
+    changelog.records.replace(rows.collect());
+    let mut database = empty(spec);
+    changelog.with_records(|records| database.restore(STORE, records, 9).unwrap());
+    database
+}
+
+#[test]
+fn a_restored_store_forgets_in_the_order_of_its_changelog() {
+    let database = restored(lru(false, false), &[b"b", b"a"]);
+    let state = TaskState::new(database, Changelog::new(), 0);
+    let store = state.key_value("lru").unwrap();
+    put(&store, b"c", 3);
+    assert_eq!(keys(&store), "ac");
+}
+
+#[test]
+fn a_changelog_without_tombstones_restores_no_more_rows_than_fit() {
+    let database = restored(lru(true, false), &[b"a", b"b", b"c", b"a", b"d"]);
+    let state = TaskState::new(database, Changelog::new(), 0);
+    assert_eq!(keys(&state.key_value("lru").unwrap()), "ad");
+}
+
+#[test]
+fn a_discard_brings_back_rows_and_their_order() {
+    let changelog = Changelog::new();
+    let state = open(lru(false, false), &changelog);
+    let store = state.key_value("lru").unwrap();
+    put(&store, b"a", 1);
+    put(&store, b"b", 2);
+    state.commit(&[(STORE, 2)]).unwrap();
+    // Uses a, forgets b, then a: none of it counts.
+    store.get(b"a", &mut Vec::new()).unwrap();
+    put(&store, b"c", 3);
+    put(&store, b"d", 4);
+    assert_eq!(keys(&store), "cd");
+    state.discard();
+    assert_eq!(keys(&store), "ab");
+    put(&store, b"e", 5);
+    assert_eq!(keys(&store), "be", "a is the eldest again");
+}
+
+#[test]
+fn a_task_that_was_closed_and_opened_again_knows_the_order() {
+    let state = open(lru(false, false), &Changelog::new());
+    let store = state.key_value("lru").unwrap();
+    put(&store, b"a", 1);
+    put(&store, b"b", 2);
+    store.get(b"a", &mut Vec::new()).unwrap();
+    state.commit(&[(STORE, 2)]).unwrap();
+    put(&store, b"c", 3);
+    let database = state.into_database().unwrap();
+    let state = TaskState::new(database, Changelog::new(), 0);
+    let store = state.key_value("lru").unwrap();
+    put(&store, b"d", 4);
+    assert_eq!(keys(&store), "ad");
+}
