@@ -60,9 +60,7 @@ impl Core {
         cache_bytes: usize,
         clean_budget_bytes: usize,
     ) -> Self {
-        let observed = database
-            .mark(index)
-            .map_or(-1, |mark| if mark == Mark::default() { -1 } else { mark.observed });
+        let observed = database.mark(index).unwrap_or_default().observed;
         Self {
             table: RefCell::new(Table::new(
                 index.0 as usize,
@@ -255,9 +253,8 @@ impl Core {
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
         self.database.recency(self.index, Recency::discard);
-        let mark = self.database.mark(self.index).unwrap_or_default();
         self.observed
-            .set(if mark == Mark::default() { -1 } else { mark.observed });
+            .set(self.database.mark(self.index).unwrap_or_default().observed);
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
