@@ -1,7 +1,8 @@
 //! One store's rows: the overlay of what was written since the last commit, over what the database holds.
 //!
 //! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
-//! and not a database read. An ordered index of the overlay exists only from the first scan on.
+//! and not a database read. Dirty rows are also kept in order from the first scan on; clean ones need not be, as the
+//! database has them.
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::rc::Rc;
@@ -12,10 +13,15 @@ use crate::Result;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
 
 /// What an overlay row costs beside the bytes of key and value: slot, hash map share, list of dirty keys.
-const ROW_OVERHEAD_BYTES: usize = 112;
+const ROW_OVERHEAD_BYTES: usize = 144;
+
+/// A sweep goes below the budget by this part of it, so that not every commit has to sweep.
+const SWEEP_PART: usize = 4;
 
 #[derive(Debug)]
 struct Slot {
+    /// The same allocation as in the map.
+    key: Rc<[u8]>,
     /// None: deleted, or known not to exist.
     value: Option<Vec<u8>>,
     timestamp: i64,
@@ -36,9 +42,10 @@ pub(crate) struct Table {
     family: usize,
     /// Rows begin with the 8 bytes of their timestamp.
     timestamped: bool,
-    overlay: FxHashMap<Box<[u8]>, Slot>,
-    ordered: Option<BTreeSet<Box<[u8]>>>,
-    dirty: Vec<Box<[u8]>>,
+    overlay: FxHashMap<Rc<[u8]>, Slot>,
+    /// The dirty keys in order, once there was a scan.
+    ordered: Option<BTreeSet<Rc<[u8]>>>,
+    dirty: Vec<Rc<[u8]>>,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
@@ -69,16 +76,17 @@ impl Table {
             }));
         }
         let found = self.read(database, key, out)?;
-        // A store that is scanned keeps no clean rows: they would have to be kept in order for nothing.
-        if self.ordered.is_none() && self.bytes < self.clean_budget_bytes {
+        if self.bytes < self.clean_budget_bytes {
+            let key: Rc<[u8]> = key.into();
             let slot = Slot {
+                key: Rc::clone(&key),
                 value: found.map(|_| out.clone()),
                 timestamp: found.unwrap_or(-1),
                 dirty: false,
                 used: false,
             };
-            self.bytes += size(key, slot.value.as_deref());
-            self.overlay.insert(key.into(), slot);
+            self.bytes += size(&key, slot.value.as_deref());
+            self.overlay.insert(key, slot);
         }
         Ok(found)
     }
@@ -100,17 +108,19 @@ impl Table {
         self.bytes += added;
         self.dirty_bytes += added;
         let Some(slot) = self.overlay.get_mut(key) else {
-            self.dirty.push(key.into());
+            let key: Rc<[u8]> = key.into();
+            self.dirty.push(Rc::clone(&key));
             if let Some(ordered) = &mut self.ordered {
-                ordered.insert(key.into());
+                ordered.insert(Rc::clone(&key));
             }
             let slot = Slot {
+                key: Rc::clone(&key),
                 value: value.map(<[u8]>::to_vec),
                 timestamp,
                 dirty: true,
                 used: true,
             };
-            self.overlay.insert(key.into(), slot);
+            self.overlay.insert(key, slot);
             return;
         };
         let replaced = size(key, slot.value.as_deref());
@@ -119,7 +129,10 @@ impl Table {
             self.dirty_bytes -= replaced;
         } else {
             slot.dirty = true;
-            self.dirty.push(key.into());
+            self.dirty.push(Rc::clone(&slot.key));
+            if let Some(ordered) = &mut self.ordered {
+                ordered.insert(Rc::clone(&slot.key));
+            }
         }
         slot.used = true;
         slot.timestamp = timestamp;
@@ -132,7 +145,7 @@ impl Table {
         }
     }
 
-    /// About `max_rows` rows of a range, in order or in reverse; empty only at the end of the range.
+    /// At most `max_rows` rows of a range, in order or in reverse; empty only at the end of the range.
     pub(crate) fn page(
         &mut self,
         database: &dyn Database,
@@ -144,7 +157,7 @@ impl Table {
             return Ok(Vec::new());
         }
         if self.ordered.is_none() {
-            self.ordered = Some(self.overlay.keys().cloned().collect());
+            self.ordered = Some(self.dirty.iter().cloned().collect());
         }
         let mut lo: Bound<Box<[u8]>> = range.0.map(Into::into);
         let mut hi: Bound<Box<[u8]>> = range.1.map(Into::into);
@@ -157,7 +170,7 @@ impl Table {
             let last = (base.len() == max_rows)
                 .then(|| base.last().map(|(key, _)| key.clone()))
                 .flatten();
-            let rows = self.merge(base, current, last.as_deref(), reverse);
+            let rows = self.merge(base, current, last.as_deref(), reverse, max_rows);
             match last {
                 // Everything on the page was deleted by the overlay: go on behind it.
                 Some(last) if rows.is_empty() && reverse => hi = Bound::Excluded(last),
@@ -167,8 +180,16 @@ impl Table {
         }
     }
 
-    /// Rows of the database and of the overlay up to the key `last`, if there may be more behind it.
-    fn merge(&self, base: Vec<RawRow>, range: KeyRange<'_>, last: Option<&[u8]>, reverse: bool) -> Vec<Found> {
+    /// Rows of the database and of the overlay up to the key `last`, if there may be more behind it. What is beyond
+    /// `max_rows` is left to the next page.
+    fn merge(
+        &self,
+        base: Vec<RawRow>,
+        range: KeyRange<'_>,
+        last: Option<&[u8]>,
+        reverse: bool,
+        max_rows: usize,
+    ) -> Vec<Found> {
         let mut rows = Vec::with_capacity(base.len());
         let range = match (last, reverse) {
             (None, _) => range,
@@ -181,16 +202,16 @@ impl Table {
         let mut next_key = || if reverse { keys.next_back() } else { keys.next() };
         let mut key = next_key();
         let mut base = base.into_iter().peekable();
-        loop {
+        while rows.len() < max_rows {
             let take_overlay = match (base.peek(), key) {
-                (None, None) => return rows,
+                (None, None) => break,
                 (Some(_), None) => false,
                 (None, Some(_)) => true,
-                (Some((b, _)), Some(k)) if b == k => {
+                (Some((b, _)), Some(k)) if **b == **k => {
                     base.next();
                     true
                 }
-                (Some((b, _)), Some(k)) => (k < b) != reverse,
+                (Some((b, _)), Some(k)) => (**k < **b) != reverse,
             };
             if take_overlay {
                 if let Some(found) = key.and_then(|key| self.overlaid(key)) {
@@ -201,13 +222,14 @@ impl Table {
                 rows.push(self.decode(&key, &row));
             }
         }
+        rows
     }
 
-    fn overlaid(&self, key: &[u8]) -> Option<Found> {
+    fn overlaid(&self, key: &Rc<[u8]>) -> Option<Found> {
         let slot = self.overlay.get(key)?;
         let value = slot.value.as_deref()?;
         Some(Found {
-            key: key.into(),
+            key: Rc::clone(key),
             value: value.into(),
             timestamp: slot.timestamp,
         })
@@ -243,9 +265,8 @@ impl Table {
 
     /// The database has taken the dirty rows.
     pub(crate) fn committed(&mut self) {
-        if self.ordered.is_some() {
-            self.forget();
-            return;
+        if let Some(ordered) = &mut self.ordered {
+            ordered.clear();
         }
         for key in self.dirty.drain(..) {
             if let Some(slot) = self.overlay.get_mut(&key) {
@@ -258,18 +279,18 @@ impl Table {
         }
     }
 
-    /// Second chance: rows that were not used since the last sweep go first.
+    /// Second chance: rows that were not used since the last sweep go first. Where all were used, some have to go
+    /// nevertheless; which ones is left to the order of the map.
     fn sweep(&mut self) {
+        let target = self.clean_budget_bytes - self.clean_budget_bytes / SWEEP_PART;
         let mut bytes = 0;
         self.overlay.retain(|key, slot| {
-            let keep = std::mem::take(&mut slot.used);
-            bytes += if keep { size(key, slot.value.as_deref()) } else { 0 };
+            let row = size(key, slot.value.as_deref());
+            let keep = std::mem::take(&mut slot.used) && bytes + row <= target;
+            bytes += if keep { row } else { 0 };
             keep
         });
         self.bytes = bytes;
-        if bytes > self.clean_budget_bytes {
-            self.forget();
-        }
     }
 
     /// Nothing was written since the last commit, and nothing is known about it.
@@ -289,6 +310,8 @@ impl Table {
 }
 
 fn size(key: &[u8], value: Option<&[u8]>) -> usize {
-    // The key is held twice, in the map and in the list of dirty keys.
-    2 * key.len() + value.map_or(0, <[u8]>::len) + ROW_OVERHEAD_BYTES
+    key.len() + value.map_or(0, <[u8]>::len) + ROW_OVERHEAD_BYTES
 }
+
+#[cfg(test)]
+mod tests;
