@@ -26,6 +26,9 @@ pub struct CachedUpdate<'a> {
 pub(crate) type FlushTo<'a> = &'a mut dyn FnMut(CachedUpdate<'_>) -> Result<()>;
 
 struct Pending {
+    /// What the entry costs, the waiting value included.
+    bytes: usize,
+    value_bytes: usize,
     /// Grows with every update: the flush goes by the last update of each key.
     turn: u64,
     old: Option<(Vec<u8>, i64)>,
@@ -131,18 +134,25 @@ impl Core {
         let turn = self.turns.get() + 1;
         self.turns.set(turn);
         let mut pending = self.pending.borrow_mut();
+        let value_bytes = value.map_or(0, <[u8]>::len);
         if let Some(entry) = pending.get_mut(row_key) {
             entry.turn = turn;
             entry.context.clone_from(context);
+            let bytes = entry.bytes - entry.value_bytes + value_bytes;
+            self.pending_bytes.set(self.pending_bytes.get() - entry.bytes + bytes);
+            entry.value_bytes = value_bytes;
+            entry.bytes = bytes;
         } else {
             let mut old = Vec::new();
             let old = self.get(row_key, &mut old)?.map(|timestamp| (old, timestamp));
-            let bytes = 2 * row_key.len() + old.as_ref().map_or(0, |(old, _)| old.len()) + size_of::<Pending>();
-            self.pending_bytes
-                .set(self.pending_bytes.get() + bytes + value.map_or(0, <[u8]>::len));
+            let old_bytes = old.as_ref().map_or(0, |(old, _)| old.len());
+            let bytes = row_key.len() + old_bytes + value_bytes + size_of::<Pending>();
+            self.pending_bytes.set(self.pending_bytes.get() + bytes);
             pending.insert(
                 row_key.into(),
                 Pending {
+                    bytes,
+                    value_bytes,
                     turn,
                     old,
                     context: context.clone(),
@@ -205,9 +215,7 @@ impl Core {
     fn take_pending(&self, row_key: &[u8]) -> Option<Pending> {
         let mut pending = self.pending.borrow_mut();
         let entry = pending.remove(row_key)?;
-        if pending.is_empty() {
-            self.pending_bytes.set(0);
-        }
+        self.pending_bytes.set(self.pending_bytes.get() - entry.bytes);
         Some(entry)
     }
 
