@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pending: RefCell<FxHashMap<Rc<[u8]>, Pending>>,
     pending_bytes: Cell<usize>,
     turns: Cell<u64>,
+    /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
+    key_buffer: Cell<Vec<u8>>,
 }
 
 impl Core {
@@ -78,6 +80,7 @@ impl Core {
             pending: RefCell::default(),
             pending_bytes: Cell::new(0),
             turns: Cell::new(0),
+            key_buffer: Cell::default(),
             spec,
             index,
             database,
@@ -91,6 +94,24 @@ impl Core {
 
     pub(crate) fn cache_is_full(&self) -> bool {
         self.cached && self.pending_bytes.get() > self.cache_bytes
+    }
+
+    /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.
+    pub(crate) fn with_row_key<R>(
+        &self,
+        segment: i64,
+        key: &[u8],
+        suffix: &[&[u8]],
+        f: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let mut buffer = self.key_buffer.take();
+        buffer.clear();
+        buffer.extend_from_slice(&segment.to_be_bytes());
+        buffer.extend_from_slice(key);
+        suffix.iter().for_each(|part| buffer.extend_from_slice(part));
+        let result = f(&mut buffer);
+        self.key_buffer.set(buffer);
+        result
     }
 
     pub(crate) fn observe(&self, time: i64) -> i64 {

@@ -83,8 +83,7 @@ impl WindowStore {
         if start < self.segments.readable_from(self.core.observed.get()) {
             return Ok(None);
         }
-        self.core
-            .get(&self.segments.row_key(&changelog_key(key, start, 0), start), value)
+        self.with_row_key(key, start, 0, |row_key| self.core.get(row_key, value))
     }
 
     /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.
@@ -111,27 +110,37 @@ impl WindowStore {
         };
         if self.core.is_cached() {
             if alive {
-                let row_key = self.segments.row_key(&changelog_key(key, start, 0), start);
-                self.core.put_cached(&row_key, value, row_timestamp, context)?;
+                self.with_row_key(key, start, 0, |row_key| {
+                    self.core.put_cached(row_key, value, row_timestamp, context)
+                })?;
             }
             return Ok(alive);
-        }
-        // Deleting one of several duplicates means nothing: only the changelog hears of it.
-        if alive && !(self.retain_duplicates && value.is_none()) {
-            let row = changelog_key(key, start, self.next(&self.row_sequence));
-            self.core
-                .table
-                .borrow_mut()
-                .put(&self.segments.row_key(&row, start), value, row_timestamp);
         }
         let logged_at = if row_timestamp >= 0 && value.is_some() {
             timestamp
         } else {
             context.timestamp
         };
-        let logged = changelog_key(key, start, self.next(&self.log_sequence));
-        self.core.log(&logged, value, logged_at, None)?;
+        // Deleting one of several duplicates means nothing: only the changelog hears of it.
+        let has_row = alive && !(self.retain_duplicates && value.is_none());
+        let row_sequence = if has_row { self.next(&self.row_sequence) } else { 0 };
+        let log_sequence = self.next(&self.log_sequence);
+        self.with_row_key(key, start, row_sequence, |row_key| {
+            if has_row {
+                self.core.table.borrow_mut().put(row_key, value, row_timestamp);
+            }
+            if let Some(sequence) = row_key.last_chunk_mut::<4>() {
+                *sequence = log_sequence.to_be_bytes();
+            }
+            self.core
+                .log(row_key.get(PREFIX_BYTES..).unwrap_or_default(), value, logged_at, None)
+        })?;
         Ok(alive)
+    }
+
+    fn with_row_key<R>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let suffix = [&start.to_be_bytes()[..], &sequence.to_be_bytes()];
+        self.core.with_row_key(self.segments.id(start), key, &suffix, f)
     }
 
     fn next(&self, sequence: &Cell<i32>) -> i32 {
@@ -237,10 +246,6 @@ pub(crate) fn expire(core: &Core, segments: &Segments, observed: i64) {
             core.expiry_pending.set(true);
         }
     }
-}
-
-fn changelog_key(key: &[u8], start: i64, sequence: i32) -> Vec<u8> {
-    [key, &start.to_be_bytes()[..], &sequence.to_be_bytes()[..]].concat()
 }
 
 /// A range of keys, both ends inclusive.
