@@ -72,5 +72,8 @@ fn a_new_window_allocates_its_row() {
     let store = state.window("windows").unwrap();
     let put = |n: i64| drop(store.put(&n.to_be_bytes(), Some(b"v"), 5, 5, &context).unwrap());
     let allocated = allocations(put);
-    assert!(allocated <= NEW_ROW * 1_000 + GROWTH, "{allocated} allocations of 1000 puts");
+    assert!(
+        allocated <= NEW_ROW * 1_000 + GROWTH,
+        "{allocated} allocations of 1000 puts"
+    );
 }
