@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pending: RefCell<FxHashMap<Box<[u8]>, Pending>>,
     pending_bytes: Cell<usize>,
     turns: Cell<u64>,
+    /// How often the overlay was dropped: what a store derives from its rows is then out of date.
+    life: Cell<u64>,
 }
 
 impl Core {
@@ -76,6 +78,7 @@ impl Core {
             pending: RefCell::default(),
             pending_bytes: Cell::new(0),
             turns: Cell::new(0),
+            life: Cell::new(0),
             spec,
             index,
             database,
@@ -119,6 +122,18 @@ impl Core {
             return Ok(());
         }
         self.logger.log(self.index, key, value, Some(timestamp), headers)
+    }
+
+    /// Writes to the changelog; the broker assigns the time.
+    pub(crate) fn log_untimed(&self, key: &[u8], value: Option<&[u8]>, headers: Option<&Headers>) -> Result<()> {
+        if !self.spec.logging {
+            return Ok(());
+        }
+        self.logger.log(self.index, key, value, None, headers)
+    }
+
+    pub(crate) fn life(&self) -> u64 {
+        self.life.get()
     }
 
     /// Writes a row that waits in the record cache.
@@ -213,6 +228,7 @@ impl Core {
     }
 
     pub(crate) fn discard(&self) {
+        self.life.set(self.life.get() + 1);
         self.pending.borrow_mut().clear();
         self.pending_bytes.set(0);
         self.expired_below.take();

@@ -7,6 +7,7 @@ use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, Mark};
 use crate::engine::TaskLock;
 use crate::segments::Segments;
+use crate::suppress;
 use crate::versioned::{Versions, retention};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 
@@ -75,6 +76,9 @@ impl TaskDatabase {
         let mut observed = database.mark(family).observed;
         if matches!(spec.kind, StoreKind::Versioned { .. }) {
             return restore_versions(database, family, &spec, records, next_offset);
+        }
+        if spec.kind == StoreKind::Suppress {
+            return suppress::restore(database, family, &spec, records, next_offset);
         }
         let segments = Segments::of(&spec.kind);
         database.apply(&mut |batch| {
