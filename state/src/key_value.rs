@@ -102,7 +102,7 @@ impl KeyValueStore {
         } else {
             context.timestamp
         };
-        self.core.log(key, value, logged, None)
+        self.core.log(key, value, logged, &context.headers)
     }
 
     fn evict(&self, max: usize, key: &[u8], present: bool, context: &RecordContext) -> Result<()> {
@@ -116,7 +116,7 @@ impl KeyValueStore {
             recency.forget(&eldest);
             self.core.table.borrow_mut().put(&eldest, None, -1);
             if !self.timestamped {
-                self.core.log(&eldest, None, context.timestamp, None)?;
+                self.core.log(&eldest, None, context.timestamp, &context.headers)?;
             }
         }
         Ok(())
@@ -158,7 +158,16 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core.flush(f, |key| key)
+        self.core.flush(Some(f), |key| key)
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        self.core.flush(None, |key| key)
     }
 }
 

@@ -22,12 +22,13 @@ mod versioned;
 mod window;
 
 pub use self::core::CachedUpdate;
+pub use database::disk::MemoryDisk;
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use headers::{Header, Headers, RecordContext};
 pub use key_value::{KeyValueStore, Row, Rows};
 pub use session::{SessionRow, SessionRows, SessionStore};
-pub use spec::{ChangeLogger, ChangelogRecord, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+pub use spec::{ChangeLogger, ChangelogRecord, LoggedHeaders, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 pub use suppress::{BufferTotals, Evicted, SuppressBuffer};
 pub use task::TaskState;
 pub use task_database::TaskDatabase;

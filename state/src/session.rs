@@ -121,7 +121,8 @@ impl SessionStore {
         } else if self.core.is_cached() {
             return Ok(false);
         }
-        self.core.log(&changelog_key, value, context.timestamp, None)?;
+        self.core
+            .log(&changelog_key, value, context.timestamp, &context.headers)?;
         Ok(alive)
     }
 
@@ -132,7 +133,17 @@ impl SessionStore {
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
         self.core
-            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+            .flush(Some(f), |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        self.core
+            .flush(None, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
     }
 }
 

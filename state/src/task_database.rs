@@ -63,6 +63,16 @@ impl TaskDatabase {
         self.of(store).mark(store.0 as usize).offset
     }
 
+    /// All committed rows of a store as bytes, in key order: to compare two databases.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    #[expect(clippy::type_complexity, reason = "pairs of bytes")]
+    pub fn rows(&self, store: StoreIndex) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>> {
+        let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
+        self.of(store).page(store.0 as usize, everything, false, usize::MAX)
+    }
+
     /// Applies changelog records and `next_offset` in one atomic batch.
     ///
     /// # Errors
