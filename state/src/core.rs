@@ -3,6 +3,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::database::{BatchWriter, KeyRange, Mark};
+use crate::lru::Recency;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
@@ -137,20 +138,30 @@ impl Core {
     }
 
     /// Logs and hands out the cached updates, except those that left nothing behind and have a listener.
-    /// `logged`: the part of a row key that the changelog sees.
+    /// `logged`: the part of a row key that the changelog sees. `applied` is told of each row key, and whether it has a
+    /// value, before it is logged.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(&self, mut f: Option<FlushTo<'_>>, logged: fn(&[u8]) -> &[u8]) -> Result<()> {
-        let updates = self.table.borrow_mut().take_waiting();
+    pub(crate) fn flush(
+        &self,
+        mut f: Option<FlushTo<'_>>,
+        logged: fn(&[u8]) -> &[u8],
+        applied: &dyn Fn(&[u8], bool, &RecordContext) -> Result<()>,
+    ) -> Result<()> {
+        let order = self.table.borrow().waiting_order();
         let (mut row_key, mut value) = (Vec::new(), Vec::new());
-        for update in &updates {
-            let timestamp = self.table.borrow_mut().row_of(update, &mut row_key, &mut value);
+        for position in order {
+            let Some(update) = self.table.borrow_mut().take_waiting(position) else {
+                continue;
+            };
+            let timestamp = self.table.borrow_mut().row_of(&update, &mut row_key, &mut value);
             let new = timestamp.map(|timestamp| (value.as_slice(), timestamp));
             let old = update.old();
             if f.is_some() && new.is_none() && old.is_none() {
                 continue;
             }
             let context = &update.context;
+            applied(&row_key, new.is_some(), context)?;
             let key = logged(&row_key);
             let logged_at = new
                 .filter(|_| self.spec.kind.is_timestamped())
@@ -161,6 +172,16 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Whether an update of the row waits in the record cache.
+    pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
+        self.cached && self.table.borrow().is_waiting(row_key)
+    }
+
+    /// Deletes the row under the record cache: an update that waits there stays, and has no value before it.
+    pub(crate) fn delete_beneath_cache(&self, row_key: &[u8]) {
+        self.table.borrow_mut().delete_beneath_waiting(row_key);
     }
 
     /// Writes what a commit has to make final.
@@ -184,6 +205,7 @@ impl Core {
         let expired = self.expired_below.borrow();
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
+        self.database.recency(self.index, Recency::committed);
     }
 
     pub(crate) fn discard(&self) {
@@ -191,6 +213,7 @@ impl Core {
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
+        self.database.recency(self.index, Recency::discard);
         let mark = self.database.mark(self.index).unwrap_or_default();
         self.observed
             .set(if mark == Mark::default() { -1 } else { mark.observed });

@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod headers;
 mod key_value;
+mod lru;
 mod segments;
 mod session;
 mod spec;

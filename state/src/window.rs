@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::core::{CachedUpdate, Core};
+use crate::core::{CachedUpdate, Core, FlushTo};
 use crate::key_value::Scan;
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::table::Found;
@@ -115,8 +115,7 @@ impl WindowStore {
         if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
             // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
             // of it. (Kafka Streams' store in memory does take its time.)
-            let logged = changelog_key(key, start, self.next(&self.log_sequence));
-            self.core.log(&logged, None, context.timestamp, &context.headers)?;
+            self.log(key, None, start, context.timestamp, context)?;
             return Ok(true);
         }
         let observed = self.core.observe(start);
@@ -148,11 +147,15 @@ impl WindowStore {
         } else {
             context.timestamp
         };
+        self.log(key, value, start, logged_at, context)?;
+        Ok(alive)
+    }
+
+    fn log(&self, key: &[u8], value: Option<&[u8]>, start: i64, timestamp: i64, context: &RecordContext) -> Result<()> {
         self.with_row_key(key, start, self.next(&self.log_sequence), |row_key| {
             let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
-            self.core.log(logged, value, logged_at, &context.headers)
-        })?;
-        Ok(alive)
+            self.core.log(logged, value, timestamp, &context.headers)
+        })
     }
 
     fn next(&self, sequence: &Cell<i32>) -> i32 {
@@ -239,8 +242,7 @@ impl WindowStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core
-            .flush(Some(f), |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        flush(&self.core, Some(f))
     }
 
     /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
@@ -249,9 +251,17 @@ impl WindowStore {
     /// # Errors
     /// Of the database or of the changelog.
     pub fn log_cache(&self) -> Result<()> {
-        self.core
-            .flush(None, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        flush(&self.core, None)
     }
+}
+
+/// Empties the cache of a store whose rows are filed in segments.
+pub(crate) fn flush(core: &Core, f: Option<FlushTo<'_>>) -> Result<()> {
+    core.flush(
+        f,
+        |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
+        &|_, _, _| Ok(()),
+    )
 }
 
 /// Notes that segments have left.

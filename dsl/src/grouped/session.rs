@@ -200,7 +200,8 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
             };
             (store, make)
         });
-        let (parent, node) = self.grouped.attach(&store, &name, make);
+        let closes_after_ms = self.windows.gap_ms.saturating_add(self.windows.grace_ms);
+        let (parent, node) = self.grouped.attach(&store, &name, make, Some(closes_after_ms));
         KTable {
             builder: self.grouped.builder().clone(),
             node,

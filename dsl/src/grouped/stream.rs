@@ -241,7 +241,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
             let make = move || stream_aggregate(fold.clone(), null_check.clone(), planned.plan.clone(), send_old.get());
             (store, make)
         });
-        let parent = self.attach(&store, &name, make);
+        let parent = self.attach(&store, &name, make, None);
         KTable {
             builder: self.stream.builder.clone(),
             node: parent.1,
@@ -260,6 +260,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         store: &Arc<str>,
         name: &Arc<str>,
         make: Option<(StoreBuilder, impl Fn() -> Arc<dyn NodeFactory> + 'static)>,
+        grace_ms: Option<i64>,
     ) -> (KStream<K, V>, crate::topology::GraphId) {
         let parent = self.partitioned(store);
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
@@ -267,11 +268,9 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
             writer.add_processor(name, parents, make());
             writer.add_store(store.clone(), std::slice::from_ref(name));
         };
-        let node = self
-            .stream
-            .builder
-            .borrow_mut()
-            .add(&[parent.node], GraphNode::new(name.clone(), write));
+        let mut node = GraphNode::new(name.clone(), write);
+        node.grace_ms = grace_ms;
+        let node = self.stream.builder.borrow_mut().add(&[parent.node], node);
         (parent, node)
     }
 

@@ -200,7 +200,7 @@ impl<K: 'static, V: 'static, W: Windows> TimeWindowedKStream<K, V, W> {
             };
             (store, make)
         });
-        let (parent, node) = self.grouped.attach(&store, &name, make);
+        let (parent, node) = self.grouped.attach(&store, &name, make, Some(self.windows.grace_ms()));
         KTable {
             builder: self.grouped.builder().clone(),
             node,

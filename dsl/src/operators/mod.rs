@@ -21,6 +21,7 @@ mod stream_join_outer;
 mod stream_join_side;
 mod stream_self_join;
 mod stream_table_join;
+mod suppress;
 pub(crate) mod table_aggregate;
 mod table_filter;
 pub(crate) mod table_group_by;

@@ -17,7 +17,7 @@ use crate::{
     serde::write,
     stream::factory,
     table::{
-        faults,
+        faults::{self, Stop},
         output::{Forwarder, WindowPlan},
     },
     window::{EmitStrategy, SessionWindows, Window, Windowed},
@@ -87,17 +87,6 @@ pub(crate) fn session_aggregate<K: 'static, V: 'static, A: 'static>(
     })
 }
 
-/// Failed in here, or behind, where handlers have been asked already.
-enum Stop {
-    Here(Box<ProcessError>),
-    Behind(Box<ProcessError>),
-}
-impl From<Box<ProcessError>> for Stop {
-    fn from(error: Box<ProcessError>) -> Self {
-        Self::Here(error)
-    }
-}
-
 impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SessionAggregate<K, V, A> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
         if self.plan.key.is_null(record.key) {
@@ -107,11 +96,7 @@ impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SessionAggregate<K, 
         let mut buffers = self.buffers.take();
         let result = self.update(cx, &record, &mut buffers);
         self.buffers.replace(buffers);
-        match result {
-            Ok(()) => Ok(()),
-            Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
-            Err(Stop::Behind(error)) => Err(error),
-        }
+        result.or_else(|stop| stop.handle(cx, record.timestamp, record.headers))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     serde::{SharedSerde, write},
     stream::factory,
     table::{
-        faults,
+        faults::{self, Stop},
         output::{Forwarder, Scratch, ScratchCell, WindowPlan},
     },
     window::{EmitStrategy, Window, Windowed, Windows},
@@ -76,12 +76,6 @@ pub(crate) fn window_aggregate<K: 'static, V: 'static, A: 'static, W: Windows>(
     })
 }
 
-/// A function of the user, a serde or the store failed on this record; or an operator behind did, which has been handled.
-enum Stop {
-    Here(Box<ProcessError>),
-    Behind(Box<ProcessError>),
-}
-
 impl<K: 'static, V: 'static, A: 'static, W: Windows> Receiver<K, V> for WindowAggregate<K, V, A, W> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
         if self.key.is_null(record.key) {
@@ -91,11 +85,7 @@ impl<K: 'static, V: 'static, A: 'static, W: Windows> Receiver<K, V> for WindowAg
         let mut scratch = self.scratch.take();
         let result = self.update_windows(cx, &record, &mut scratch);
         self.scratch.replace(scratch);
-        match result {
-            Ok(()) => Ok(()),
-            Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
-            Err(Stop::Behind(error)) => Err(error),
-        }
+        result.or_else(|stop| stop.handle(cx, record.timestamp, record.headers))
     }
 }
 

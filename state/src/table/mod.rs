@@ -165,15 +165,38 @@ impl Table {
         slot.set(value);
     }
 
-    /// The updates that waited, in the order of the last update of each row. They wait no longer.
-    pub(crate) fn take_waiting(&mut self) -> Vec<Waiting> {
-        let updates = self.waiting.take();
-        for update in &updates {
-            if let Some((_, slot)) = self.overlay.slot_mut(update.row) {
-                slot.waits_at = None;
-            }
+    /// Positions of the updates that wait, in the order of the last update of each row.
+    pub(crate) fn waiting_order(&self) -> Vec<u32> {
+        self.waiting.order()
+    }
+
+    /// This update waits no longer.
+    pub(crate) fn take_waiting(&mut self, position: u32) -> Option<Waiting> {
+        let update = self.waiting.take(position)?;
+        if let Some((_, slot)) = self.overlay.slot_mut(update.row) {
+            slot.waits_at = None;
         }
-        updates
+        Some(update)
+    }
+
+    pub(crate) fn is_waiting(&self, key: &[u8]) -> bool {
+        let slot = self
+            .overlay
+            .position(key)
+            .and_then(|position| self.overlay.slot(position));
+        slot.is_some_and(|(_, slot)| slot.waits_at.is_some())
+    }
+
+    /// Deletes the row beneath the record cache: an update that waits stays, and has no value before it.
+    pub(crate) fn delete_beneath_waiting(&mut self, key: &[u8]) {
+        let slot = self
+            .overlay
+            .position(key)
+            .and_then(|position| self.overlay.slot(position));
+        match slot.and_then(|(_, slot)| slot.waits_at) {
+            Some(waits_at) => self.waiting.forget_old(waits_at),
+            None => self.put(key, None, -1),
+        }
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {

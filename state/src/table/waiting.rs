@@ -24,7 +24,9 @@ impl Waiting {
 
 #[derive(Default)]
 pub(super) struct WaitingList {
-    updates: Vec<Waiting>,
+    /// None: taken. Positions hold until the last one is taken.
+    updates: Vec<Option<Waiting>>,
+    waiting: usize,
     turns: u64,
     bytes: usize,
 }
@@ -33,40 +35,63 @@ impl WaitingList {
     /// Adds an update of a row that has none yet; gives its position.
     pub(super) fn add(&mut self, row: usize, old: Option<(Value, i64)>, context: &RecordContext) -> u32 {
         self.turns += 1;
+        self.waiting += 1;
         let position = u32::try_from(self.updates.len()).unwrap_or(u32::MAX);
-        self.updates.push(Waiting {
+        self.updates.push(Some(Waiting {
             row,
             turn: self.turns,
             old,
             context: context.clone(),
-        });
+        }));
         position
+    }
+
+    fn get(&mut self, position: u32) -> Option<&mut Waiting> {
+        self.updates.get_mut(position as usize)?.as_mut()
     }
 
     /// The row was updated again.
     pub(super) fn renew(&mut self, position: u32, context: &RecordContext) {
         self.turns += 1;
-        if let Some(update) = self.updates.get_mut(position as usize) {
-            update.turn = self.turns;
+        let turn = self.turns;
+        if let Some(update) = self.get(position) {
+            update.turn = turn;
             update.context.clone_from(context);
         }
     }
 
-    /// All of them, in the order of the last update of each row.
-    pub(super) fn take(&mut self) -> Vec<Waiting> {
-        self.bytes = 0;
-        let mut updates = std::mem::take(&mut self.updates);
-        updates.sort_unstable_by_key(|update| update.turn);
-        updates
+    /// There was no value before the update.
+    pub(super) fn forget_old(&mut self, position: u32) {
+        if let Some(update) = self.get(position) {
+            update.old = None;
+        }
+    }
+
+    /// Positions, in the order of the last update of each row.
+    pub(super) fn order(&self) -> Vec<u32> {
+        let turn_of = |(position, update): (u32, &Option<Waiting>)| Some((update.as_ref()?.turn, position));
+        let mut order: Vec<(u64, u32)> = (0..).zip(&self.updates).filter_map(turn_of).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, position)| position).collect()
+    }
+
+    pub(super) fn take(&mut self, position: u32) -> Option<Waiting> {
+        let update = self.updates.get_mut(position as usize)?.take()?;
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.clear();
+        }
+        Some(update)
     }
 
     pub(super) fn clear(&mut self) {
         self.updates.clear();
+        self.waiting = 0;
         self.bytes = 0;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.updates.is_empty()
+        self.waiting == 0
     }
 
     /// Bytes the record cache holds, as Kafka Streams counts: key, value, and what an entry costs.
