@@ -19,7 +19,7 @@ pub mod window;
 pub mod prelude {
     pub use crate::{
         engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
-        grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
+        grouped::{CogroupedKStream, KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
         operators::{Branches, Processing},
         options::{BufferConfig, Grouped, Joined, Materialized, StreamJoined, Suppressed},
         processor::{

@@ -14,6 +14,7 @@ mod process_values;
 mod repartition;
 mod select_key;
 pub(crate) mod session_aggregate;
+pub(crate) mod sliding_aggregate;
 mod split;
 pub(crate) mod stream_aggregate;
 mod stream_join;
@@ -31,6 +32,7 @@ mod table_source;
 mod to;
 mod to_stream;
 pub(crate) mod window_aggregate;
+pub(crate) mod window_results;
 
 pub use process::{Processing, process_node};
 pub(crate) use repartition::burn_names;

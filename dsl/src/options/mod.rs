@@ -7,5 +7,6 @@ mod suppressed;
 pub use grouped::Grouped;
 pub use joined::{Joined, StreamJoined};
 pub use materialized::Materialized;
+pub(crate) use materialized::{Extent, Planned};
 pub(crate) use suppressed::{Bounds, Until, WhenFull};
 pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};

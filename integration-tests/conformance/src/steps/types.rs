@@ -1,6 +1,6 @@
 //! What steps can do depends on the type of key and value; these traits say it for each type.
 use millstream_dsl::{
-    grouped::KGroupedStream,
+    grouped::{CogroupedKStream, KGroupedStream},
     options::{BufferConfig, Materialized, Strict, Suppressed},
     stream::KStream,
     table::KTable,
@@ -14,13 +14,18 @@ use crate::{arguments::Args, like::Like, value::Dyn};
 pub(crate) trait Key: Like {
     /// `windowedBy` on a grouped stream of such keys.
     fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure>;
+    /// `windowedBy` on several grouped streams of such keys.
+    fn cogrouped_windowed_by(grouped: &CogroupedKStream<Self, Dyn>, a: Args<'_>) -> Result<Outcome, BuildFailure>;
     /// `until-window-closes`.
     fn until_window_closes(buffer: BufferConfig<Strict>) -> Result<Suppressed<Self>, BuildFailure>;
 }
 
 impl Key for Dyn {
     fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
-        windows::windowed_by(grouped, a)
+        windows::cut!(grouped, a)
+    }
+    fn cogrouped_windowed_by(grouped: &CogroupedKStream<Self, Dyn>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+        windows::cut!(grouped, a)
     }
     fn until_window_closes(_: BufferConfig<Strict>) -> Result<Suppressed<Self>, BuildFailure> {
         Err(BuildFailure::Refused {
@@ -33,6 +38,9 @@ impl Key for Dyn {
 
 impl Key for Windowed<Dyn> {
     fn windowed_by<V: Value>(_: &KGroupedStream<Self, V>, _: Args<'_>) -> Result<Outcome, BuildFailure> {
+        Err(BuildFailure::Unsupported("windows of windowed keys".into()))
+    }
+    fn cogrouped_windowed_by(_: &CogroupedKStream<Self, Dyn>, _: Args<'_>) -> Result<Outcome, BuildFailure> {
         Err(BuildFailure::Unsupported("windows of windowed keys".into()))
     }
     fn until_window_closes(buffer: BufferConfig<Strict>) -> Result<Suppressed<Self>, BuildFailure> {
