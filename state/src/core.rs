@@ -39,6 +39,8 @@ pub(crate) struct Core {
     logger: Rc<dyn ChangeLogger>,
     /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
     key_buffer: Cell<Vec<u8>>,
+    /// How often the overlay was dropped: what a store derives from its rows is then out of date.
+    life: Cell<u64>,
 }
 
 impl Core {
@@ -63,6 +65,7 @@ impl Core {
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
             key_buffer: Cell::default(),
+            life: Cell::new(0),
             spec,
             index,
             database,
@@ -124,6 +127,18 @@ impl Core {
         };
         self.logger
             .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
+    }
+
+    /// Writes to the changelog; the broker assigns the time.
+    pub(crate) fn log_untimed(&self, key: &[u8], value: Option<&[u8]>, headers: Option<&Headers>) -> Result<()> {
+        if !self.spec.logging {
+            return Ok(());
+        }
+        self.logger.log(self.index, key, value, None, headers)
+    }
+
+    pub(crate) fn life(&self) -> u64 {
+        self.life.get()
     }
 
     /// Writes a row that waits in the record cache.
@@ -214,6 +229,7 @@ impl Core {
     }
 
     pub(crate) fn discard(&self) {
+        self.life.set(self.life.get() + 1);
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();

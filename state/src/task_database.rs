@@ -8,6 +8,7 @@ use crate::database::{BatchWriter, Database, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
+use crate::suppress;
 use crate::versioned::{Retention, Versions, history_key, note_key};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 
@@ -89,6 +90,9 @@ impl TaskDatabase {
         let mut observed = database.mark(family).observed;
         if matches!(spec.kind, StoreKind::Versioned { .. }) {
             return restore_versions(database, family, &spec, records, next_offset);
+        }
+        if spec.kind == StoreKind::Suppress {
+            return suppress::restore(database, family, &spec, records, next_offset);
         }
         if let StoreKind::Lru { max_entries, .. } = spec.kind {
             return self.restore_lru(family, &spec, max_entries, records, next_offset);
