@@ -21,7 +21,7 @@ pub(crate) struct Forwarder<K, V> {
     pub(crate) send_old: bool,
     value: SharedSerde<V>,
     decode_key: DecodeKey<K>,
-    /// Sessions: the time of an update is the end of its window, and it has no headers.
+    /// Sessions: the time of an update is the end of its window.
     time_of: Option<fn(&K) -> i64>,
 }
 
@@ -39,12 +39,9 @@ impl<K, V> Forwarder<K, V> {
         };
         let new = decode(update.new)?;
         let old = if self.send_old { decode(update.old)? } else { None };
-        let (timestamp, headers) = match self.time_of {
-            Some(time_of) => (time_of(&key), cx.no_headers()),
-            None => (
-                update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
-                &update.context.headers,
-            ),
+        let timestamp = match self.time_of {
+            Some(time_of) => time_of(&key),
+            None => update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
         };
         cx.with_context(update.context, || {
             self.children.forward(
@@ -55,7 +52,7 @@ impl<K, V> Forwarder<K, V> {
                     old: old.as_ref(),
                     is_latest: true,
                     timestamp,
-                    headers,
+                    headers: &update.context.headers,
                     key_bytes,
                 },
             )
