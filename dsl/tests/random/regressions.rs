@@ -1,0 +1,1 @@
+//! What random topologies have found, shrunk.
