@@ -4,7 +4,7 @@ use std::rc::Rc;
 use crate::core::{CachedUpdate, Core};
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::window::{Keys, SegmentScans, expire};
-use crate::{RecordContext, Result, StoreBackend, StoreIndex};
+use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
 
@@ -124,6 +124,11 @@ impl SessionStore {
         self.core
             .log(&changelog_key, value, context.timestamp, &context.headers)?;
         Ok(alive)
+    }
+
+    /// Whether its rows are of the format with headers.
+    pub fn is_header_aware(&self) -> bool {
+        self.core.spec.logged_headers != LoggedHeaders::Never
     }
 
     /// Logs every cached update and gives it to `f`, in the order of the last update of each session.

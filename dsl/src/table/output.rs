@@ -21,6 +21,8 @@ pub(crate) struct Forwarder<K, V> {
     pub(crate) send_old: bool,
     value: SharedSerde<V>,
     decode_key: DecodeKey<K>,
+    /// Rows with headers of a session have none, and so have updates that leave their cache.
+    without_headers: bool,
     /// Sessions: the time of an update is the end of its window.
     time_of: Option<fn(&K) -> i64>,
 }
@@ -52,7 +54,11 @@ impl<K, V> Forwarder<K, V> {
                     old: old.as_ref(),
                     is_latest: true,
                     timestamp,
-                    headers: &update.context.headers,
+                    headers: if self.without_headers {
+                        cx.no_headers()
+                    } else {
+                        &update.context.headers
+                    },
                     key_bytes,
                 },
             )
@@ -123,6 +129,7 @@ impl<K: 'static, V: 'static> RowsPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            without_headers: false,
             time_of: None,
         });
         if store.is_cached() {
@@ -347,6 +354,7 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((windowed_key(&*key, bytes, size_ms)?, None))),
+            without_headers: false,
             time_of: None,
         });
         if store.is_cached() {
@@ -375,6 +383,7 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            without_headers: store.is_header_aware(),
             time_of: Some(|key| key.window.end),
         });
         if store.is_cached() {
