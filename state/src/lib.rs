@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod headers;
 mod key_value;
+mod lru;
 mod segments;
 mod session;
 mod spec;
@@ -21,6 +22,7 @@ mod versioned;
 mod window;
 
 pub use self::core::CachedUpdate;
+pub use database::disk::MemoryDisk;
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use headers::{Header, Headers, RecordContext};

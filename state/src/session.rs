@@ -2,8 +2,8 @@
 use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
-use crate::segments::{PREFIX_BYTES, Segments};
-use crate::window::{Keys, SegmentScans, expire};
+use crate::segments::Segments;
+use crate::window::{Keys, SegmentScans, expire, flush};
 use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
@@ -137,8 +137,7 @@ impl SessionStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core
-            .flush(Some(f), |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        flush(&self.core, Some(f))
     }
 
     /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
@@ -147,8 +146,7 @@ impl SessionStore {
     /// # Errors
     /// Of the database or of the changelog.
     pub fn log_cache(&self) -> Result<()> {
-        self.core
-            .flush(None, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        flush(&self.core, None)
     }
 }
 

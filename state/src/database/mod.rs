@@ -1,4 +1,5 @@
 //! Where do committed rows live?
+pub(crate) mod disk;
 pub(crate) mod memory;
 #[cfg(feature = "rocksdb")]
 pub(crate) mod rocksdb;
