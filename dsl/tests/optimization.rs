@@ -42,7 +42,7 @@ fn aggregations_behind_a_shared_topic_keep_their_own_key_serdes() -> TestResult 
     let rekeyed = builder.stream::<String, String>("in").select_key(|_, v| v.clone());
     let forwards = Grouped::new().with(StringSerde, StringSerde);
     let backwards = Grouped::new().with(Backwards, StringSerde);
-    rekeyed.group_by_key_with(forwards).count_with("forwards");
+    let _ = rekeyed.group_by_key_with(forwards).count_with("forwards");
     let reduced = rekeyed
         .group_by_key_with(backwards)
         .reduce_with(|a, b| a + b, "backwards");
@@ -80,7 +80,7 @@ fn a_processor_is_a_barrier_for_shared_topics() -> TestResult {
     }
     let builder = optimized();
     let rekeyed = builder.stream::<String, String>("in").select_key(|_, _| text("x"));
-    rekeyed.group_by_key().count();
+    let _ = rekeyed.group_by_key().count();
     rekeyed.process(|| SetKey).group_by_key().count().to_stream().to("out");
     let runner = Runner::new(&builder.build()?)?;
     runner.pipe("in", text("k"), text("a"))?;
@@ -116,8 +116,8 @@ fn stores_live_where_the_application_says_unless_they_say_otherwise() -> TestRes
         ..TopologyConfig::default()
     });
     let grouped = builder.stream::<String, String>("in").group_by_key();
-    grouped.count_with("default");
-    grouped.count_with(Materialized::named("on-disk").persistent());
+    let _ = grouped.count_with("default");
+    let _ = grouped.count_with(Materialized::named("on-disk").persistent());
     let topology = builder.build()?;
     let stores = &topology.subtopologies()[0].stores;
     let backends: Vec<_> = stores.iter().map(|s| (&*s.spec.name, s.spec.backend)).collect();

@@ -130,6 +130,12 @@ impl Making {
                 let source = self.repartition(self.stream(from).node);
                 self.push(source, false);
             }
+            _ => self.stateful(step),
+        }
+    }
+
+    fn stateful(&mut self, step: &Step) {
+        match *step {
             Step::ToTable { from, stored } => {
                 let parent = self.distributed(self.stream(from));
                 self.add_table(Some(parent), Origin::Source, stored, Does::Table);
@@ -169,6 +175,12 @@ impl Making {
                 );
                 self.push(node, true);
             }
+            _ => self.join(step),
+        }
+    }
+
+    fn join(&mut self, step: &Step) {
+        match *step {
             Step::JoinStream {
                 from,
                 with,
