@@ -10,6 +10,7 @@ mod prerequisites;
 mod run;
 mod test;
 mod tidy;
+mod topologies;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Chore {
     Tidy,
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
+    /// Random topologies against the interpreter of the semantics.
+    Topologies(topologies::Options),
     /// Compare recorded behaviour of Kafka Streams with ours.
     Conformance(conformance::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Broker(options) => broker::run(&options),
+        Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
     };
     match done {
