@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        Admin, Cluster, Consumer, ConsumerConfig, Fetched, Isolation, RecordBatch, StartOffset, TopicPartition,
+        Admin, Cluster, Consumer, ConsumerConfig, Fetched, Isolation, StartOffset, TopicPartition,
         memory::MemoryCluster,
     },
     dsl::engine::TopicRef,
