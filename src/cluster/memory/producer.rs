@@ -241,7 +241,9 @@ impl MemoryProducer {
                         return Ok(Step::Pending);
                     }
                     Answered::Yes(()) => self.end(transactional_id.clone(), producer, commit),
-                    Answered::Lost(_) => Some(Ending::Flush(offsets, group)),
+                    Answered::Lost(None) => Some(Ending::Flush(offsets, group)),
+                    // Asked again, an older copy could put these offsets into a later transaction.
+                    Answered::Lost(Some(trouble)) => return Err(trouble.error(ErrorClass::AbortTransaction)),
                 },
                 Some(Ending::End(mut call)) => match answered(&mut self.link, &mut call)? {
                     Answered::NotYet => {

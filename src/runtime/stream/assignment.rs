@@ -220,8 +220,14 @@ impl StreamThread {
                     .send(Command::Close(task_name(opened.task), task.database));
                 Ok(())
             }
-            Err(e) if wanted => Err(e),
-            Err(_) => Ok(()),
+            Err(e) => {
+                // If the error is one to recover from, it is opened again.
+                if let Some(slot) = self.slots.get_mut(&opened.task).filter(|_| wanted) {
+                    slot.become_(Slot::Created);
+                    return Err(e);
+                }
+                Ok(())
+            }
         }
     }
 
