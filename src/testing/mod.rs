@@ -52,3 +52,5 @@ pub use self::{
     simulator::Simulator,
 };
 pub use crate::dsl::driver::*;
+#[cfg(feature = "mutants")]
+pub use crate::mutants::Mutant;

@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) on_error: ErrorHandler,
     /// A setting that cannot be.
     refused: Option<String>,
+    #[cfg(feature = "mutants")]
+    mutant: Option<crate::mutants::Mutant>,
 }
 
 /// A record to be fed.
@@ -68,6 +70,8 @@ impl Simulator {
                 watches: Vec::new(),
                 on_error: Arc::new(|_| UncaughtAction::default()),
                 refused: None,
+                #[cfg(feature = "mutants")]
+                mutant: None,
             },
         }
     }
@@ -147,6 +151,14 @@ impl Simulator {
         self
     }
 
+    /// Plants a mistake: the simulation should find it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn mutant(mut self, mutant: crate::mutants::Mutant) -> Self {
+        self.plan.mutant = Some(mutant);
+        self
+    }
+
     /// One simulation.
     ///
     /// # Errors
@@ -174,6 +186,8 @@ impl Simulator {
             trace: None,
         };
         self.plan.check().map_err(refused)?;
+        #[cfg(feature = "mutants")]
+        crate::mutants::plant(self.plan.mutant);
         Simulation::new(&self.plan, seed, keep_trace).map_err(refused)?.run()
     }
 }

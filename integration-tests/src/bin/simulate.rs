@@ -27,6 +27,10 @@ struct Arguments {
     /// Print every step of the first seed instead.
     #[arg(long)]
     trace: bool,
+    /// Plant known mistakes instead, one after the other: each must be found within the seeds.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    teeth: bool,
 }
 
 fn main() -> ExitCode {
@@ -38,12 +42,50 @@ fn main() -> ExitCode {
             .without_time()
             .init();
     }
+    #[cfg(feature = "mutants")]
+    if arguments.teeth {
+        return if teeth(&arguments) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
     let fine = if arguments.trace {
         trace(arguments.from)
     } else {
         repeats(arguments.from, arguments.seeds.min(5)) && many(&arguments)
     };
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every mutant must turn some seed red.
+#[cfg(feature = "mutants")]
+fn teeth(arguments: &Arguments) -> bool {
+    use millstream::testing::Mutant;
+    let mut all = true;
+    for mutant in Mutant::ALL {
+        let start = Instant::now();
+        let found = (arguments.from..arguments.from + arguments.seeds).find_map(|seed| {
+            let mut scenario = scenario(seed);
+            scenario.simulator = scenario.simulator.mutant(mutant);
+            let outcome = scenario
+                .simulator
+                .run(seed)
+                .map_err(|failure| failure.violation().to_owned());
+            let violation = outcome.and_then(|run| (scenario.verify)(&run)).err()?;
+            Some((seed, violation))
+        });
+        let seconds = start.elapsed().as_secs_f64();
+        let name = format!("{mutant:?}");
+        match found {
+            Some((seed, violation)) => println!("{name:<24} found by seed {seed} after {seconds:.1} s: {violation}"),
+            None => {
+                println!("{name:<24} NOT FOUND by {} seeds in {seconds:.1} s", arguments.seeds);
+                all = false;
+            }
+        }
+    }
+    all
 }
 
 fn trace(seed: u64) -> bool {

@@ -45,12 +45,18 @@ pub fn scenario(seed: u64) -> Scenario {
     let threads = 1 + draw.below(2) as usize;
     let commit_ms = [20, 100, 100, 500, 3_000][draw.below(5) as usize];
     let records = 50 + draw.below(250);
+    let at_least_once = draw.below(8) == 0;
     let config = StreamsConfig::new("app")
-        .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
+        .processing_guarantee(if at_least_once {
+            ProcessingGuarantee::AtLeastOnce
+        } else {
+            ProcessingGuarantee::ExactlyOnce
+        })
         .commit_interval(Duration::from_millis(commit_ms))
         .stream_threads(threads)
         .record_cache_bytes(0);
     let (name, topology, verify): (_, _, fn(&Run) -> Result<usize, String>) = match draw.below(3) {
+        _ if at_least_once => ("relay-at-least-once", relay(), verify_nothing_lost),
         0 => ("relay", relay(), verify_relay),
         1 => ("count", count(), verify_counts),
         _ => ("rekeyed-count", rekeyed_count(), verify_rekeyed_counts),
@@ -64,7 +70,7 @@ pub fn scenario(seed: u64) -> Scenario {
         .topic("in", partitions)
         .topic("out", partitions)
         .records("in", StringSerde, StringSerde, input);
-    if name != "relay" {
+    if name.ends_with("count") {
         simulator = simulator.watch("out", counts_go_up_by_one);
     }
     Scenario {
@@ -168,6 +174,21 @@ fn verify_relay(run: &Run) -> Result<usize, String> {
         return Err("the output has partitions without input".into());
     }
     compared_something(run.records("out").len())
+}
+
+/// Every element of the input is in the output, in order; some are there more than once.
+fn verify_nothing_lost(run: &Run) -> Result<usize, String> {
+    for expected in run.records("in") {
+        let same =
+            |r: &&SeenRecord| r.partition == expected.partition && r.value == expected.value && r.key == expected.key;
+        if !run.records("out").iter().any(|r| same(&r)) {
+            return Err(format!(
+                "in-{}@{} is not in the output",
+                expected.partition, expected.offset
+            ));
+        }
+    }
+    compared_something(run.records("in").len())
 }
 
 fn verify_counts(run: &Run) -> Result<usize, String> {

@@ -7,6 +7,7 @@ use crate::{
     cluster::{ClusterError, ErrorClass, TaskId, TaskLists},
     commit::{Attempt, CommitStep, Outcome},
     error::{Error, Result},
+    mutants::{Mutant, planted},
     runtime::{Next, clock::Now, metrics::add, updater::Command},
 };
 
@@ -120,7 +121,16 @@ impl StreamThread {
             let e = Error::from(cause);
             return Err(e);
         }
+        if planted(Mutant::StateBeforeCommit) {
+            for task in self.slots.values_mut().filter_map(Slot::running_mut) {
+                let positions = self.output.take_positions(task.id());
+                task.committed(positions)?;
+            }
+        }
         self.output.forget_positions();
+        if planted(Mutant::NoSeekBack) {
+            return Ok(());
+        }
         let running: Vec<TaskId> = self
             .slots
             .iter()
