@@ -53,6 +53,8 @@ pub(super) struct Input {
     pub(super) topic: Arc<str>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
+    /// None: the time at which it is fed.
+    pub(super) timestamp: Option<i64>,
 }
 
 impl Simulator {
@@ -94,20 +96,46 @@ impl Simulator {
     /// partition, as it does in Kafka's own producers.
     #[must_use]
     pub fn records<K, V>(
-        mut self,
+        self,
         topic: &str,
         key: impl IntoSerde<K>,
         value: impl IntoSerde<V>,
         records: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
+        let records = records.into_iter().map(|(k, v)| (k, v, None));
+        self.feed(topic, key, value, records)
+    }
+
+    /// Like [`records`](Self::records), with the time of each record in milliseconds since the epoch.
+    #[must_use]
+    pub fn timed_records<K, V>(
+        self,
+        topic: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+        records: impl IntoIterator<Item = (K, V, i64)>,
+    ) -> Self {
+        let records = records.into_iter().map(|(k, v, at_ms)| (k, v, Some(at_ms)));
+        self.feed(topic, key, value, records)
+    }
+
+    fn feed<K, V>(
+        mut self,
+        topic: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+        records: impl IntoIterator<Item = (K, V, Option<i64>)>,
+    ) -> Self {
         let (key, value) = (key.into_serde(), value.into_serde());
         let topic: Arc<str> = topic.into();
-        for (k, v) in records {
+        for (k, v, timestamp) in records {
             match (encode(&*key, &k), encode(&*value, &v)) {
-                (Ok(key), Ok(value)) => {
-                    let topic = topic.clone();
-                    self.plan.input.push(Input { topic, key, value });
-                }
+                (Ok(key), Ok(value)) => self.plan.input.push(Input {
+                    topic: topic.clone(),
+                    key,
+                    value,
+                    timestamp,
+                }),
                 (Err(e), _) | (_, Err(e)) => {
                     self.plan.refused.get_or_insert(format!("a record for {topic}: {e}"));
                 }

@@ -8,6 +8,7 @@ mod demo;
 mod paths;
 mod prerequisites;
 mod run;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -32,6 +33,8 @@ enum Chore {
     Bench(bench::Options),
     /// Check the sentences of the architecture against the sources.
     Tidy,
+    /// Run applications on a simulated cluster under faults, seed by seed.
+    Simulate(simulate::Options),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
     /// Compare recorded behaviour of Kafka Streams with ours.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
+        Chore::Simulate(options) => simulate::run(&options),
         Chore::Broker(options) => broker::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
     };

@@ -55,23 +55,33 @@ pub fn scenario(seed: u64) -> Scenario {
         .commit_interval(Duration::from_millis(commit_ms))
         .stream_threads(threads)
         .record_cache_bytes(0);
-    let (name, topology, verify): (_, _, fn(&Run) -> Result<usize, String>) = match draw.below(3) {
+    let (name, topology, verify): (_, _, fn(&Run) -> Result<usize, String>) = match draw.below(5) {
         _ if at_least_once => ("relay-at-least-once", relay(), verify_nothing_lost),
         0 => ("relay", relay(), verify_relay),
         1 => ("count", count(), verify_counts),
+        2 => ("windowed-count", windowed_count(), verify_as_many_as_fed),
+        3 => ("cached-table", count(), verify_last_counts),
         _ => ("rekeyed-count", rekeyed_count(), verify_rekeyed_counts),
+    };
+    let config = match name {
+        "cached-table" => config.record_cache_bytes(10 << 20),
+        _ => config,
     };
     let input = (0..records).map(move |n| {
         let key = n.wrapping_mul(2_654_435_761) % KEYS;
-        (format!("k{key}"), format!("{n}"))
+        let at_ms = 1_700_000_000_000 + i64::try_from(n).unwrap_or_default() * 700;
+        (format!("k{key}"), format!("{n}"), at_ms)
     });
     let mut simulator = Simulator::new(config, topology)
         .instances(instances)
         .topic("in", partitions)
         .topic("out", partitions)
-        .records("in", StringSerde, StringSerde, input);
+        .timed_records("in", StringSerde, StringSerde, input);
     if name.ends_with("count") {
-        simulator = simulator.watch("out", counts_go_up_by_one);
+        simulator = simulator.watch("out", || counts_go_up(|by| by == 1));
+    }
+    if name == "cached-table" {
+        simulator = simulator.watch("out", || counts_go_up(|by| by >= 1));
     }
     Scenario {
         name,
@@ -121,13 +131,27 @@ fn built(builder: &StreamsBuilder) -> Topology {
     builder.build().expect("the topology of a scenario is right")
 }
 
-/// During the run: the counts of each key are 1, 2, 3 ...
-fn counts_go_up_by_one() -> impl FnMut(&SeenRecord) -> Result<(), String> {
+/// Windows of ten seconds, counted per key: a store of segments, and keys of another kind.
+fn windowed_count() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .group_by_key()
+        .windowed_by(TimeWindows::of(Duration::from_secs(10)).grace(Duration::from_secs(3_600)))
+        .count()
+        .to_stream()
+        .map(|window, count| (format!("{}@{}", window.key, window.window.start_ms()), count.unwrap_or_default()))
+        .to("out");
+    built(&builder)
+}
+
+/// During the run: the counts of each key go up, by one or, with a cache, at least by one.
+fn counts_go_up(right: fn(i64) -> bool) -> impl FnMut(&SeenRecord) -> Result<(), String> {
     let mut last: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     move |record| {
         let count = count_of(record)?;
         let before = last.entry(record.key.clone().unwrap_or_default()).or_default();
-        if count != *before + 1 {
+        if !right(count - *before) {
             let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
             return Err(format!("the count of {key} goes from {before} to {count}"));
         }
@@ -189,6 +213,30 @@ fn verify_nothing_lost(run: &Run) -> Result<usize, String> {
         }
     }
     compared_something(run.records("in").len())
+}
+
+/// With counts that go up by one, watched during the run: as many results as records.
+fn verify_as_many_as_fed(run: &Run) -> Result<usize, String> {
+    let (fed, found) = (run.records("in").len(), run.records("out").len());
+    if fed != found {
+        return Err(format!("{found} results for {fed} records"));
+    }
+    compared_something(found)
+}
+
+/// A cache leaves out counts in between; the last one of each key is right.
+fn verify_last_counts(run: &Run) -> Result<usize, String> {
+    let mut last = BTreeMap::new();
+    for record in run.records("out") {
+        last.insert(text(record.key.as_deref()), count_of(record)?);
+    }
+    let keys: Vec<String> = run.records("in").iter().map(|r| text(r.key.as_deref())).collect();
+    let fold = fold::running_counts(keys.iter().map(String::as_str));
+    let expected: BTreeMap<String, i64> = fold.into_iter().map(|(key, counts)| (key, counts.len() as i64)).collect();
+    if last != expected {
+        return Err(format!("the last counts are {last:?}, must be {expected:?}"));
+    }
+    compared_something(last.len())
 }
 
 fn verify_counts(run: &Run) -> Result<usize, String> {
