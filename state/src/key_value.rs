@@ -1,51 +1,17 @@
 //! Key-value stores: plain, timestamped, and those that forget the least recently used.
-use std::{cell::RefCell, collections::BTreeMap, ops::Bound, rc::Rc};
-
-use rustc_hash::FxHashMap;
+use std::{ops::Bound, rc::Rc};
 
 use crate::{
     RecordContext, Result, StoreIndex, StoreKind,
-    core::{CachedUpdate, Core},
+    core::{CachedUpdate, Core, FlushTo},
     table::Found,
 };
-
-/// Who was used when, in an LRU store.
-#[derive(Default)]
-struct Recency {
-    clock: u64,
-    turn_of: FxHashMap<Box<[u8]>, u64>,
-    by_turn: BTreeMap<u64, Box<[u8]>>,
-}
-
-impl Recency {
-    fn touch(&mut self, key: &[u8]) {
-        self.clock += 1;
-        self.forget(key);
-        self.turn_of.insert(key.into(), self.clock);
-        self.by_turn.insert(self.clock, key.into());
-    }
-
-    fn forget(&mut self, key: &[u8]) {
-        if let Some(turn) = self.turn_of.remove(key) {
-            self.by_turn.remove(&turn);
-        }
-    }
-
-    fn eldest_beyond(&self, max: usize) -> Option<Box<[u8]>> {
-        if self.by_turn.len() > max {
-            self.by_turn.values().next().cloned()
-        } else {
-            None
-        }
-    }
-}
 
 /// Key-value rows, all bytes. Key order is unsigned byte order. Plain stores: the timestamp read is -1.
 pub struct KeyValueStore {
     pub(crate) core: Rc<Core>,
     timestamped: bool,
     max_entries: Option<usize>,
-    recency: RefCell<Recency>,
 }
 
 impl KeyValueStore {
@@ -59,7 +25,6 @@ impl KeyValueStore {
             core,
             timestamped,
             max_entries,
-            recency: RefCell::default(),
         }
     }
     /// Index among the stores of the task.
@@ -77,8 +42,10 @@ impl KeyValueStore {
     /// Reads into `value` (cleared first); gives the timestamp of the row, or None when there is none.
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
         let found = self.core.get(key, value)?;
-        if self.max_entries.is_some() && found.is_some() {
-            self.recency.borrow_mut().touch(key);
+        if self.max_entries.is_some() && found.is_some() && !self.core.is_pending(key) {
+            self.core
+                .database
+                .recency(self.core.index, |recency| recency.touch(key));
         }
         Ok(found)
     }
@@ -102,21 +69,29 @@ impl KeyValueStore {
         } else {
             context.timestamp
         };
-        self.core.log(key, value, logged, None)
+        self.core.log(key, value, logged, &context.headers)
     }
 
+    /// A row of an LRU store was written or deleted; others may have to go. Kafka Streams does so beneath the record
+    /// cache, too: what is put there counts only when it is flushed.
     fn evict(&self, max: usize, key: &[u8], present: bool, context: &RecordContext) -> Result<()> {
-        let mut recency = self.recency.borrow_mut();
-        if present {
-            recency.touch(key);
-        } else {
-            recency.forget(key);
-        }
-        while let Some(eldest) = recency.eldest_beyond(max) {
-            recency.forget(&eldest);
-            self.core.table.borrow_mut().put(&eldest, None, -1);
+        let database = &self.core.database;
+        database.recency(self.core.index, |recency| {
+            if present {
+                recency.touch(key);
+            } else {
+                recency.forget(key);
+            }
+        });
+        let eldest = || {
+            database
+                .recency(self.core.index, |recency| recency.evict_beyond(max))
+                .flatten()
+        };
+        while let Some(eldest) = eldest() {
+            self.core.delete_beneath_cache(&eldest);
             if !self.timestamped {
-                self.core.log(&eldest, None, context.timestamp, None)?;
+                self.core.log(&eldest, None, context.timestamp, &context.headers)?;
             }
         }
         Ok(())
@@ -158,7 +133,24 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core.flush(f, |key| key)
+        self.flush(Some(f))
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        self.flush(None)
+    }
+
+    fn flush(&self, f: Option<FlushTo<'_>>) -> Result<()> {
+        self.core
+            .flush(f, |key| key, &|key, present, context| match self.max_entries {
+                Some(max) => self.evict(max, key, present, context),
+                None => Ok(()),
+            })
     }
 }
 

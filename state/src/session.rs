@@ -2,8 +2,8 @@
 use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
-use crate::segments::{PREFIX_BYTES, Segments};
-use crate::window::{Keys, SegmentScans, expire};
+use crate::segments::Segments;
+use crate::window::{Keys, SegmentScans, expire, flush};
 use crate::{RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
@@ -121,7 +121,8 @@ impl SessionStore {
         } else if self.core.is_cached() {
             return Ok(false);
         }
-        self.core.log(&changelog_key, value, context.timestamp, None)?;
+        self.core
+            .log(&changelog_key, value, context.timestamp, &context.headers)?;
         Ok(alive)
     }
 
@@ -131,8 +132,16 @@ impl SessionStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core
-            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        flush(&self.core, Some(f))
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        flush(&self.core, None)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, Mark};
 use crate::engine::TaskLock;
+use crate::lru::Recency;
 use crate::segments::Segments;
 use crate::versioned::{Versions, retention};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
@@ -15,6 +16,8 @@ pub struct TaskDatabase {
     specs: Vec<StoreSpec>,
     persistent: Box<dyn Database>,
     memory: MemoryDatabase,
+    /// Per store; only LRU stores use theirs.
+    recency: Vec<Recency>,
     poisoned: bool,
     _lock: TaskLock,
 }
@@ -23,6 +26,7 @@ impl TaskDatabase {
     pub(crate) fn new(specs: &[StoreSpec], persistent: Box<dyn Database>, lock: TaskLock) -> Self {
         Self {
             memory: MemoryDatabase::new(specs.len()),
+            recency: specs.iter().map(|_| Recency::default()).collect(),
             specs: specs.to_vec(),
             persistent,
             poisoned: false,
@@ -86,6 +90,9 @@ impl TaskDatabase {
         if matches!(spec.kind, StoreKind::Versioned { .. }) {
             return restore_versions(database, family, &spec, records, next_offset);
         }
+        if let StoreKind::Lru { max_entries, .. } = spec.kind {
+            return self.restore_lru(family, &spec, max_entries, records, next_offset);
+        }
         let segments = Segments::of(&spec.kind);
         database.apply(&mut |batch| {
             for record in records {
@@ -109,11 +116,53 @@ impl TaskDatabase {
         })
     }
 
+    /// The changelog tells who was written when. It may hold more rows than fit: tables log no tombstone for a row that
+    /// was forgotten.
+    fn restore_lru(
+        &mut self,
+        family: usize,
+        spec: &StoreSpec,
+        max_entries: usize,
+        records: &[ChangelogRecord<'_>],
+        next_offset: i64,
+    ) -> Result<()> {
+        let Some(recency) = self.recency.get_mut(family) else {
+            return Ok(());
+        };
+        let observed = self.memory.mark(family).observed;
+        self.memory.apply(&mut |batch| {
+            for record in records {
+                write(batch, family, spec, record.key, record);
+                if record.value.is_none() {
+                    recency.forget(record.key);
+                    continue;
+                }
+                recency.touch(record.key);
+                if let Some(eldest) = recency.evict_beyond(max_entries) {
+                    batch.delete(family, &eldest);
+                }
+            }
+            let offset = Some(next_offset);
+            batch.mark(family, Mark { offset, observed });
+            Ok(())
+        })?;
+        recency.committed();
+        Ok(())
+    }
+
+    /// Who was used when, in an LRU store.
+    pub(crate) fn recency(&mut self, store: StoreIndex) -> Option<&mut Recency> {
+        self.recency.get_mut(store.0 as usize)
+    }
+
     /// Empties one store and forgets its offset.
     ///
     /// # Errors
     /// When the database refuses.
     pub fn wipe(&mut self, store: StoreIndex) -> Result<()> {
+        if let Some(recency) = self.recency(store) {
+            *recency = Recency::default();
+        }
         self.of_mut(store).wipe(store.0 as usize)
     }
 
@@ -230,6 +279,11 @@ impl SharedDatabase {
             Some(database) => f(database),
             None => Err(StateError::Closed),
         }
+    }
+
+    /// The order of use of an LRU store; nothing to do once the task is closed.
+    pub(crate) fn recency<R>(&self, store: StoreIndex, f: impl FnOnce(&mut Recency) -> R) -> Option<R> {
+        self.inner.borrow_mut().as_mut()?.recency(store).map(f)
     }
 
     pub(crate) fn mark(&self, store: StoreIndex) -> Option<Mark> {

@@ -149,7 +149,6 @@ impl VersionedStore {
     /// # Errors
     /// Of the database or the changelog.
     pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<i64> {
-        let _ = context;
         let observed = self.core.observe(timestamp);
         let valid_to = if timestamp < observed.saturating_sub(self.history_ms) {
             NOT_PUT
@@ -160,7 +159,7 @@ impl VersionedStore {
             self.core.table.borrow_mut().put(key, Some(&versions.encode()), -1);
             valid_to
         };
-        self.core.log(key, value, timestamp, None)?;
+        self.core.log(key, value, timestamp, &context.headers)?;
         Ok(valid_to)
     }
 

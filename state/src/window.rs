@@ -1,10 +1,10 @@
 //! Windows of keys.
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::core::{CachedUpdate, Core};
+use crate::core::{CachedUpdate, Core, FlushTo};
 use crate::key_value::Scan;
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::table::Found;
@@ -34,6 +34,8 @@ pub struct WindowStore {
     /// shows in the changelog of a store that was given a null.
     row_sequence: Cell<i32>,
     log_sequence: Cell<i32>,
+    /// Row keys are put together here.
+    row_key: RefCell<Vec<u8>>,
 }
 
 impl WindowStore {
@@ -51,6 +53,7 @@ impl WindowStore {
             retain_duplicates,
             row_sequence: Cell::new(0),
             log_sequence: Cell::new(0),
+            row_key: RefCell::default(),
         }
     }
 
@@ -83,8 +86,18 @@ impl WindowStore {
         if start < self.segments.readable_from(self.core.observed.get()) {
             return Ok(None);
         }
-        self.core
-            .get(&self.segments.row_key(&changelog_key(key, start, 0), start), value)
+        self.with_row_key(key, start, 0, |row_key| self.core.get(row_key, value))
+    }
+
+    /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
+    fn with_row_key<T>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&[u8]) -> T) -> T {
+        let mut row_key = self.row_key.borrow_mut();
+        row_key.clear();
+        row_key.extend_from_slice(&self.segments.id(start).to_be_bytes());
+        row_key.extend_from_slice(key);
+        row_key.extend_from_slice(&start.to_be_bytes());
+        row_key.extend_from_slice(&sequence.to_be_bytes());
+        f(&row_key)
     }
 
     /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.
@@ -99,6 +112,12 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
+            // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
+            // of it. (Kafka Streams' store in memory does take its time.)
+            self.log(key, None, start, context.timestamp, context)?;
+            return Ok(true);
+        }
         let observed = self.core.observe(start);
         let alive = self.is_alive(start, observed);
         if alive {
@@ -111,27 +130,32 @@ impl WindowStore {
         };
         if self.core.is_cached() {
             if alive {
-                let row_key = self.segments.row_key(&changelog_key(key, start, 0), start);
-                self.core.put_cached(&row_key, value, row_timestamp, context)?;
+                self.with_row_key(key, start, 0, |row_key| {
+                    self.core.put_cached(row_key, value, row_timestamp, context)
+                })?;
             }
             return Ok(alive);
         }
         // Deleting one of several duplicates means nothing: only the changelog hears of it.
         if alive && !(self.retain_duplicates && value.is_none()) {
-            let row = changelog_key(key, start, self.next(&self.row_sequence));
-            self.core
-                .table
-                .borrow_mut()
-                .put(&self.segments.row_key(&row, start), value, row_timestamp);
+            self.with_row_key(key, start, self.next(&self.row_sequence), |row_key| {
+                self.core.table.borrow_mut().put(row_key, value, row_timestamp);
+            });
         }
         let logged_at = if row_timestamp >= 0 && value.is_some() {
             timestamp
         } else {
             context.timestamp
         };
-        let logged = changelog_key(key, start, self.next(&self.log_sequence));
-        self.core.log(&logged, value, logged_at, None)?;
+        self.log(key, value, start, logged_at, context)?;
         Ok(alive)
+    }
+
+    fn log(&self, key: &[u8], value: Option<&[u8]>, start: i64, timestamp: i64, context: &RecordContext) -> Result<()> {
+        self.with_row_key(key, start, self.next(&self.log_sequence), |row_key| {
+            let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
+            self.core.log(logged, value, timestamp, &context.headers)
+        })
     }
 
     fn next(&self, sequence: &Cell<i32>) -> i32 {
@@ -218,9 +242,26 @@ impl WindowStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core
-            .flush(f, |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default())
+        flush(&self.core, Some(f))
     }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        flush(&self.core, None)
+    }
+}
+
+/// Empties the cache of a store whose rows are filed in segments.
+pub(crate) fn flush(core: &Core, f: Option<FlushTo<'_>>) -> Result<()> {
+    core.flush(
+        f,
+        |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
+        &|_, _, _| Ok(()),
+    )
 }
 
 /// Notes that segments have left.
@@ -234,10 +275,6 @@ pub(crate) fn expire(core: &Core, segments: &Segments, observed: i64) {
             core.expiry_pending.set(true);
         }
     }
-}
-
-fn changelog_key(key: &[u8], start: i64, sequence: i32) -> Vec<u8> {
-    [key, &start.to_be_bytes()[..], &sequence.to_be_bytes()[..]].concat()
 }
 
 /// A range of keys, both ends inclusive.

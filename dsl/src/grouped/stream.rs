@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     engine::{BoxError, NodeFactory},
-    operators::{RepartitionParts, repartition, stream_aggregate::stream_aggregate},
+    operators::{RepartitionParts, burn_names, repartition, stream_aggregate::stream_aggregate},
     options::{Grouped, Materialized},
     serde::{I64Serde, SharedSerde},
     stream::KStream,
@@ -283,10 +283,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         if let Some(name) = self.grouped.name.name() {
             if let Some(shared) = &*self.repartitioned.borrow() {
                 // The topic exists; the names it would have got are used up all the same.
-                let mut builder = self.stream.builder.borrow_mut();
-                for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
-                    builder.new_processor_name(prefix);
-                }
+                burn_names(&mut self.stream.builder.borrow_mut());
                 return shared.clone();
             }
             let made = self.repartition(name.clone());
@@ -304,7 +301,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
                 value: self.grouped.value.clone(),
                 partitions: None,
                 partitioner: None,
-                drop_null_keys: true,
+                shareable: true,
             },
         )
     }

@@ -19,6 +19,7 @@ pub(crate) mod stream_aggregate;
 mod stream_join;
 mod stream_join_outer;
 mod stream_join_side;
+mod stream_self_join;
 mod stream_table_join;
 pub(crate) mod table_aggregate;
 mod table_filter;
@@ -31,6 +32,7 @@ mod to_stream;
 pub(crate) mod window_aggregate;
 
 pub use process::{Processing, process_node};
+pub(crate) use repartition::burn_names;
 pub use repartition::{RepartitionParts, repartition};
 pub use split::Branches;
 pub(crate) use table_source::suffixed;

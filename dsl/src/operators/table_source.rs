@@ -225,7 +225,12 @@ impl StreamsBuilder {
                 table_source(input, plan, state.send_old.get()),
             );
             if stored {
-                writer.add_store(planned.store.clone(), std::slice::from_ref(name));
+                let mut store = planned.store.clone();
+                let reuse = writer.config.optimizations.reuse_table_source_topics;
+                if let (true, SourceTopics::Names(names)) = (reuse, &topics) {
+                    store.source_changelog = names.first().cloned();
+                }
+                writer.add_store(store, std::slice::from_ref(name));
             }
         };
         let node = builder.add(&[Builder::ROOT], GraphNode::new(name.clone(), write));
@@ -318,7 +323,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                 value: None,
                 partitions: None,
                 partitioner: None,
-                drop_null_keys: true,
+                shareable: true,
             };
             repartition(self, parts)
         } else {

@@ -1,7 +1,7 @@
 //! How the rows of a table are stored.
 use std::{sync::Arc, time::Duration};
 
-use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     serde::{Serde, SharedSerde},
@@ -28,7 +28,8 @@ pub struct Materialized<K, V> {
     pub(crate) operator: Named,
     pub(crate) key: Option<SharedSerde<K>>,
     pub(crate) value: Option<SharedSerde<V>>,
-    backend: StoreBackend,
+    /// None: the default of the application.
+    backend: Option<StoreBackend>,
     max_entries: Option<usize>,
     caching: bool,
     logging: bool,
@@ -42,7 +43,7 @@ impl<K, V> Default for Materialized<K, V> {
             operator: Named::default(),
             key: None,
             value: None,
-            backend: StoreBackend::Persistent,
+            backend: None,
             max_entries: None,
             caching: true,
             logging: true,
@@ -90,7 +91,13 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// Rows in memory only; restored from the changelog.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
-        self.backend = StoreBackend::InMemory;
+        self.backend = Some(StoreBackend::InMemory);
+        self
+    }
+    /// Rows on disk, also where the application keeps them in memory by default.
+    #[must_use]
+    pub fn persistent(mut self) -> Self {
+        self.backend = Some(StoreBackend::Persistent);
         self
     }
     /// At most this many rows, in memory: the least recently used is deleted.
@@ -208,7 +215,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             );
             builder.argument(store_name, message);
         }
-        let kept_ms = if on_close && self.backend == StoreBackend::Persistent {
+        let kept_ms = if on_close && self.is_persistent(builder) {
             // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
             // grace would have left the store when it is to be emitted.
             retention_ms.saturating_add(1)
@@ -262,7 +269,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             builder.argument(store_name, message);
         }
         let segment_interval_ms = (retention_ms / 2).max(60_000);
-        let kept_ms = if on_close && self.backend == StoreBackend::Persistent {
+        let kept_ms = if on_close && self.is_persistent(builder) {
             // Kafka Streams' store for emission on close shows sessions as long as their segment is there.
             retention_ms.saturating_add(segment_interval_ms)
         } else {
@@ -288,6 +295,10 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         })
     }
 
+    fn is_persistent(&self, builder: &Builder) -> bool {
+        self.backend.unwrap_or(builder.config.default_backend) == StoreBackend::Persistent
+    }
+
     fn builder(
         &self,
         name: &Arc<str>,
@@ -299,11 +310,17 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         let spec = StoreSpec {
             name: name.clone(),
             kind,
-            backend: self.backend,
+            // The writer puts in the application's default.
+            backend: self.backend.unwrap_or(StoreBackend::Persistent),
             caching,
             logging: self.logging,
+            logged_headers: match self.max_entries {
+                None => LoggedHeaders::OfDeletions,
+                Some(_) => LoggedHeaders::Never,
+            },
         };
         let mut store = StoreBuilder::new(spec).with_serdes(StoreSerdes { key, value });
+        store.default_backend = self.backend.is_none();
         for (key, value) in &self.topic_config {
             store = store.topic_config(key.clone(), value.clone());
         }
