@@ -41,7 +41,11 @@ fn a_thousand_seeds_lose_nothing_and_repeat_nothing() {
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert_eq!(tally.runs, 1_000);
-    assert!(tally.compared > 100_000, "only {} elements were compared", tally.compared);
+    assert!(
+        tally.compared > 100_000,
+        "only {} elements were compared",
+        tally.compared
+    );
     assert_eq!(tally.never_happened(), Vec::<&str>::new(), "faults that never struck");
 }
 
@@ -113,7 +117,9 @@ fn a_cluster_out_of_reach_ends_no_thread() {
 
 #[test]
 fn a_watch_ends_the_run_with_its_sentence() {
-    let simulator = counting().faults(Faults::none()).watch("out", || |_| Err("not this one".into()));
+    let simulator = counting()
+        .faults(Faults::none())
+        .watch("out", || |_| Err("not this one".into()));
     let failure = simulator.run(1).unwrap_err();
     assert!(failure.violation().ends_with("not this one"), "{failure}");
     assert_eq!(failure.seed(), 1);

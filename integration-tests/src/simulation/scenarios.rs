@@ -140,7 +140,12 @@ fn windowed_count() -> Topology {
         .windowed_by(TimeWindows::of(Duration::from_secs(10)).grace(Duration::from_secs(3_600)))
         .count()
         .to_stream()
-        .map(|window, count| (format!("{}@{}", window.key, window.window.start_ms()), count.unwrap_or_default()))
+        .map(|window, count| {
+            (
+                format!("{}@{}", window.key, window.window.start),
+                count.unwrap_or_default(),
+            )
+        })
         .to("out");
     built(&builder)
 }
@@ -232,7 +237,10 @@ fn verify_last_counts(run: &Run) -> Result<usize, String> {
     }
     let keys: Vec<String> = run.records("in").iter().map(|r| text(r.key.as_deref())).collect();
     let fold = fold::running_counts(keys.iter().map(String::as_str));
-    let expected: BTreeMap<String, i64> = fold.into_iter().map(|(key, counts)| (key, counts.len() as i64)).collect();
+    let expected: BTreeMap<String, i64> = fold
+        .into_iter()
+        .map(|(key, counts)| (key, counts.len() as i64))
+        .collect();
     if last != expected {
         return Err(format!("the last counts are {last:?}, must be {expected:?}"));
     }
