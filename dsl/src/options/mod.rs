@@ -6,3 +6,4 @@ mod materialized;
 pub use grouped::Grouped;
 pub use joined::{Joined, StreamJoined};
 pub use materialized::Materialized;
+pub(crate) use materialized::Planned;
