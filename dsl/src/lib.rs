@@ -21,7 +21,7 @@ pub mod prelude {
         engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
         grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
         operators::{Branches, Processing},
-        options::{Grouped, Joined, Materialized, StreamJoined},
+        options::{Grouped, Joined, Materialized, StreamJoined, TableJoined},
         processor::{
             FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation, Schedule,
         },

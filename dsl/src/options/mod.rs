@@ -2,8 +2,10 @@
 mod grouped;
 mod joined;
 mod materialized;
+mod table_joined;
 
 pub use grouped::Grouped;
 pub use joined::{Joined, StreamJoined};
 pub use materialized::Materialized;
 pub(crate) use materialized::Planned;
+pub use table_joined::TableJoined;
