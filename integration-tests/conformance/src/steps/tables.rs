@@ -82,6 +82,7 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                     None => Err(unsupported(a)),
                 }
             }
+            "suppress" => Ok(Outcome::one(self.suppress(super::options::suppressed::<K>(a)?))),
             "join" | "leftJoin" | "outerJoin" => {
                 let other = a
                     .list("from")
