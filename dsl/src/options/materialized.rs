@@ -225,13 +225,12 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             builder.argument(store_name, message);
         }
         let segment_interval_ms = (retention_ms / 2).max(60_000);
-        let kept_ms = match (on_close && self.is_persistent(builder), extent.sessions) {
-            (false, _) => retention_ms,
+        let kept_ms = if on_close && !extent.sessions && self.is_persistent(builder) {
             // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
             // grace would have left the store when it is to be emitted.
-            (true, false) => retention_ms.saturating_add(1),
-            // And it shows sessions as long as their segment is there.
-            (true, true) => retention_ms.saturating_add(segment_interval_ms),
+            retention_ms.saturating_add(1)
+        } else {
+            retention_ms
         };
         let kind = if extent.sessions {
             StoreKind::Session {
