@@ -128,10 +128,8 @@ fn a_cogroup_function_that_fails_is_an_error_of_its_operator_and_none_deletes() 
         0 => Err("zero"),
         n => Ok((sum + n < 10).then_some(sum + n)),
     });
-    let _ = sums
-        .aggregate_with(|| 0, Materialized::new().operator("sums"))
-        .to_stream_with("updates")
-        .for_each(|_, _| ());
+    let named = sums.aggregate_with(|| 0, Materialized::new().operator("sums"));
+    named.to_stream_with("updates").for_each(|_, _| ());
     sums.aggregate_with(|| 0, "kept").to_stream().to("out");
     let runner = Runner::new(&builder.build()?)?;
     runner.pipe("in", text("a"), 7i64)?;
