@@ -4,7 +4,7 @@ use std::rc::Rc;
 use crate::core::{CachedUpdate, Core};
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::window::{Keys, SegmentScans, expire, flush};
-use crate::{RecordContext, Result, StoreBackend, StoreIndex};
+use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
 
@@ -147,6 +147,11 @@ impl SessionStore {
     fn with_row_key<R>(&self, key: &[u8], start: i64, end: i64, f: impl FnOnce(&mut [u8]) -> R) -> R {
         let suffix = [&end.to_be_bytes()[..], &start.to_be_bytes()];
         self.core.with_row_key(self.segments.id(end), key, &suffix, f)
+    }
+
+    /// Whether its rows are of the format with headers.
+    pub fn is_header_aware(&self) -> bool {
+        self.core.spec.logged_headers != LoggedHeaders::Never
     }
 
     /// Logs every cached update and gives it to `f`, in the order of the last update of each session.

@@ -24,7 +24,9 @@ pub(crate) struct Forwarder<K, V> {
     pub(crate) send_old: bool,
     value: SharedSerde<V>,
     decode_key: DecodeKey<K>,
-    /// Sessions: the time of an update is the end of its window, and it has no headers.
+    /// Rows with headers of a session have none, and so have updates that leave their cache.
+    without_headers: bool,
+    /// Sessions: the time of an update is the end of its window.
     time_of: Option<fn(&K) -> i64>,
 }
 
@@ -42,12 +44,9 @@ impl<K, V> Forwarder<K, V> {
         };
         let new = decode(update.new)?;
         let old = if self.send_old { decode(update.old)? } else { None };
-        let (timestamp, headers) = match self.time_of {
-            Some(time_of) => (time_of(&key), cx.no_headers()),
-            None => (
-                update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
-                &update.context.headers,
-            ),
+        let timestamp = match self.time_of {
+            Some(time_of) => time_of(&key),
+            None => update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
         };
         cx.with_context(update.context, || {
             self.children.forward(
@@ -58,7 +57,11 @@ impl<K, V> Forwarder<K, V> {
                     old: old.as_ref(),
                     is_latest: true,
                     timestamp,
-                    headers,
+                    headers: if self.without_headers {
+                        cx.no_headers()
+                    } else {
+                        &update.context.headers
+                    },
                     key_bytes,
                 },
             )
@@ -129,6 +132,7 @@ impl<K: 'static, V: 'static> RowsPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            without_headers: false,
             time_of: None,
         });
         if store.is_cached() {
@@ -336,6 +340,7 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((windowed_key(&*key, bytes, size_ms)?, None))),
+            without_headers: false,
             time_of: None,
         });
         if store.is_cached() {
@@ -364,6 +369,7 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            without_headers: store.is_header_aware(),
             time_of: Some(|key| key.window.end),
         });
         if store.is_cached() {
