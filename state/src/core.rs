@@ -46,6 +46,12 @@ pub(crate) struct Core {
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
     /// They are to be deleted at the next commit; once is enough.
     pub(crate) expiry_pending: Cell<bool>,
+    /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
+    /// shows in the changelog of a store that was given a null.
+    pub(crate) row_sequence: Cell<i32>,
+    pub(crate) log_sequence: Cell<i32>,
+    /// Both, at the last commit.
+    committed_sequences: Cell<(i32, i32)>,
     cached: bool,
     cache_bytes: usize,
     logger: Rc<dyn ChangeLogger>,
@@ -65,8 +71,12 @@ impl Core {
         cache_bytes: usize,
         clean_budget_bytes: usize,
     ) -> Self {
-        let observed = database.mark(index).unwrap_or_default().observed;
+        let mark = database.mark(index).unwrap_or_default();
+        let sequence = first_sequence(mark);
         Self {
+            row_sequence: Cell::new(sequence),
+            log_sequence: Cell::new(sequence),
+            committed_sequences: Cell::new((sequence, sequence)),
             table: RefCell::new(Table::new(
                 index.0 as usize,
                 spec.kind.is_timestamped(),
@@ -74,7 +84,7 @@ impl Core {
             )),
             cached: spec.caching && cache_bytes > 0,
             cache_bytes,
-            observed: Cell::new(observed),
+            observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
             pending: RefCell::default(),
@@ -273,6 +283,8 @@ impl Core {
         self.expiry_pending.set(false);
         self.table.borrow_mut().committed();
         self.database.recency(self.index, Recency::committed);
+        self.committed_sequences
+            .set((self.row_sequence.get(), self.log_sequence.get()));
     }
 
     pub(crate) fn discard(&self) {
@@ -282,11 +294,21 @@ impl Core {
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
         self.database.recency(self.index, Recency::discard);
-        self.observed
-            .set(self.database.mark(self.index).unwrap_or_default().observed);
+        let mark = self.database.mark(self.index).unwrap_or_default();
+        self.observed.set(mark.observed);
+        let (row, log) = self.committed_sequences.get();
+        self.row_sequence.set(row);
+        self.log_sequence.set(log);
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         self.table.borrow().dirty_bytes() + self.pending_bytes.get()
     }
+}
+
+/// Where numbering duplicates goes on. Every number stands for a record of the changelog, so the next offset is beyond
+/// all that were given; Kafka Streams begins at 0 after a restart, and a duplicate may then overwrite another.
+fn first_sequence(mark: Mark) -> i32 {
+    let offset = mark.offset.unwrap_or(0) & i64::from(i32::MAX);
+    i32::try_from(offset).unwrap_or(0)
 }

@@ -30,10 +30,6 @@ pub struct WindowStore {
     core: Rc<Core>,
     segments: Segments,
     retain_duplicates: bool,
-    /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
-    /// shows in the changelog of a store that was given a null.
-    row_sequence: Cell<i32>,
-    log_sequence: Cell<i32>,
 }
 
 impl WindowStore {
@@ -49,8 +45,6 @@ impl WindowStore {
             core,
             segments,
             retain_duplicates,
-            row_sequence: Cell::new(0),
-            log_sequence: Cell::new(0),
         }
     }
 
@@ -123,8 +117,8 @@ impl WindowStore {
         };
         // Deleting one of several duplicates means nothing: only the changelog hears of it.
         let has_row = alive && !(self.retain_duplicates && value.is_none());
-        let row_sequence = if has_row { self.next(&self.row_sequence) } else { 0 };
-        let log_sequence = self.next(&self.log_sequence);
+        let row_sequence = if has_row { self.next(&self.core.row_sequence) } else { 0 };
+        let log_sequence = self.next(&self.core.log_sequence);
         self.with_row_key(key, start, row_sequence, |row_key| {
             if has_row {
                 self.core.table.borrow_mut().put(row_key, value, row_timestamp);
@@ -144,9 +138,10 @@ impl WindowStore {
     }
 
     fn next(&self, sequence: &Cell<i32>) -> i32 {
-        if self.retain_duplicates {
-            sequence.set(sequence.get().wrapping_add(1) & i32::MAX);
+        if !self.retain_duplicates {
+            return 0;
         }
+        sequence.set(sequence.get().wrapping_add(1) & i32::MAX);
         sequence.get()
     }
 
