@@ -216,7 +216,7 @@ macro_rules! models {
 
             #[cfg(feature = "rocksdb")]
             proptest! {
-                #![proptest_config(ProptestConfig::with_cases(40))]
+                #![proptest_config(ProptestConfig::with_cases(20))]
                 #[test]
                 fn on_disk_answers_as_its_model(steps in prop::collection::vec(step(), 1..120)) {
                     on_disk($kind, &steps);
