@@ -22,6 +22,9 @@ pub struct CachedUpdate<'a> {
     pub context: &'a RecordContext,
 }
 
+/// Is told of a row key that leaves the record cache, and whether it has a value.
+pub(crate) type Applied<'a> = &'a dyn Fn(&[u8], bool, &RecordContext) -> Result<()>;
+
 /// Takes updates that leave the record cache.
 pub(crate) type FlushTo<'a> = &'a mut dyn FnMut(CachedUpdate<'_>) -> Result<()>;
 
@@ -198,12 +201,7 @@ impl Core {
     /// of each row key, and whether it has a value, before it is logged.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(
-        &self,
-        f: FlushTo<'_>,
-        logged: fn(&[u8]) -> &[u8],
-        applied: &dyn Fn(&[u8], bool, &RecordContext) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn flush(&self, f: FlushTo<'_>, logged: fn(&[u8]) -> &[u8], applied: Applied<'_>) -> Result<()> {
         let mut order: Vec<(u64, Rc<[u8]>)> = {
             let pending = self.pending.borrow();
             pending
