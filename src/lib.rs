@@ -27,10 +27,12 @@ pub mod config;
 pub mod error;
 mod failpoint;
 pub mod membership;
+mod mutants;
 mod restore;
 mod runtime;
 mod streams;
 mod task;
+pub mod testing;
 
 pub use config::{ProcessingGuarantee, StreamsConfig};
 pub use error::{Error, ErrorKind, Result};
@@ -39,11 +41,6 @@ pub use millstream_state as state;
 pub use runtime::{MetricsHandle, MetricsSnapshot, State};
 pub use streams::{CloseOptions, KafkaStreams, KafkaStreamsBuilder, UncaughtAction};
 pub use task::partition_of;
-
-/// Topologies without a cluster. Kafka Streams: `kafka-streams-test-utils`.
-pub mod testing {
-    pub use crate::dsl::driver::*;
-}
 
 /// What most applications need: the DSL and what runs it.
 pub mod prelude {

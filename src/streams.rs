@@ -11,10 +11,11 @@ use crate::{
     error::{Error, ErrorKind, Result},
     runtime::{
         MetricsHandle, MetricsSnapshot, State,
+        assembly::{Blueprint, ErrorHandler},
         clock::Clock,
         metrics::Metrics,
-        spawn::{Blueprint, ErrorHandler, Instance, blocking},
-        startup,
+        spawn::{Instance, blocking},
+        startup::{self, StartupCheck},
         state_machine::StateMachine,
         stream::StopFlags,
     },
@@ -334,16 +335,13 @@ impl KafkaStreamsBuilder {
         let engine = open_engine(&config)?;
         let process_id = engine.process_id().to_owned();
         let mut admin = cluster.admin(&format!("{}-start", config.application_id))?;
-        startup::check(
-            admin.as_mut(),
-            &topology,
-            config.startup_timeout,
-            config.missing_topic_timeout,
-        )?;
+        let clock = Clock::new();
+        let mut check = StartupCheck::new(&topology, config.startup_timeout, config.missing_topic_timeout)?;
+        startup::check(&mut check, admin.as_mut(), clock)?;
         drop(admin);
         let state = StateMachine::new(&config.application_id, config.stream_threads);
         let metrics = Arc::new(Metrics::default());
-        let instance = Instance::start(Blueprint {
+        let blueprint = Blueprint {
             config,
             topology,
             cluster,
@@ -352,8 +350,8 @@ impl KafkaStreamsBuilder {
             state: state.clone(),
             metrics: metrics.clone(),
             stop: Arc::new(StopFlags::default()),
-            clock: Clock::new(),
-        })?;
+        };
+        let instance = Instance::start(blueprint, clock)?;
         Ok(KafkaStreams {
             instance,
             state,

@@ -4,6 +4,7 @@ use std::{error::Error, sync::Arc};
 use millstream_dsl::{
     engine::{ProcessErrorKind, ProcessingHandler, Response},
     prelude::*,
+    serde::SerdeError,
     testing::Runner,
 };
 
@@ -270,5 +271,42 @@ fn a_panic_in_a_serde_is_an_error_that_handlers_see() -> TestResult {
         assert_eq!(runner.read::<String, String>("out"), [(text("a"), text("fine"))]);
         assert_eq!(runner.graph().dropped_records(), 1);
     }
+    Ok(())
+}
+
+/// Writes numbers below ten; is for nothing else than numbers below a hundred.
+#[derive(Clone)]
+struct SmallSerde;
+impl Serde<i64> for SmallSerde {
+    fn serialize(&self, value: &i64, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+        match value {
+            0..10 => out.push(b'0' + *value as u8),
+            10..100 => return Err(SerdeError::new("it is not below ten")),
+            _ => return Err(SerdeError::wrong_type("it is not below a hundred")),
+        }
+        Ok(())
+    }
+    fn deserialize(&self, bytes: &[u8]) -> Result<i64, SerdeError> {
+        Ok(i64::from(bytes.first().copied().unwrap_or(b'0') - b'0'))
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_stops_the_task_whatever_the_production_handler_says() -> TestResult {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, i64>("in")
+        .to(Produced::topic("out").with(StringSerde, SmallSerde));
+    let handlers = Handlers {
+        production: Arc::new(LogAndContinue),
+        ..Handlers::default()
+    };
+    let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    runner.pipe("in", text("a"), 7i64)?;
+    // One that cannot be written is left out.
+    runner.pipe("in", text("a"), 70i64)?;
+    let error = runner.pipe("in", text("a"), 700i64).unwrap_err();
+    assert_eq!(error.kind, ProcessErrorKind::Serialization);
+    assert_eq!(runner.graph().dropped_records(), 1);
     Ok(())
 }

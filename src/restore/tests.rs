@@ -9,8 +9,8 @@ use crate::{
         Step, TopicPartition, Waker, memory::MemoryCluster,
     },
     state::{
-        ChangeLogger, Headers, StateEngine, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec, TaskDatabase,
-        TaskState,
+        ChangeLogger, Headers, LoggedHeaders, StateEngine, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec,
+        TaskDatabase, TaskState,
     },
 };
 
@@ -53,6 +53,7 @@ fn database() -> TaskDatabase {
         backend: StoreBackend::InMemory,
         caching: false,
         logging: true,
+        logged_headers: LoggedHeaders::Never,
     };
     StateEngine::in_memory().open_task("0_0", &[spec]).unwrap()
 }

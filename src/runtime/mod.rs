@@ -6,6 +6,7 @@
 //! - [`updater`]: opens and closes databases and restores them, so that no running task waits for another one's disk or changelog.
 //! - [`control`]: the heartbeats of all members of the process. Never waits for processing, and processing never waits for it.
 
+pub(crate) mod assembly;
 pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod link;

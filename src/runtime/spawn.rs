@@ -1,53 +1,19 @@
 //! The threads of an application instance, and who ends whom.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::channel,
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 use super::{
     Next,
+    assembly::{Assembly, Blueprint, StreamRunner},
     clock::{Clock, Now},
-    control::Control,
-    link::{ControlHandle, Joining, MemberLink, MemberShared, ToControl},
-    metrics::Metrics,
-    state_machine::{State, StateMachine, ThreadState},
-    stream::{Ended, StopFlags, StreamThread, ThreadContext, UncaughtAction},
-    topology,
-    updater::{Command, StateUpdater, UpdaterHandle, UpdaterParts},
-    wake::ThreadWaker,
+    state_machine::State,
+    stream::StopFlags,
+    wake::{Park, ThreadWaker},
 };
 use crate::{
-    cluster::{Cluster, ConsumerConfig, Isolation, ProducerConfig, TopologyDescription, Waker},
-    config::StreamsConfig,
-    dsl::engine::Topology,
+    cluster::Waker,
     error::{Error, ErrorKind, Result},
-    membership::{MemberConfig, Timing},
-    state::StateEngine,
-    task::{Output, ProducerFactory},
 };
-
-/// Called with the error a stream thread ended with.
-pub(crate) type ErrorHandler = Arc<dyn Fn(&Error) -> UncaughtAction + Send + Sync>;
-
-/// What all threads are made from.
-pub(crate) struct Blueprint {
-    pub(crate) config: Arc<StreamsConfig>,
-    pub(crate) topology: Topology,
-    pub(crate) cluster: Arc<dyn Cluster>,
-    pub(crate) engine: StateEngine,
-    pub(crate) on_error: ErrorHandler,
-    pub(crate) state: Arc<StateMachine>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) stop: Arc<StopFlags>,
-    pub(crate) clock: Clock,
-}
 
 /// A running instance.
 pub(crate) struct Instance {
@@ -57,51 +23,46 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn start(blueprint: Blueprint) -> Result<Self> {
-        let b = Arc::new(blueprint);
-        let client_id = client_id(&b);
-        let (control, control_thread) = spawn_control(&b, &client_id)?;
-        let (updater, updater_thread) = spawn_updater(&b, &client_id)?;
-        let description = topology::describe(&b.topology, &b.config.application_id);
+    pub(crate) fn start(blueprint: Blueprint, clock: Clock) -> Result<Self> {
+        let [control_waker, updater_waker] = [(); 2].map(|()| Arc::new(ThreadWaker::default()));
+        let (assembly, mut control, mut updater) =
+            Assembly::new(blueprint, control_waker.clone(), updater_waker.clone())?;
+        let (b, name) = (assembly.b.clone(), assembly.client_id.clone());
+        let services = [
+            spawn(&format!("{name}-control"), move || {
+                drive(clock, &control_waker, |now| control.step(now));
+            })?,
+            spawn(&format!("{name}-StateUpdater-1"), move || {
+                drive(clock, &updater_waker, |now| updater.step(now));
+            })?,
+        ];
         b.state.become_(State::Rebalancing);
         let mut wakers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..b.config.stream_threads {
             let waker = Arc::new(ThreadWaker::default());
             wakers.push(waker.clone());
-            let maker = ThreadMaker {
-                b: b.clone(),
-                index,
-                name: format!("{client_id}-StreamThread-{}", index + 1),
-                waker,
-                control: control.clone(),
-                updater: updater.clone(),
-                description: description.clone(),
-            };
-            threads.push(spawn(&maker.name.clone(), move || maker.run())?);
+            let maker = assembly.thread(index, waker.clone());
+            threads.push(spawn(&maker.name.clone(), move || {
+                let mut runner = StreamRunner::new(maker);
+                drive(clock, &waker, |now| runner.step(now));
+            })?);
         }
-        let stop = b.stop.clone();
         let all_wakers = wakers.clone();
-        let supervisor = spawn(&format!("{client_id}-supervisor"), move || {
-            supervise(&b, threads, &all_wakers);
-            control.send(ToControl::Stop);
-            updater.send(Command::Stop);
-            for thread in [control_thread, updater_thread] {
+        let supervisor = spawn(&format!("{name}-supervisor"), move || {
+            supervise(&assembly.b, threads, &all_wakers);
+            assembly.threads_have_ended();
+            for thread in services {
                 if thread.join().is_err() {
                     tracing::error!("a service thread has panicked");
                 }
             }
-            let last = if b.state.error().is_some() {
-                State::Error
-            } else {
-                State::NotRunning
-            };
-            b.state.become_(last);
+            assembly.everything_has_ended();
         })?;
         Ok(Self {
             supervisor: Some(supervisor),
             wakers,
-            stop,
+            stop: b.stop.clone(),
         })
     }
 
@@ -155,8 +116,6 @@ fn supervise(b: &Blueprint, threads: Vec<JoinHandle<()>>, wakers: &[Arc<ThreadWa
                 .fail(Error::new(ErrorKind::Fatal, "a stream thread has panicked"));
         }
     }
-    // Threads that end by themselves, for instance because the group was told to stop.
-    b.state.become_(State::PendingShutdown);
 }
 
 fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
@@ -164,13 +123,6 @@ fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>
         .name(name.to_owned())
         .spawn(f)
         .map_err(|e| Error::new(ErrorKind::Fatal, "a thread cannot be started").caused_by(e))
-}
-
-fn client_id(b: &Blueprint) -> String {
-    b.config
-        .client_id
-        .clone()
-        .unwrap_or_else(|| format!("{}-{}", b.config.application_id, b.engine.process_id()))
 }
 
 /// Steps a machine until it stops, parking in between.
@@ -181,186 +133,6 @@ fn drive(clock: Clock, waker: &ThreadWaker, mut step: impl FnMut(Now) -> Next) {
             Next::Again => {}
             Next::WaitUntil(at) => waker.wait(at.saturating_sub(clock.now().elapsed)),
             Next::Stopped => return,
-        }
-    }
-}
-
-fn spawn_control(b: &Arc<Blueprint>, client_id: &str) -> Result<(ControlHandle, JoinHandle<()>)> {
-    let waker = Arc::new(ThreadWaker::default());
-    let group = b
-        .cluster
-        .group(&format!("{client_id}-control"), &b.config.application_id, waker.clone())?;
-    let (sender, receiver) = channel();
-    let mut control = Control::new(group, receiver, b.config.missing_topic_timeout);
-    let (clock, parked) = (b.clock, waker.clone());
-    let thread = spawn(&format!("{client_id}-control"), move || {
-        drive(clock, &parked, |now| control.step(now))
-    })?;
-    Ok((ControlHandle { sender, waker }, thread))
-}
-
-fn spawn_updater(b: &Arc<Blueprint>, client_id: &str) -> Result<(UpdaterHandle, JoinHandle<()>)> {
-    let waker = Arc::new(ThreadWaker::default());
-    let (sender, commands) = channel();
-    let parts = UpdaterParts {
-        application_id: b.config.application_id.clone(),
-        topology: b.topology.clone(),
-        engine: b.engine.clone(),
-        consumer: b.cluster.consumer(
-            &consumer_config(b, format!("{client_id}-restore-consumer")),
-            waker.clone(),
-        )?,
-        admin: b.cluster.admin(&format!("{client_id}-admin"))?,
-        commands,
-        metrics: b.metrics.clone(),
-        batch_records: b.config.restore_batch_records,
-    };
-    let (clock, parked) = (b.clock, waker.clone());
-    let mut updater = StateUpdater::new(parts);
-    let thread = spawn(&format!("{client_id}-StateUpdater-1"), move || {
-        drive(clock, &parked, |now| updater.step(now))
-    })?;
-    Ok((UpdaterHandle { sender, waker }, thread))
-}
-
-fn consumer_config(b: &Blueprint, client_id: String) -> ConsumerConfig {
-    let isolation = if b.config.exactly_once() {
-        Isolation::ReadCommitted
-    } else {
-        Isolation::ReadUncommitted
-    };
-    ConsumerConfig { client_id, isolation }
-}
-
-/// Makes a stream thread, and another one if the first is to be replaced.
-struct ThreadMaker {
-    b: Arc<Blueprint>,
-    index: usize,
-    name: String,
-    waker: Arc<ThreadWaker>,
-    control: ControlHandle,
-    updater: UpdaterHandle,
-    description: Arc<TopologyDescription>,
-}
-
-impl ThreadMaker {
-    fn run(self) {
-        loop {
-            let ended = catch_unwind(AssertUnwindSafe(|| self.run_once()))
-                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "a stream thread has panicked")));
-            let failure = match ended {
-                Ok(ended) => ended.failure,
-                // It could not even be made, or broke apart: the handler has not heard of it yet.
-                Err(error) => {
-                    let action = (self.b.on_error)(&error);
-                    Some((error, action))
-                }
-            };
-            match failure {
-                Some((error, UncaughtAction::ReplaceThread)) if !self.b.stop.requested() => {
-                    tracing::warn!(thread = self.name, %error, "the stream thread is replaced");
-                    // An error that comes back at once must not become a busy loop.
-                    std::thread::sleep(Duration::from_millis(200));
-                }
-                Some((error, _)) => {
-                    self.b.state.fail(error);
-                    self.b.stop.request();
-                    break;
-                }
-                None => break,
-            }
-        }
-        self.b.state.thread(self.index, ThreadState::Dead);
-    }
-
-    fn run_once(&self) -> Result<Ended> {
-        let mut thread = self.make()?;
-        drive(self.b.clock, &self.waker, |now| thread.step(now));
-        Ok(thread.take_ended().unwrap_or(Ended { failure: None }))
-    }
-
-    fn make(&self) -> Result<StreamThread> {
-        let b = &self.b;
-        let waker: Arc<dyn Waker> = self.waker.clone();
-        let consumer = b
-            .cluster
-            .consumer(&consumer_config(b, format!("{}-consumer", self.name)), waker.clone())?;
-        let group = b.cluster.group(
-            &format!("{}-offsets", self.name),
-            &b.config.application_id,
-            waker.clone(),
-        )?;
-        let output = Output::new(self.producer_factory(), b.config.exactly_once(), self.room_waiter())?;
-        let link = self.join();
-        let cx = ThreadContext {
-            index: self.index,
-            config: b.config.clone(),
-            topology: b.topology.clone(),
-            metrics: b.metrics.clone(),
-            state: b.state.clone(),
-            stop: b.stop.clone(),
-            updater: self.updater.clone(),
-            waker,
-            on_error: b.on_error.clone(),
-        };
-        Ok(StreamThread::new(cx, consumer, output, group, link, b.clock.now()))
-    }
-
-    fn producer_factory(&self) -> ProducerFactory {
-        let b = &self.b;
-        let id = format!(
-            "{}-{}-{}",
-            b.config.application_id,
-            b.engine.process_id(),
-            self.index + 1
-        );
-        let config = ProducerConfig {
-            client_id: format!("{}-producer", self.name),
-            transactional_id: b.config.exactly_once().then_some(id),
-            transaction_timeout: b.config.transaction_timeout,
-        };
-        let (cluster, waker) = (b.cluster.clone(), self.waker.clone());
-        Box::new(move || cluster.producer(&config, waker.clone()))
-    }
-
-    fn room_waiter(&self) -> Box<dyn FnMut() -> bool> {
-        let (waker, stop) = (self.waker.clone(), self.b.stop.clone());
-        Box::new(move || {
-            waker.wait(Duration::from_millis(1));
-            !stop.kill()
-        })
-    }
-
-    fn join(&self) -> MemberLink {
-        static MEMBERS: AtomicU64 = AtomicU64::new(1);
-        let b = &self.b;
-        let member = MEMBERS.fetch_add(1, Relaxed);
-        let (to_thread, news) = channel();
-        let shared = Arc::new(MemberShared::default());
-        let config = MemberConfig {
-            group_id: b.config.application_id.clone(),
-            // The same after a crash: joining again under the old id takes the old tasks over at once, where a new id would
-            // have to wait until the group has given up on the old one. The state directory is locked, so nobody else alive has it.
-            member_id: format!("{}-{}", b.engine.process_id(), self.index + 1),
-            process_id: b.engine.process_id().to_owned(),
-            topology: self.description.clone(),
-            rebalance_timeout_ms: i32::try_from(b.config.rebalance_timeout.as_millis()).unwrap_or(i32::MAX),
-            user_endpoint: b.config.application_server.clone(),
-            client_tags: b.config.client_tags.clone(),
-            timing: Timing::default(),
-        };
-        self.control.send(ToControl::Join(Box::new(Joining {
-            member,
-            config,
-            to_thread,
-            waker: self.waker.clone(),
-            shared: shared.clone(),
-        })));
-        MemberLink {
-            member,
-            news,
-            control: self.control.clone(),
-            shared,
         }
     }
 }

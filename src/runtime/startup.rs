@@ -1,33 +1,87 @@
 //! What is checked before the first thread starts, so that a wrong set-up is an error of `start` and not a silence.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::{Clock, Now};
 use crate::{
     cluster::{Admin, ClusterError, ErrorClass},
     dsl::engine::{TopicRef, Topology},
     error::{Error, ErrorKind, Result},
 };
 
-/// Brokers answer, source topics exist, joined topics have equal partition counts.
-pub(crate) fn check(
-    admin: &mut dyn Admin,
-    topology: &Topology,
+/// Brokers answer, source topics exist, joined topics have equal partition counts. Stepped until it knows.
+pub(crate) struct StartupCheck {
+    topology: Topology,
+    topics: Vec<String>,
     reach_within: Duration,
     topics_within: Duration,
-) -> Result<()> {
-    refuse_patterns(topology)?;
-    let mut topics: Vec<String> = topology
-        .subtopologies()
-        .iter()
-        .flat_map(|s| &s.sources)
-        .filter_map(|t| match t {
-            TopicRef::External(name) => Some(name.to_string()),
-            TopicRef::Internal(_) | TopicRef::Pattern(_) => None,
+    began: Option<Duration>,
+    pause: Duration,
+}
+
+impl StartupCheck {
+    pub(crate) fn new(topology: &Topology, reach_within: Duration, topics_within: Duration) -> Result<Self> {
+        refuse_patterns(topology)?;
+        let sources = topology.subtopologies().iter().flat_map(|s| &s.sources);
+        let mut topics: Vec<String> = sources
+            .filter_map(|t| match t {
+                TopicRef::External(name) => Some(name.to_string()),
+                TopicRef::Internal(_) | TopicRef::Pattern(_) => None,
+            })
+            .collect();
+        topics.sort();
+        topics.dedup();
+        Ok(Self {
+            topology: topology.clone(),
+            topics,
+            reach_within,
+            topics_within,
+            began: None,
+            pause: Duration::from_millis(50),
         })
-        .collect();
-    topics.sort();
-    topics.dedup();
-    let counts = wait_for(admin, &topics, reach_within, topics_within)?;
+    }
+
+    /// None: all is well. Some: ask again after this time.
+    pub(crate) fn step(&mut self, admin: &mut dyn Admin, now: Now) -> Result<Option<Duration>> {
+        let waited = now.elapsed.saturating_sub(*self.began.get_or_insert(now.elapsed));
+        let left = self.reach_within.saturating_sub(waited);
+        let limit = left.min(Duration::from_secs(5)).max(Duration::from_millis(100));
+        match admin.partition_counts(&self.topics, limit) {
+            Ok(counts) => {
+                let absent = |topic: &&String| !counts.iter().any(|(n, _)| n == *topic);
+                let missing: Vec<&str> = self.topics.iter().filter(absent).map(String::as_str).collect();
+                if missing.is_empty() {
+                    return check_counts(&self.topology, &counts).map(|()| None);
+                }
+                if waited >= self.topics_within {
+                    return Err(Error::new(
+                        ErrorKind::MissingSourceTopic,
+                        format!("source topics are missing: {}", missing.join(", ")),
+                    ));
+                }
+            }
+            Err(e) if matches!(e.class, ErrorClass::Retry | ErrorClass::Unknown) => {
+                if waited >= self.reach_within {
+                    return Err(unreachable(e));
+                }
+            }
+            Err(e) => return Err(e.into()),
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(Duration::from_millis(500));
+        Ok(Some(pause))
+    }
+}
+
+/// Steps the check in real time.
+pub(crate) fn check(check: &mut StartupCheck, admin: &mut dyn Admin, clock: Clock) -> Result<()> {
+    while let Some(pause) = check.step(admin, clock.now())? {
+        std::thread::sleep(pause);
+    }
+    Ok(())
+}
+
+fn check_counts(topology: &Topology, counts: &[(String, i32)]) -> Result<()> {
     for subtopology in topology.subtopologies() {
         for group in &subtopology.copartition_groups {
             let sources = group.iter().filter_map(|i| subtopology.sources.get(*i));
@@ -61,45 +115,6 @@ fn refuse_patterns(topology: &Topology) -> Result<()> {
             format!("streams groups do not support source patterns yet: name the topics instead of {pattern:?}"),
         )),
         None => Ok(()),
-    }
-}
-
-fn wait_for(
-    admin: &mut dyn Admin,
-    topics: &[String],
-    reach_within: Duration,
-    topics_within: Duration,
-) -> Result<Vec<(String, i32)>> {
-    let start = Instant::now();
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let left = reach_within.saturating_sub(start.elapsed());
-        match admin.partition_counts(topics, left.min(Duration::from_secs(5)).max(Duration::from_millis(100))) {
-            Ok(counts) => {
-                let missing: Vec<&str> = topics
-                    .iter()
-                    .filter(|t| !counts.iter().any(|(n, _)| n == *t))
-                    .map(String::as_str)
-                    .collect();
-                if missing.is_empty() {
-                    return Ok(counts);
-                }
-                if start.elapsed() >= topics_within {
-                    return Err(Error::new(
-                        ErrorKind::MissingSourceTopic,
-                        format!("source topics are missing: {}", missing.join(", ")),
-                    ));
-                }
-            }
-            Err(e) if matches!(e.class, ErrorClass::Retry | ErrorClass::Unknown) => {
-                if start.elapsed() >= reach_within {
-                    return Err(unreachable(e));
-                }
-            }
-            Err(e) => return Err(e.into()),
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 

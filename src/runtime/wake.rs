@@ -7,6 +7,12 @@ use std::{
 
 use crate::cluster::Waker;
 
+/// A waker of somebody who can also pause in the middle of a step.
+pub(crate) trait Park: Waker {
+    /// Until woken, at most this long.
+    fn wait(&self, limit: Duration);
+}
+
 /// One thread waits, anybody wakes; a wake-up before the wait is not lost.
 #[derive(Debug, Default)]
 pub(crate) struct ThreadWaker {
@@ -14,9 +20,8 @@ pub(crate) struct ThreadWaker {
     changed: Condvar,
 }
 
-impl ThreadWaker {
-    /// Until woken, at most this long.
-    pub(crate) fn wait(&self, limit: Duration) {
+impl Park for ThreadWaker {
+    fn wait(&self, limit: Duration) {
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         if !*woken {
             woken = match self.changed.wait_timeout(woken, limit) {

@@ -2,13 +2,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
-
 use crate::database::{BatchWriter, KeyRange, Mark};
 use crate::lru::Recency;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, RecordContext, Result, StoreIndex, StoreSpec};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -27,16 +25,6 @@ pub(crate) type Applied<'a> = &'a dyn Fn(&[u8], bool, &RecordContext) -> Result<
 
 /// Takes updates that leave the record cache.
 pub(crate) type FlushTo<'a> = &'a mut dyn FnMut(CachedUpdate<'_>) -> Result<()>;
-
-struct Pending {
-    /// What the entry costs, the waiting value included.
-    bytes: usize,
-    value_bytes: usize,
-    /// Grows with every update: the flush goes by the last update of each key.
-    turn: u64,
-    old: Option<(Vec<u8>, i64)>,
-    context: RecordContext,
-}
 
 pub(crate) struct Core {
     pub(crate) spec: StoreSpec,
@@ -58,11 +46,10 @@ pub(crate) struct Core {
     cached: bool,
     cache_bytes: usize,
     logger: Rc<dyn ChangeLogger>,
-    pending: RefCell<FxHashMap<Rc<[u8]>, Pending>>,
-    pending_bytes: Cell<usize>,
-    turns: Cell<u64>,
     /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
     key_buffer: Cell<Vec<u8>>,
+    /// How often the overlay was dropped: what a store derives from its rows is then out of date.
+    life: Cell<u64>,
 }
 
 impl Core {
@@ -90,10 +77,8 @@ impl Core {
             observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
-            pending: RefCell::default(),
-            pending_bytes: Cell::new(0),
-            turns: Cell::new(0),
             key_buffer: Cell::default(),
+            life: Cell::new(0),
             spec,
             index,
             database,
@@ -106,7 +91,7 @@ impl Core {
     }
 
     pub(crate) fn cache_is_full(&self) -> bool {
-        self.cached && self.pending_bytes.get() > self.cache_bytes
+        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes
     }
 
     /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.
@@ -144,17 +129,29 @@ impl Core {
         })
     }
 
-    pub(crate) fn log(
-        &self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        timestamp: i64,
-        headers: Option<&Headers>,
-    ) -> Result<()> {
+    pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
         if !self.spec.logging {
             return Ok(());
         }
-        self.logger.log(self.index, key, value, Some(timestamp), headers)
+        let wanted = match self.spec.logged_headers {
+            LoggedHeaders::Never => false,
+            LoggedHeaders::OfDeletions => value.is_none(),
+            LoggedHeaders::Always => true,
+        };
+        self.logger
+            .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
+    }
+
+    /// Writes to the changelog; the broker assigns the time.
+    pub(crate) fn log_untimed(&self, key: &[u8], value: Option<&[u8]>, headers: Option<&Headers>) -> Result<()> {
+        if !self.spec.logging {
+            return Ok(());
+        }
+        self.logger.log(self.index, key, value, None, headers)
+    }
+
+    pub(crate) fn life(&self) -> u64 {
+        self.life.get()
     }
 
     /// Writes a row that waits in the record cache.
@@ -165,109 +162,69 @@ impl Core {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<()> {
-        let turn = self.turns.get() + 1;
-        self.turns.set(turn);
-        let mut pending = self.pending.borrow_mut();
-        let value_bytes = value.map_or(0, <[u8]>::len);
-        if let Some(entry) = pending.get_mut(row_key) {
-            entry.turn = turn;
-            entry.context.clone_from(context);
-            let bytes = entry.bytes - entry.value_bytes + value_bytes;
-            self.pending_bytes.set(self.pending_bytes.get() - entry.bytes + bytes);
-            entry.value_bytes = value_bytes;
-            entry.bytes = bytes;
-        } else {
-            let mut old = Vec::new();
-            let old = self.get(row_key, &mut old)?.map(|timestamp| (old, timestamp));
-            let old_bytes = old.as_ref().map_or(0, |(old, _)| old.len());
-            let bytes = row_key.len() + old_bytes + value_bytes + size_of::<Pending>();
-            self.pending_bytes.set(self.pending_bytes.get() + bytes);
-            pending.insert(
-                row_key.into(),
-                Pending {
-                    bytes,
-                    value_bytes,
-                    turn,
-                    old,
-                    context: context.clone(),
-                },
-            );
-        }
-        self.table.borrow_mut().put(row_key, value, timestamp);
-        Ok(())
+        self.database.with(self.index, |database| {
+            self.table
+                .borrow_mut()
+                .put_waiting(database, row_key, value, timestamp, context)
+        })
     }
 
-    /// Logs and hands out the cached updates. `logged`: the part of a row key that the changelog sees. `applied` is told
-    /// of each row key, and whether it has a value, before it is logged.
+    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener.
+    /// `logged`: the part of a row key that the changelog sees. `applied` is told of each row key, and whether it has a
+    /// value, before it is logged.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(&self, f: FlushTo<'_>, logged: fn(&[u8]) -> &[u8], applied: Applied<'_>) -> Result<()> {
-        let mut order: Vec<(u64, Rc<[u8]>)> = {
-            let pending = self.pending.borrow();
-            pending
-                .iter()
-                .map(|(key, entry)| (entry.turn, Rc::clone(key)))
-                .collect()
-        };
-        order.sort_unstable_by_key(|(turn, _)| *turn);
-        let mut value = Vec::new();
-        for (_, row_key) in order {
-            let Some(pending) = self.take_pending(&row_key) else {
+    pub(crate) fn flush(
+        &self,
+        mut f: Option<FlushTo<'_>>,
+        logged: fn(&[u8]) -> &[u8],
+        applied: Applied<'_>,
+    ) -> Result<()> {
+        let order = self.table.borrow().waiting_order();
+        let (mut row_key, mut value) = (Vec::new(), Vec::new());
+        for position in order {
+            let Some(update) = self.table.borrow_mut().take_waiting(position) else {
                 continue;
             };
-            let new = self
-                .get(&row_key, &mut value)?
-                .map(|timestamp| (value.as_slice(), timestamp));
-            if new.is_none() && pending.old.is_none() {
+            let timestamp = self.table.borrow_mut().row_of(&update, &mut row_key, &mut value);
+            let new = timestamp.map(|timestamp| (value.as_slice(), timestamp));
+            let old = update.old();
+            if f.is_some() && new.is_none() && old.is_none() {
                 continue;
             }
-            applied(&row_key, new.is_some(), &pending.context)?;
+            let context = &update.context;
+            applied(&row_key, new.is_some(), context)?;
             let key = logged(&row_key);
-            let timestamp = new
+            let logged_at = new
                 .filter(|_| self.spec.kind.is_timestamped())
-                .map_or(pending.context.timestamp, |(_, time)| time);
-            self.log(key, new.map(|(value, _)| value), timestamp, None)?;
-            let old = pending
-                .old
-                .as_ref()
-                .map(|(value, timestamp)| (value.as_slice(), *timestamp));
-            f(CachedUpdate {
-                key,
-                new,
-                old,
-                context: &pending.context,
-            })?;
+                .map_or(context.timestamp, |(_, time)| time);
+            self.log(key, new.map(|(value, _)| value), logged_at, &context.headers)?;
+            if let Some(f) = &mut f {
+                f(CachedUpdate { key, new, old, context })?;
+            }
         }
         Ok(())
-    }
-
-    fn take_pending(&self, row_key: &[u8]) -> Option<Pending> {
-        let mut pending = self.pending.borrow_mut();
-        let entry = pending.remove(row_key)?;
-        self.pending_bytes.set(self.pending_bytes.get() - entry.bytes);
-        Some(entry)
     }
 
     /// Whether an update of the row waits in the record cache.
     pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
-        self.cached && self.pending.borrow().contains_key(row_key)
+        self.cached && self.table.borrow().is_waiting(row_key)
     }
 
     /// Deletes the row under the record cache: an update that waits there stays, and has no value before it.
     pub(crate) fn delete_beneath_cache(&self, row_key: &[u8]) {
-        match self.pending.borrow_mut().get_mut(row_key) {
-            Some(waiting) => waiting.old = None,
-            None => self.table.borrow_mut().put(row_key, None, -1),
-        }
+        self.table.borrow_mut().delete_beneath_waiting(row_key);
     }
 
     /// Writes what a commit has to make final.
     pub(crate) fn write(&self, batch: &mut dyn BatchWriter, offset: Option<i64>) {
         let family = self.index.0 as usize;
-        if let (true, Some(end)) = (self.expiry_pending.get(), &*self.expired_below.borrow()) {
+        let expired = self.expired_below.borrow();
+        let expired = expired.as_deref().filter(|_| self.expiry_pending.get());
+        if let Some(end) = expired {
             batch.delete_below(family, end);
         }
-        self.table.borrow_mut().write(batch);
+        self.table.borrow_mut().write(batch, expired);
         batch.mark(
             family,
             Mark {
@@ -278,16 +235,16 @@ impl Core {
     }
 
     pub(crate) fn committed(&self) {
-        self.expiry_pending.set(false);
-        self.table.borrow_mut().committed();
+        let expired = self.expired_below.borrow();
+        let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
+        self.table.borrow_mut().committed(newly_expired);
         self.database.recency(self.index, Recency::committed);
         self.committed_sequences
             .set((self.row_sequence.get(), self.log_sequence.get()));
     }
 
     pub(crate) fn discard(&self) {
-        self.pending.borrow_mut().clear();
-        self.pending_bytes.set(0);
+        self.life.set(self.life.get() + 1);
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
@@ -300,7 +257,8 @@ impl Core {
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
-        self.table.borrow().dirty_bytes() + self.pending_bytes.get()
+        let table = self.table.borrow();
+        table.dirty_bytes() + table.waiting_bytes()
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::database::disk::MemoryDisk;
 use crate::database::memory::MemoryDatabase;
 use crate::directory::{Directory, new_process_id};
 use crate::{Result, StateError, StoreSpec, TaskDatabase};
@@ -19,6 +20,7 @@ pub struct StateEngine {
 struct Inner {
     process_id: String,
     directory: Option<Directory>,
+    disk: Option<MemoryDisk>,
     #[cfg(feature = "rocksdb")]
     budget: Option<Budget>,
     open: Arc<Mutex<HashSet<String>>>,
@@ -54,6 +56,7 @@ impl StateEngine {
             inner: Arc::new(Inner {
                 process_id,
                 directory: Some(directory),
+                disk: None,
                 budget,
                 open: Arc::default(),
             }),
@@ -65,6 +68,20 @@ impl StateEngine {
         let inner = Inner {
             process_id: new_process_id(),
             directory: None,
+            disk: None,
+            #[cfg(feature = "rocksdb")]
+            budget: None,
+            open: Arc::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Everything on a disk in memory, which outlives the engine.
+    pub fn on_memory_disk(disk: &MemoryDisk) -> Self {
+        let inner = Inner {
+            process_id: disk.process_id().to_owned(),
+            directory: None,
+            disk: Some(disk.clone()),
             #[cfg(feature = "rocksdb")]
             budget: None,
             open: Arc::default(),
@@ -101,6 +118,9 @@ impl StateEngine {
             let database = RocksDatabase::open(&path, specs, budget)?;
             return Ok(TaskDatabase::new(specs, Box::new(database), lock));
         }
+        if let Some(disk) = &self.inner.disk {
+            return Ok(TaskDatabase::new(specs, Box::new(disk.open(task, specs.len())), lock));
+        }
         Ok(TaskDatabase::new(
             specs,
             Box::new(MemoryDatabase::new(specs.len())),
@@ -126,6 +146,9 @@ impl StateEngine {
     /// [`StateError::Locked`] when it is open; [`StateError::Io`].
     pub fn wipe_task(&self, task: &str) -> Result<()> {
         let _lock = self.lock(task)?;
+        if let Some(disk) = &self.inner.disk {
+            disk.wipe(task);
+        }
         self.inner
             .directory
             .as_ref()

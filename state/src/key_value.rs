@@ -3,7 +3,7 @@ use std::{ops::Bound, rc::Rc};
 
 use crate::{
     RecordContext, Result, StoreIndex, StoreKind,
-    core::{CachedUpdate, Core},
+    core::{CachedUpdate, Core, FlushTo},
     table::Found,
 };
 
@@ -69,7 +69,7 @@ impl KeyValueStore {
         } else {
             context.timestamp
         };
-        self.core.log(key, value, logged, None)
+        self.core.log(key, value, logged, &context.headers)
     }
 
     /// A row of an LRU store was written or deleted; others may have to go. Kafka Streams does so beneath the record
@@ -91,7 +91,7 @@ impl KeyValueStore {
         while let Some(eldest) = eldest() {
             self.core.delete_beneath_cache(&eldest);
             if !self.timestamped {
-                self.core.log(&eldest, None, context.timestamp, None)?;
+                self.core.log(&eldest, None, context.timestamp, &context.headers)?;
             }
         }
         Ok(())
@@ -133,6 +133,19 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
+        self.flush(Some(f))
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        self.flush(None)
+    }
+
+    fn flush(&self, f: Option<FlushTo<'_>>) -> Result<()> {
         self.core
             .flush(f, |key| key, &|key, present, context| match self.max_entries {
                 Some(max) => self.evict(max, key, present, context),

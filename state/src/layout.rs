@@ -57,6 +57,7 @@ impl Layout {
             // Its rows are never on disk, its changelog is that of a key-value store.
             StoreKind::Lru { timestamped, .. } => ("key-value", format!("timestamped {timestamped}")),
             StoreKind::Raw => ("raw", String::new()),
+            StoreKind::Suppress => ("suppress", String::new()),
         };
         Self {
             kind: name.to_owned(),

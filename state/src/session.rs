@@ -3,8 +3,8 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::segments::{PREFIX_BYTES, Segments};
-use crate::window::{Keys, SegmentScans, expire};
-use crate::{RecordContext, Result, StoreBackend, StoreIndex};
+use crate::window::{Keys, SegmentScans, expire, flush};
+use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
 
@@ -122,7 +122,7 @@ impl SessionStore {
                 self.core.table.borrow_mut().put(row_key, value, -1);
             }
             let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
-            self.core.log(logged, value, context.timestamp, None)
+            self.core.log(logged, value, context.timestamp, &context.headers)
         })?;
         Ok(alive)
     }
@@ -132,17 +132,27 @@ impl SessionStore {
         self.core.with_row_key(self.segments.id(end), key, &suffix, f)
     }
 
+    /// Whether its rows are of the format with headers.
+    pub fn is_header_aware(&self) -> bool {
+        self.core.spec.logged_headers != LoggedHeaders::Never
+    }
+
     /// Logs every cached update and gives it to `f`, in the order of the last update of each session.
     /// The key is `key ++ end(8) ++ start(8)`.
     ///
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core.flush(
-            f,
-            |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
-            &|_, _, _| Ok(()),
-        )
+        flush(&self.core, Some(f))
+    }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        flush(&self.core, None)
     }
 }
 

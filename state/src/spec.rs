@@ -51,6 +51,8 @@ pub enum StoreKind {
     },
     /// Raw ordered bytes owned by one operator (outer-join store, subscription store ...): key -> bytes, no timestamp.
     Raw,
+    /// Updates of a suppressed table that wait, in the order in which they are to leave.
+    Suppress,
 }
 
 impl StoreKind {
@@ -74,6 +76,18 @@ pub enum StoreBackend {
     InMemory,
 }
 
+/// Which changes take the headers of their record to the changelog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoggedHeaders {
+    /// None, as the timestamped stores of Kafka Streams.
+    #[default]
+    Never,
+    /// Deletions, as Kafka Streams' header-aware tables do.
+    OfDeletions,
+    /// All, as the plain stores of Kafka Streams do.
+    Always,
+}
+
 /// What a task needs to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreSpec {
@@ -87,6 +101,8 @@ pub struct StoreSpec {
     pub caching: bool,
     /// Whether changes go to a changelog.
     pub logging: bool,
+    /// Which of them with headers.
+    pub logged_headers: LoggedHeaders,
 }
 
 /// Receives what stores write to their changelogs. Implemented by the task.

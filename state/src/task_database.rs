@@ -8,6 +8,7 @@ use crate::database::{BatchWriter, Database, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
+use crate::suppress;
 use crate::versioned::{Retention, Versions, history_key, note_key};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 
@@ -66,6 +67,16 @@ impl TaskDatabase {
         self.of(store).mark(store.0 as usize).offset
     }
 
+    /// All committed rows of a store as bytes, in key order: to compare two databases.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    #[expect(clippy::type_complexity, reason = "pairs of bytes")]
+    pub fn rows(&self, store: StoreIndex) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>> {
+        let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
+        self.of(store).page(store.0 as usize, everything, false, usize::MAX)
+    }
+
     /// Applies changelog records and `next_offset` in one atomic batch.
     ///
     /// # Errors
@@ -79,6 +90,9 @@ impl TaskDatabase {
         let mut observed = database.mark(family).observed;
         if matches!(spec.kind, StoreKind::Versioned { .. }) {
             return restore_versions(database, family, &spec, records, next_offset);
+        }
+        if spec.kind == StoreKind::Suppress {
+            return suppress::restore(database, family, &spec, records, next_offset);
         }
         if let StoreKind::Lru { max_entries, .. } = spec.kind {
             return self.restore_lru(family, &spec, max_entries, records, next_offset);

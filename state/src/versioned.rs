@@ -229,7 +229,6 @@ impl VersionedStore {
     /// # Errors
     /// Of the database or the changelog.
     pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<i64> {
-        let _ = context;
         let observed = self.core.observe(timestamp);
         let valid_to = if timestamp < self.retention.oldest(observed) {
             NOT_PUT
@@ -243,7 +242,7 @@ impl VersionedStore {
             }
             valid_to
         };
-        self.core.log(key, value, timestamp, None)?;
+        self.core.log(key, value, timestamp, &context.headers)?;
         self.reclaim(observed)?;
         Ok(valid_to)
     }

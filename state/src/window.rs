@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::core::{CachedUpdate, Core};
+use crate::core::{CachedUpdate, Core, FlushTo};
 use crate::key_value::Scan;
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::table::Found;
@@ -80,6 +80,13 @@ impl WindowStore {
         self.with_row_key(key, start, 0, |row_key| self.core.get(row_key, value))
     }
 
+    /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
+    fn with_row_key<T>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&[u8]) -> T) -> T {
+        let suffix = [&start.to_be_bytes()[..], &sequence.to_be_bytes()];
+        self.core
+            .with_row_key(self.segments.id(start), key, &suffix, |row_key| f(row_key))
+    }
+
     /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.
     ///
     /// # Errors
@@ -92,6 +99,12 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
+            // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
+            // of it. (Kafka Streams' store in memory does take its time.)
+            self.log(key, None, start, context.timestamp, context)?;
+            return Ok(true);
+        }
         let observed = self.core.observe(start);
         let alive = self.is_alive(start, observed);
         if alive {
@@ -110,31 +123,26 @@ impl WindowStore {
             }
             return Ok(alive);
         }
+        // Deleting one of several duplicates means nothing: only the changelog hears of it.
+        if alive && !(self.retain_duplicates && value.is_none()) {
+            self.with_row_key(key, start, self.next(&self.core.row_sequence), |row_key| {
+                self.core.table.borrow_mut().put(row_key, value, row_timestamp);
+            });
+        }
         let logged_at = if row_timestamp >= 0 && value.is_some() {
             timestamp
         } else {
             context.timestamp
         };
-        // Deleting one of several duplicates means nothing: only the changelog hears of it.
-        let has_row = alive && !(self.retain_duplicates && value.is_none());
-        let row_sequence = if has_row { self.next(&self.core.row_sequence) } else { 0 };
-        let log_sequence = self.next(&self.core.log_sequence);
-        self.with_row_key(key, start, row_sequence, |row_key| {
-            if has_row {
-                self.core.table.borrow_mut().put(row_key, value, row_timestamp);
-            }
-            if let Some(sequence) = row_key.last_chunk_mut::<4>() {
-                *sequence = log_sequence.to_be_bytes();
-            }
-            self.core
-                .log(row_key.get(PREFIX_BYTES..).unwrap_or_default(), value, logged_at, None)
-        })?;
+        self.log(key, value, start, logged_at, context)?;
         Ok(alive)
     }
 
-    fn with_row_key<R>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&mut [u8]) -> R) -> R {
-        let suffix = [&start.to_be_bytes()[..], &sequence.to_be_bytes()];
-        self.core.with_row_key(self.segments.id(start), key, &suffix, f)
+    fn log(&self, key: &[u8], value: Option<&[u8]>, start: i64, timestamp: i64, context: &RecordContext) -> Result<()> {
+        self.with_row_key(key, start, self.next(&self.core.log_sequence), |row_key| {
+            let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
+            self.core.log(logged, value, timestamp, &context.headers)
+        })
     }
 
     fn next(&self, sequence: &Cell<i32>) -> i32 {
@@ -222,12 +230,26 @@ impl WindowStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.core.flush(
-            f,
-            |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
-            &|_, _, _| Ok(()),
-        )
+        flush(&self.core, Some(f))
     }
+
+    /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
+    /// be spared that.
+    ///
+    /// # Errors
+    /// Of the database or of the changelog.
+    pub fn log_cache(&self) -> Result<()> {
+        flush(&self.core, None)
+    }
+}
+
+/// Empties the cache of a store whose rows are filed in segments.
+pub(crate) fn flush(core: &Core, f: Option<FlushTo<'_>>) -> Result<()> {
+    core.flush(
+        f,
+        |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
+        &|_, _, _| Ok(()),
+    )
 }
 
 /// Notes that segments have left.

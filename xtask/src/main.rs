@@ -8,8 +8,10 @@ mod demo;
 mod paths;
 mod prerequisites;
 mod run;
+mod simulate;
 mod test;
 mod tidy;
+mod topologies;
 
 use std::process::ExitCode;
 
@@ -32,8 +34,12 @@ enum Chore {
     Bench(bench::Options),
     /// Check the sentences of the architecture against the sources.
     Tidy,
+    /// Run applications on a simulated cluster under faults, seed by seed.
+    Simulate(simulate::Options),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
+    /// Random topologies against the interpreter of the semantics.
+    Topologies(topologies::Options),
     /// Compare recorded behaviour of Kafka Streams with ours.
     Conformance(conformance::Options),
 }
@@ -44,7 +50,9 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
+        Chore::Simulate(options) => simulate::run(&options),
         Chore::Broker(options) => broker::run(&options),
+        Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
     };
     match done {

@@ -17,7 +17,7 @@ use crate::{
     serde::{GroupedChange, GroupedChangeSerde, I64Serde, SharedSerde},
     stream::{SinkOptions, TimestampExtractor, sink_factory, source_factory},
     table::{KTable, view::StoredView},
-    topology::{BuilderRef, GraphId, GraphNode, InternalTopic, SinkTarget, SourceTopics, TopologyWriter},
+    topology::{BuilderRef, GraphId, GraphNode, InternalTopic, SinkTarget, SourceTopics, TopologyWriter, UpgradeFrom},
 };
 
 const AGGREGATE: &str = "KTABLE-AGGREGATE-";
@@ -101,7 +101,12 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         let serdes = grouped.key.clone().zip(grouped.value.clone());
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let Some((key, value)) = serdes.clone() else { return };
-            writer.add_processor(name, parents, table_group_by(selector.clone(), key, value));
+            let combined = writer
+                .config
+                .upgrade_from
+                .is_none_or(UpgradeFrom::knows_combined_changes);
+            let factory = table_group_by(selector.clone(), key, value, combined);
+            writer.add_processor(name, parents, factory);
         };
         let node = builder.add(&[self.node], GraphNode::new(name, write));
         KGroupedTable {

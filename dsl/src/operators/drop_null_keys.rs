@@ -37,6 +37,8 @@ impl<K: 'static, V: 'static> KStream<Option<K>, V> {
             key_serde: None,
             value_serde: self.value_serde.clone(),
             key_changing: false,
+            // Records in front have another type of key, which no repartition topic from behind has.
+            value_changing: true,
         };
         self.chain(name, derived, |_, children| DropNullKeys { children })
     }

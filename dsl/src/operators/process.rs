@@ -1,5 +1,5 @@
 //! The processor API: `process`.
-use std::sync::Arc;
+use std::{any::TypeId, sync::Arc};
 
 use crate::{
     engine::{AnyPort, NodeScope, ProcessError, port},
@@ -147,7 +147,9 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             }
         };
         let mut node = GraphNode::new(name.clone(), write);
-        node.key_changing = derived.key_changing;
+        // A repartition topic behind it can move in front of it as in Kafka Streams, but not where keys may change in
+        // it, which would put records into the wrong partition, nor where the topic's records have another type.
+        node.value_changing = derived.key_changing || TypeId::of::<V>() != TypeId::of::<V2>();
         let node = builder.add(&[self.node], node);
         KStream {
             builder: self.builder.clone(),

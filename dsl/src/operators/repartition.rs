@@ -1,13 +1,17 @@
 //! Through a topic, so that records of one key meet in one task: `repartition`.
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use crate::{
     engine::{Children, ProcessResult, Receiver, Record, TaskContext, port},
     serde::SharedSerde,
     stream::{
         KStream, Partitioner, Repartitioned, SinkOptions, TimestampExtractor, factory, sink_factory, source_factory,
+        source_factory_without_key_bytes,
     },
-    topology::{GraphNode, InternalTopic, SinkTarget, SourceTopics, TopologyWriter},
+    topology::{
+        Builder, GraphNode, InternalTopic, MergeRepartition, RepartitionRole, Role, SinkTarget, SourceTopics,
+        TopologyWriter,
+    },
 };
 
 /// Drops records without a key: they have no partition to belong to. Not counted, as in Kafka Streams.
@@ -37,77 +41,180 @@ pub struct RepartitionParts<K, V> {
     pub partitions: Option<i32>,
     /// Chooses partitions.
     pub partitioner: Option<Arc<dyn Partitioner<K, V>>>,
-    /// Whether records without a key are dropped (all but left and outer joins).
-    pub drop_null_keys: bool,
+    /// Whether an operator needs the topic, and can share it with others: not what `repartition` was called for.
+    pub shareable: bool,
 }
 
-/// Adds sink, topic and source behind a stream. Burns three indices, as Kafka Streams does: sink, filter, source.
-pub fn repartition<K: 'static, V: 'static>(stream: &KStream<K, V>, parts: RepartitionParts<K, V>) -> KStream<K, V> {
-    let mut builder = stream.builder.borrow_mut();
-    let topic_name: Arc<str> = if parts.name.ends_with("-repartition") {
-        parts.name.clone()
-    } else {
-        format!("{}-repartition", parts.name).into()
-    };
-    let (sink, filter, source) = (
-        builder.new_processor_name("KSTREAM-SINK-"),
-        builder.new_processor_name("KSTREAM-FILTER-"),
-        builder.new_processor_name("KSTREAM-SOURCE-"),
-    );
-    let (sink, filter, source) = if is_generated(&parts.name) {
-        (sink, filter, source)
-    } else {
-        (
-            format!("{topic_name}-sink").into(),
-            format!("{topic_name}-filter").into(),
-            Arc::<str>::from(format!("{topic_name}-source")),
-        )
-    };
-    let reuse_key_bytes = parts.key.is_none() && stream.key_serde.is_some();
-    let key = builder.resolve_serde(&source, parts.key.as_ref(), stream.key_serde.as_ref());
-    let value = builder.resolve_serde(&source, parts.value.as_ref(), stream.value_serde.as_ref());
-    let topic = InternalTopic::repartition(&topic_name, parts.partitions);
-    let (key_serde, value_serde) = (key.clone(), value.clone());
-    let drop_null_keys = parts.drop_null_keys;
-    let partitioner = parts.partitioner;
-    let write = move |source: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
-        let (Some(key), Some(value)) = (&key, &value) else {
-            return;
+/// Names of the nodes around a repartition topic.
+struct Names {
+    topic: Arc<str>,
+    sink: Arc<str>,
+    filter: Arc<str>,
+    source: Arc<str>,
+}
+impl Names {
+    /// Burns three indices, as Kafka Streams does: sink, filter, source.
+    fn new(builder: &mut Builder, name: &str) -> Self {
+        let topic: Arc<str> = if name.ends_with("-repartition") {
+            name.into()
+        } else {
+            format!("{name}-repartition").into()
         };
-        let filter_key = key.clone();
-        let filter_factory = factory(move |scope| {
+        let (sink, filter, source) = (
+            builder.new_processor_name("KSTREAM-SINK-"),
+            builder.new_processor_name("KSTREAM-FILTER-"),
+            builder.new_processor_name("KSTREAM-SOURCE-"),
+        );
+        if is_generated(name) {
+            return Self {
+                topic,
+                sink,
+                filter,
+                source,
+            };
+        }
+        Self {
+            sink: format!("{topic}-sink").into(),
+            filter: format!("{topic}-filter").into(),
+            source: format!("{topic}-source").into(),
+            topic,
+        }
+    }
+}
+
+/// Uses up the names of a topic that is shared and not made.
+pub(crate) fn burn_names(builder: &mut Builder) {
+    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
+        builder.new_processor_name(prefix);
+    }
+}
+
+/// A repartition topic that can become one with others.
+struct Shared<K, V> {
+    topic: Arc<str>,
+    shareable: bool,
+    /// Serdes that were given or came with the stream.
+    key: Option<SharedSerde<K>>,
+    value: Option<SharedSerde<V>>,
+}
+impl<K: 'static, V: 'static> MergeRepartition for Shared<K, V> {
+    fn can_be_merged(&self) -> bool {
+        self.shareable
+    }
+    fn merged(&self, all: &[RepartitionRole], builder: &mut Builder) -> Option<GraphNode> {
+        let (mut key, mut value, mut same_keys) = (None, None, true);
+        for other in all {
+            let other: &dyn std::any::Any = &**other;
+            let other = other.downcast_ref::<Self>()?;
+            same_keys &= match (&self.key, &other.key) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                (None, None) => true,
+                _ => false,
+            };
+            key = key.or_else(|| other.key.clone());
+            value = value.or_else(|| other.value.clone());
+        }
+        let names = Names::new(builder, &self.topic);
+        let key = builder.resolve_serde(&names.source, key.as_ref(), None)?;
+        let value = builder.resolve_serde(&names.source, value.as_ref(), None)?;
+        let topic = InternalTopic::repartition(&names.topic, None);
+        let source = names.source.clone();
+        let plan = Plan {
+            key,
+            value,
+            reuse_key_bytes: false,
+            // Operators behind it may each have another serde for the same key.
+            lend_key_bytes: same_keys,
+            partitioner: None,
+        };
+        let role = Self {
+            topic: self.topic.clone(),
+            shareable: false,
+            key: None,
+            value: None,
+        };
+        let mut node = GraphNode::new(source, write_topic(names, topic, Some(plan)));
+        node.role = Role::Repartition(Rc::new(role));
+        Some(node)
+    }
+}
+
+struct Plan<K, V> {
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+    reuse_key_bytes: bool,
+    lend_key_bytes: bool,
+    partitioner: Option<Arc<dyn Partitioner<K, V>>>,
+}
+
+/// Filter, sink and source.
+fn write_topic<K: 'static, V: 'static>(
+    names: Names,
+    topic: InternalTopic,
+    plan: Option<Plan<K, V>>,
+) -> impl Fn(&Arc<str>, &[Arc<str>], &mut TopologyWriter) + 'static {
+    move |source, parents, writer| {
+        let Some(plan) = &plan else { return };
+        let key = plan.key.clone();
+        let drop_null_keys = !writer.kept_null_keys.contains(source);
+        let filter = factory(move |scope| {
             Ok(port(KeyFilter::<K, V> {
-                key: filter_key.clone(),
+                key: key.clone(),
                 drop_null_keys,
                 children: scope.children()?,
             }))
         });
-        writer.add_processor(&filter, parents, filter_factory);
-        let options = SinkOptions {
-            key: key.clone(),
-            value: value.clone(),
-            reuse_key_bytes,
+        writer.add_processor(&names.filter, parents, filter);
+        let sink = sink_factory(SinkOptions {
+            key: plan.key.clone(),
+            value: plan.value.clone(),
+            reuse_key_bytes: plan.reuse_key_bytes,
             topic: topic.name.clone(),
             topic_fn: None,
-            partitioner: partitioner.clone(),
+            partitioner: plan.partitioner.clone(),
+        });
+        let target = SinkTarget::Internal(topic.clone());
+        writer.add_sink(&names.sink, target, std::slice::from_ref(&names.filter), sink);
+        let (key, value) = (plan.key.clone(), plan.value.clone());
+        let factory = if plan.lend_key_bytes {
+            source_factory(key, value, TimestampExtractor::Record)
+        } else {
+            source_factory_without_key_bytes(key, value)
         };
-        let sink_factory = sink_factory(options);
-        writer.add_sink(
-            &sink,
-            SinkTarget::Internal(topic.clone()),
-            std::slice::from_ref(&filter),
-            sink_factory,
-        );
-        let source_factory = source_factory(key.clone(), value.clone(), TimestampExtractor::Record);
-        writer.add_source(source, SourceTopics::Internal(topic.clone()), None, source_factory);
+        writer.add_source(source, SourceTopics::Internal(topic.clone()), None, factory);
+    }
+}
+
+/// Adds sink, topic and source behind a stream.
+pub fn repartition<K: 'static, V: 'static>(stream: &KStream<K, V>, parts: RepartitionParts<K, V>) -> KStream<K, V> {
+    let mut builder = stream.builder.borrow_mut();
+    let names = Names::new(&mut builder, &parts.name);
+    let source = names.source.clone();
+    let key = builder.resolve_serde(&source, parts.key.as_ref(), stream.key_serde.as_ref());
+    let value = builder.resolve_serde(&source, parts.value.as_ref(), stream.value_serde.as_ref());
+    let topic = InternalTopic::repartition(&names.topic, parts.partitions);
+    let role = Shared {
+        topic: names.topic.clone(),
+        shareable: parts.shareable,
+        key: parts.key.clone().or_else(|| stream.key_serde.clone()),
+        value: parts.value.or_else(|| stream.value_serde.clone()),
     };
-    let node = builder.add(&[stream.node], GraphNode::new(source.clone(), write));
+    let plan = key.clone().zip(value.clone()).map(|(key, value)| Plan {
+        key,
+        value,
+        reuse_key_bytes: parts.key.is_none() && stream.key_serde.is_some(),
+        lend_key_bytes: true,
+        partitioner: parts.partitioner,
+    });
+    let mut node = GraphNode::new(source.clone(), write_topic(names, topic, plan));
+    node.role = Role::Repartition(Rc::new(role));
+    let node = builder.add(&[stream.node], node);
     KStream {
         builder: stream.builder.clone(),
         node,
         name: source.clone(),
-        key_serde,
-        value_serde,
+        key_serde: key,
+        value_serde: value,
         sources: Arc::new(BTreeSet::from([source])),
         repartition_required: false,
     }
@@ -166,7 +273,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                 value: repartitioned.value,
                 partitions: repartitioned.partitions,
                 partitioner: repartitioned.partitioner,
-                drop_null_keys: true,
+                shareable: false,
             },
         )
     }

@@ -5,7 +5,7 @@
 //! when its window, with the grace, has closed.
 use std::{collections::BTreeSet, sync::Arc};
 
-use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     engine::{BoxError, port},
@@ -13,7 +13,7 @@ use crate::{
     serde::SharedSerde,
     store::StoreSerdes,
     stream::{KStream, factory},
-    topology::{GraphNode, StoreBuilder, TopologyWriter},
+    topology::{GraphNode, Role, StoreBuilder, TopologyWriter},
     window::JoinWindows,
 };
 
@@ -21,6 +21,7 @@ use super::{
     merge::PassThrough,
     stream_join_outer::JoinSide,
     stream_join_side::{Joiner, SidePlan, remember_factory, side_factory},
+    stream_self_join::{SelfJoinPlan, self_join_factory},
     suffixed,
 };
 
@@ -180,15 +181,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         kind: Kind,
     ) -> KStream<K, VR> {
         let topic = |suffix: &str| -> Option<Arc<str>> { joined.name.name().map(|n| format!("{n}{suffix}").into()) };
-        let drop_null_keys = !(kind.left_outer || kind.right_outer);
-        let this = self.partitioned_for_join(
-            topic("-left").as_ref(),
-            joined.key.clone(),
-            joined.value.clone(),
-            drop_null_keys,
-        );
+        let (key, value) = (joined.key.clone(), joined.value.clone());
+        let this = self.partitioned_for_join(topic("-left").as_ref(), key, value);
         let (key, value) = (joined.key.clone(), joined.other_value.clone());
-        let other = other.partitioned_for_join(topic("-right").as_ref(), key, value, drop_null_keys);
+        let other = other.partitioned_for_join(topic("-right").as_ref(), key, value);
         let names = self.join_names(&joined, kind);
         let mut builder = self.builder.borrow_mut();
         if let Some(problem) = windows.problem() {
@@ -219,11 +215,20 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             GraphNode::new(names.this_windowed.clone(), processor(remember)),
         );
         let remember = remember_factory(key.clone(), reuse_other, other_value.clone(), names.other_store.clone());
-        builder.add(
+        let other_windowed = builder.add(
             &[other.node],
             GraphNode::new(names.other_windowed.clone(), processor(remember)),
         );
         let stores = Stores::new(&joined, &names, windows, (&key, &value, &other_value));
+        let self_join = self_join_factory(SelfJoinPlan {
+            windows,
+            key: key.clone(),
+            reuse_key_bytes: reuse_this,
+            value: value.clone(),
+            other_value: other_value.clone(),
+            store: names.this_store.clone(),
+            joiner: joiner.clone(),
+        });
         let mirrored = joiner.clone();
         let mirrored: Joiner<K, VO, V, VR> = Arc::new(move |key, own, other| mirrored(key, other, own));
         let this_side = side_factory(SidePlan {
@@ -260,6 +265,13 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let copartitioned: Vec<_> = sources.into_iter().collect();
         let name = names.merge.clone();
         let write = move |name: &Arc<str>, _: &[Arc<str>], writer: &mut TopologyWriter| {
+            writer.copartition(&copartitioned);
+            if writer.self_joins.contains(name) {
+                let windowed = std::slice::from_ref(&names.this_windowed);
+                writer.add_processor(name, windowed, self_join.clone());
+                writer.add_store(stores.this.clone(), &[names.this_windowed.clone(), name.clone()]);
+                return;
+            }
             let (this, that) = (&names.this_join, &names.other_join);
             writer.add_processor(this, std::slice::from_ref(&names.this_windowed), this_side.clone());
             writer.add_processor(that, std::slice::from_ref(&names.other_windowed), other_side.clone());
@@ -269,9 +281,11 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             if let Some(waiting) = &stores.waiting {
                 writer.add_store(waiting.clone(), &[this.clone(), that.clone()]);
             }
-            writer.copartition(&copartitioned);
         };
-        let node = builder.add(&[this.node, other.node], GraphNode::new(name, write));
+        let mut node = GraphNode::new(name, write);
+        node.joins_null_keys = kind.left_outer || kind.right_outer;
+        node.role = Role::StreamJoin { other_windowed };
+        let node = builder.add(&[this.node, other.node], node);
         KStream { node, ..stream }
     }
 
@@ -360,15 +374,18 @@ impl Stores {
             segment_interval_ms: (retention_ms / 2).max(60_000),
             retain_duplicates: true,
         };
-        let make = |name: &Arc<str>, kind: &StoreKind, backend: StoreBackend| {
+        let make = |name: &Arc<str>, kind: &StoreKind, headers: LoggedHeaders| {
             let (name, kind) = (name.clone(), kind.clone());
             let mut store = StoreBuilder::new(StoreSpec {
                 name,
                 kind,
-                backend,
+                // The writer puts in the application's default.
+                backend: joined.backend.unwrap_or(StoreBackend::Persistent),
                 caching: false,
                 logging: joined.logging,
+                logged_headers: headers,
             });
+            store.default_backend = joined.backend.is_none();
             for (key, value) in &joined.topic_config {
                 store = store.topic_config(key.clone(), value.clone());
             }
@@ -376,18 +393,18 @@ impl Stores {
         };
         let (key, value, other_value) = serdes;
         Self {
-            this: make(&names.this_store, &kind, joined.backend).with_serdes(StoreSerdes {
+            this: make(&names.this_store, &kind, LoggedHeaders::Always).with_serdes(StoreSerdes {
                 key: key.clone(),
                 value: value.clone(),
             }),
-            other: make(&names.other_store, &kind, joined.backend).with_serdes(StoreSerdes {
+            other: make(&names.other_store, &kind, LoggedHeaders::Always).with_serdes(StoreSerdes {
                 key: key.clone(),
                 value: other_value.clone(),
             }),
             waiting: names
                 .waiting_store
                 .as_ref()
-                .map(|name| make(name, &StoreKind::Raw, joined.backend)),
+                .map(|name| make(name, &StoreKind::Raw, LoggedHeaders::Never)),
         }
     }
 }

@@ -75,7 +75,7 @@ struct Side<K, V, VO, VR> {
 }
 
 /// Failed in here, or behind, where handlers have been asked already.
-enum Stop {
+pub(crate) enum Stop {
     Here(Box<ProcessError>),
     Behind(Box<ProcessError>),
 }

@@ -6,12 +6,12 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use crate::{
     engine::{BoxError, Children, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
-    operators::{RepartitionParts, repartition},
+    operators::{RepartitionParts, burn_names, repartition},
     options::Joined,
     serde::SharedSerde,
     stream::{KStream, factory},
     table::{KTable, faults, getter::ValueGetter},
-    topology::{GraphNode, TopologyWriter},
+    topology::{GraphNode, JoinTopic, TopologyWriter},
 };
 
 type Joiner<K, V, VT, VR> = Arc<dyn Fn(&K, &V, Option<&VT>) -> Result<VR, BoxError> + Send + Sync>;
@@ -151,7 +151,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joined: Joined<K, V>,
         left: bool,
     ) -> KStream<K, VR> {
-        let stream = self.partitioned_for_join(joined.name.name(), joined.key.clone(), joined.value.clone(), !left);
+        let stream = self.partitioned_for_join(joined.name.name(), joined.key.clone(), joined.value.clone());
         let name = stream.next_name(&joined.name, if left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" });
         let view = table.view.view();
         let mut builder = stream.builder.borrow_mut();
@@ -185,7 +185,9 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             }
             writer.copartition(&copartitioned);
         };
-        let node = builder.add(&[stream.node], GraphNode::new(name.clone(), write));
+        let mut node = GraphNode::new(name.clone(), write);
+        node.joins_null_keys = left;
+        let node = builder.add(&[stream.node], node);
         KStream {
             builder: stream.builder.clone(),
             node,
@@ -203,22 +205,43 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         name: Option<&Arc<str>>,
         key: Option<SharedSerde<K>>,
         value: Option<SharedSerde<V>>,
-        drop_null_keys: bool,
     ) -> Self {
         if !self.repartition_required {
             return self.clone();
         }
-        let name = name.unwrap_or(&self.name).clone();
-        repartition(
-            self,
-            RepartitionParts {
-                name,
-                key,
-                value,
-                partitions: None,
-                partitioner: None,
-                drop_null_keys,
-            },
-        )
+        // Joins without a name share the topic that was made last for a join of this stream.
+        if name.is_none() {
+            let shared = self.builder.borrow().join_topic::<K, V>(self.node);
+            if let Some(shared) = shared {
+                // The names that another topic would have got are used up all the same.
+                burn_names(&mut self.builder.borrow_mut());
+                return Self {
+                    builder: self.builder.clone(),
+                    node: shared.node,
+                    name: shared.source.clone(),
+                    key_serde: shared.key,
+                    value_serde: shared.value,
+                    sources: Arc::new(BTreeSet::from([shared.source])),
+                    repartition_required: false,
+                };
+            }
+        }
+        let parts = RepartitionParts {
+            name: name.unwrap_or(&self.name).clone(),
+            key,
+            value,
+            partitions: None,
+            partitioner: None,
+            shareable: true,
+        };
+        let made = repartition(self, parts);
+        let topic = JoinTopic {
+            node: made.node,
+            source: made.name.clone(),
+            key: made.key_serde.clone(),
+            value: made.value_serde.clone(),
+        };
+        self.builder.borrow_mut().keep_join_topic(self.node, topic);
+        made
     }
 }

@@ -21,6 +21,8 @@ struct TableGroupBy<K, V, K2, V2> {
     selector: Selector<K, V, K2, V2>,
     key: SharedSerde<K2>,
     value: SharedSerde<V2>,
+    /// Whether old and new value of one group travel in one record. Older versions do not understand that.
+    combined: bool,
     children: Children<K2, GroupedChange<V2>>,
     keys: RefCell<(Vec<u8>, Vec<u8>)>,
 }
@@ -29,6 +31,7 @@ pub(crate) fn table_group_by<K: 'static, V: 'static, K2: 'static, V2: 'static>(
     selector: Selector<K, V, K2, V2>,
     key: SharedSerde<K2>,
     value: SharedSerde<V2>,
+    combined: bool,
 ) -> Arc<dyn NodeFactory> {
     factory(move |scope| {
         Ok(table_port(TableGroupBy {
@@ -36,6 +39,7 @@ pub(crate) fn table_group_by<K: 'static, V: 'static, K2: 'static, V2: 'static>(
             selector: selector.clone(),
             key: key.clone(),
             value: value.clone(),
+            combined,
             children: scope.children()?,
             keys: RefCell::default(),
         }))
@@ -68,7 +72,7 @@ impl<K, V, K2, V2> TableGroupBy<K, V, K2, V2> {
         let old = self.select(cx, change.key, change.old)?;
         Ok(match (new, old) {
             (Some((key, new)), Some((old_key, old))) => {
-                if self.same(&key, &old_key)? {
+                if self.combined && self.same(&key, &old_key)? {
                     [
                         Some((
                             key,

@@ -56,7 +56,8 @@ pub struct StreamJoined<K, V1, V2> {
     pub(crate) key: Option<SharedSerde<K>>,
     pub(crate) value: Option<SharedSerde<V1>>,
     pub(crate) other_value: Option<SharedSerde<V2>>,
-    pub(crate) backend: StoreBackend,
+    /// None: the default of the application.
+    pub(crate) backend: Option<StoreBackend>,
     pub(crate) logging: bool,
     pub(crate) topic_config: Vec<(String, String)>,
 }
@@ -68,7 +69,7 @@ impl<K, V1, V2> Default for StreamJoined<K, V1, V2> {
             key: None,
             value: None,
             other_value: None,
-            backend: StoreBackend::Persistent,
+            backend: None,
             logging: true,
             topic_config: Vec::new(),
         }
@@ -108,7 +109,13 @@ impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
     /// Stores in memory only; restored from their changelogs.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
-        self.backend = StoreBackend::InMemory;
+        self.backend = Some(StoreBackend::InMemory);
+        self
+    }
+    /// Stores on disk, also where the application keeps them in memory by default.
+    #[must_use]
+    pub fn persistent(mut self) -> Self {
+        self.backend = Some(StoreBackend::Persistent);
         self
     }
     /// Whether the stores have changelogs. Default: true.

@@ -1,7 +1,7 @@
 //! How the rows of a table are stored.
 use std::{sync::Arc, time::Duration};
 
-use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     serde::{Serde, SharedSerde},
@@ -28,7 +28,8 @@ pub struct Materialized<K, V> {
     pub(crate) operator: Named,
     pub(crate) key: Option<SharedSerde<K>>,
     pub(crate) value: Option<SharedSerde<V>>,
-    backend: StoreBackend,
+    /// None: the default of the application.
+    backend: Option<StoreBackend>,
     max_entries: Option<usize>,
     caching: bool,
     logging: bool,
@@ -42,7 +43,7 @@ impl<K, V> Default for Materialized<K, V> {
             operator: Named::default(),
             key: None,
             value: None,
-            backend: StoreBackend::Persistent,
+            backend: None,
             max_entries: None,
             caching: true,
             logging: true,
@@ -90,7 +91,13 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// Rows in memory only; restored from the changelog.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
-        self.backend = StoreBackend::InMemory;
+        self.backend = Some(StoreBackend::InMemory);
+        self
+    }
+    /// Rows on disk, also where the application keeps them in memory by default.
+    #[must_use]
+    pub fn persistent(mut self) -> Self {
+        self.backend = Some(StoreBackend::Persistent);
         self
     }
     /// At most this many rows, in memory: the least recently used is deleted.
@@ -128,6 +135,17 @@ impl<K: 'static, V: 'static> From<&str> for Materialized<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)
     }
+}
+
+/// How far windows reach, in milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// Length of a window; the gap of sessions.
+    pub(crate) size_ms: i64,
+    pub(crate) grace_ms: i64,
+    /// How long rows must be kept for the operator to work.
+    pub(crate) least_ms: i64,
+    pub(crate) sessions: bool,
 }
 
 /// A store as the topology gets it, with what its operator needs.
@@ -185,92 +203,49 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         })
     }
 
-    /// A window store with timestamps.
-    pub(crate) fn plan_window(
+    /// A store of windows with timestamps, or of sessions.
+    pub(crate) fn plan_windowed(
         &self,
         builder: &mut Builder,
         store_name: &Arc<str>,
         inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
-        windows: (i64, i64),
+        extent: Extent,
         on_close: bool,
     ) -> Option<Planned<WindowPlan<K, V>>> {
         let (inherited_key, inherited_value) = inherited;
-        let (size_ms, grace_ms) = windows;
         let key = builder.resolve_serde(store_name, self.key.as_ref(), inherited_key);
         let value = builder.resolve_serde(store_name, self.value.as_ref(), inherited_value);
         let (key, value) = key.zip(value)?;
-        let least = size_ms.saturating_add(grace_ms);
-        let retention_ms = self.retention_ms.unwrap_or(least);
-        if retention_ms < least {
+        let retention_ms = self.retention_ms.unwrap_or(extent.least_ms);
+        if retention_ms < extent.least_ms {
             let message = format!(
-                "the retention of a window store must be at least the size of the windows and their grace: \
-                 {retention_ms} ms is less than {size_ms} ms + {grace_ms} ms"
-            );
-            builder.argument(store_name, message);
-        }
-        let kept_ms = if on_close && self.backend == StoreBackend::Persistent {
-            // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
-            // grace would have left the store when it is to be emitted.
-            retention_ms.saturating_add(1)
-        } else {
-            retention_ms
-        };
-        let kind = StoreKind::Window {
-            timestamped: true,
-            window_size_ms: size_ms,
-            retention_ms: kept_ms,
-            segment_interval_ms: (retention_ms / 2).max(60_000),
-            retain_duplicates: false,
-        };
-        let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
-        if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
-            store = store.topic_config("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
-        }
-        Some(Planned {
-            store,
-            plan: WindowPlan {
-                store: store_name.clone(),
-                key,
-                value,
-                reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
-                size_ms,
-            },
-        })
-    }
-
-    /// A session store. `windows`: inactivity gap and grace in milliseconds.
-    pub(crate) fn plan_session(
-        &self,
-        builder: &mut Builder,
-        store_name: &Arc<str>,
-        inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
-        windows: (i64, i64),
-        on_close: bool,
-    ) -> Option<Planned<WindowPlan<K, V>>> {
-        let (inherited_key, inherited_value) = inherited;
-        let (gap_ms, grace_ms) = windows;
-        let key = builder.resolve_serde(store_name, self.key.as_ref(), inherited_key);
-        let value = builder.resolve_serde(store_name, self.value.as_ref(), inherited_value);
-        let (key, value) = key.zip(value)?;
-        let least = gap_ms.saturating_add(grace_ms);
-        let retention_ms = self.retention_ms.unwrap_or(least);
-        if retention_ms < least {
-            let message = format!(
-                "the retention of a session store must be at least the gap and the grace: \
-                 {retention_ms} ms is less than {gap_ms} ms + {grace_ms} ms"
+                "windows of {} ms with a grace of {} ms must be kept for at least {} ms, not {retention_ms} ms",
+                extent.size_ms, extent.grace_ms, extent.least_ms
             );
             builder.argument(store_name, message);
         }
         let segment_interval_ms = (retention_ms / 2).max(60_000);
-        let kept_ms = if on_close && self.backend == StoreBackend::Persistent {
-            // Kafka Streams' store for emission on close shows sessions as long as their segment is there.
-            retention_ms.saturating_add(segment_interval_ms)
-        } else {
-            retention_ms
+        let kept_ms = match (on_close && self.is_persistent(builder), extent.sessions) {
+            (false, _) => retention_ms,
+            // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
+            // grace would have left the store when it is to be emitted.
+            (true, false) => retention_ms.saturating_add(1),
+            // And it shows sessions as long as their segment is there.
+            (true, true) => retention_ms.saturating_add(segment_interval_ms),
         };
-        let kind = StoreKind::Session {
-            retention_ms: kept_ms,
-            segment_interval_ms,
+        let kind = if extent.sessions {
+            StoreKind::Session {
+                retention_ms: kept_ms,
+                segment_interval_ms,
+            }
+        } else {
+            StoreKind::Window {
+                timestamped: true,
+                window_size_ms: extent.size_ms,
+                retention_ms: kept_ms,
+                segment_interval_ms,
+                retain_duplicates: false,
+            }
         };
         let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
         if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
@@ -283,9 +258,13 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 key,
                 value,
                 reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
-                size_ms: gap_ms,
+                size_ms: extent.size_ms,
             },
         })
+    }
+
+    fn is_persistent(&self, builder: &Builder) -> bool {
+        self.backend.unwrap_or(builder.config.default_backend) == StoreBackend::Persistent
     }
 
     fn builder(
@@ -299,11 +278,17 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         let spec = StoreSpec {
             name: name.clone(),
             kind,
-            backend: self.backend,
+            // The writer puts in the application's default.
+            backend: self.backend.unwrap_or(StoreBackend::Persistent),
             caching,
             logging: self.logging,
+            logged_headers: match self.max_entries {
+                None => LoggedHeaders::OfDeletions,
+                Some(_) => LoggedHeaders::Never,
+            },
         };
         let mut store = StoreBuilder::new(spec).with_serdes(StoreSerdes { key, value });
+        store.default_backend = self.backend.is_none();
         for (key, value) in &self.topic_config {
             store = store.topic_config(key.clone(), value.clone());
         }

@@ -37,5 +37,5 @@ fn describe(error: &serde_json::Error) -> SerdeError {
         serde_json::error::Category::Data => "JSON of another shape than the type",
         serde_json::error::Category::Io => "JSON that cannot be written",
     };
-    SerdeError(format!("{kind}, line {} column {}", error.line(), error.column()))
+    SerdeError::new(format!("{kind}, line {} column {}", error.line(), error.column()))
 }

@@ -21,13 +21,31 @@ pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// Why bytes could not be read or a value not written. Never holds the payload.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SerdeError(pub String);
+#[error("{message}")]
+pub struct SerdeError {
+    message: String,
+    wrong_type: bool,
+}
 
 impl SerdeError {
     /// An error with a sentence.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self {
+            message: message.into(),
+            wrong_type: false,
+        }
+    }
+    /// The value is none that this serde is for: an error in the program, not in the record. Only serdes of dynamically
+    /// typed values have a use for it. The task stops, and no handler is asked. Kafka Streams: `ClassCastException`.
+    pub fn wrong_type(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            wrong_type: true,
+        }
+    }
+    /// Whether it was made by [`wrong_type`](Self::wrong_type).
+    pub fn is_wrong_type(&self) -> bool {
+        self.wrong_type
     }
 }
 

@@ -13,7 +13,7 @@ macro_rules! number_serde {
             }
             fn deserialize(&self, bytes: &[u8]) -> Result<$type, SerdeError> {
                 bytes.try_into().map(<$type>::from_be_bytes).map_err(|_| {
-                    SerdeError(format!("{} bytes instead of {}", bytes.len(), size_of::<$type>()))
+                    SerdeError::new(format!("{} bytes instead of {}", bytes.len(), size_of::<$type>()))
                 })
             }
         }
@@ -41,12 +41,12 @@ impl Serde<String> for StringSerde {
     fn deserialize(&self, bytes: &[u8]) -> Result<String, SerdeError> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(SerdeError(format!("not UTF-8 at byte {}", error.valid_up_to()))),
+            Err(error) => Err(SerdeError::new(format!("not UTF-8 at byte {}", error.valid_up_to()))),
         }
     }
     fn deserialize_into(&self, bytes: &[u8], value: &mut String) -> Result<(), SerdeError> {
-        let text =
-            std::str::from_utf8(bytes).map_err(|e| SerdeError(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| SerdeError::new(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
         value.clear();
         value.push_str(text);
         Ok(())
@@ -82,7 +82,7 @@ impl Serde<()> for UnitSerde {
         if bytes.is_empty() {
             Ok(())
         } else {
-            Err(SerdeError(format!("{} bytes where null was due", bytes.len())))
+            Err(SerdeError::new(format!("{} bytes where null was due", bytes.len())))
         }
     }
     fn is_null(&self, (): &()) -> bool {

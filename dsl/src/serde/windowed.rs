@@ -73,7 +73,7 @@ impl<K> Serde<Windowed<K>> for SessionWindowedSerde<K> {
 fn split_time(bytes: &[u8]) -> Result<(&[u8], i64), SerdeError> {
     match bytes.split_last_chunk::<8>() {
         Some((rest, time)) => Ok((rest, i64::from_be_bytes(*time))),
-        None => Err(SerdeError(format!(
+        None => Err(SerdeError::new(format!(
             "{} bytes are too short for a windowed key",
             bytes.len()
         ))),

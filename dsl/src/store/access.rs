@@ -89,13 +89,13 @@ impl StoreAccess {
     pub(crate) fn flush(&self) -> Result<(), StateError> {
         let state = self.context.state();
         if let Some(store) = state.key_value(&self.name).filter(|s| s.is_cached()) {
-            store.flush_cache(&mut |_| Ok(()))?;
+            store.log_cache()?;
         }
         if let Some(store) = state.window(&self.name).filter(|s| s.is_cached()) {
-            store.flush_cache(&mut |_| Ok(()))?;
+            store.log_cache()?;
         }
         if let Some(store) = state.session(&self.name).filter(|s| s.is_cached()) {
-            store.flush_cache(&mut |_| Ok(()))?;
+            store.log_cache()?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What to add to the builder: kind, name, types and options of a store.
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use millstream_state::{StoreBackend, StoreKind, StoreSpec};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     serde::{Serde, SharedSerde},
@@ -34,6 +34,7 @@ impl<K: 'static, V: 'static> Store<K, V> {
             backend: StoreBackend::Persistent,
             caching: false,
             logging: true,
+            logged_headers: LoggedHeaders::Never,
         };
         Self {
             spec,
@@ -144,7 +145,7 @@ impl<K: 'static, V: 'static> Store<K, V> {
             | StoreKind::Versioned {
                 segment_interval_ms, ..
             } => *segment_interval_ms = millis(interval),
-            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw => {}
+            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw | StoreKind::Suppress => {}
         }
         self
     }

@@ -2,11 +2,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    operators::process_node,
+    operators::{process_node, suffixed},
     processor::Processor,
     serde::Serde,
     store::Store,
-    topology::{BuildError, Builder, BuilderRef, GraphNode, Topology, TopologyWriter},
+    topology::{BuildError, Builder, BuilderRef, GraphNode, Topology, TopologyConfig, TopologyWriter},
 };
 
 use super::{Consumed, KStream, source_factory};
@@ -31,6 +31,14 @@ impl StreamsBuilder {
     /// An empty topology.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty topology with settings: optimizations, default stores, rolling upgrades. Kafka Streams:
+    /// `new StreamsBuilder(TopologyConfig)` and `build(Properties)`.
+    pub fn with_config(config: TopologyConfig) -> Self {
+        let builder = Self::default();
+        builder.inner.borrow_mut().config = config;
+        builder
     }
 
     /// A stream of the records of a topic: `builder.stream("topic")`, or with options `Consumed::topic(..)`.
@@ -101,8 +109,8 @@ impl StreamsBuilder {
     {
         let consumed = consumed.into();
         let mut inner = self.inner.borrow_mut();
-        let source_name = inner.name_burning(consumed.name.name(), "KSTREAM-SOURCE-");
-        let name = inner.new_processor_name("KTABLE-SOURCE-");
+        let source_name = suffixed(&mut inner, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
+        let name = inner.name_burning(consumed.name.name(), "KTABLE-SOURCE-");
         let store = store.resolve(&mut inner);
         let Some((topic, source)) = consumed.single(&source_name, &mut inner) else {
             return;
@@ -117,7 +125,7 @@ impl StreamsBuilder {
 
     /// Refuses generated names of stores and internal topics at `build`. Kafka Streams: `ensure.explicit.internal.resource.naming`.
     pub fn require_explicit_names(&self) {
-        self.inner.borrow_mut().explicit_names = true;
+        self.inner.borrow_mut().config.require_explicit_names = true;
     }
 
     /// The serde of `T` wherever none is given or inherited, instead of the default of the type.

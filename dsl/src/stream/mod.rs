@@ -18,6 +18,7 @@ pub use options::{Consumed, Named, Produced, Repartitioned};
 pub(crate) use sink::TopicFn;
 pub use sink::{Partitioner, SinkOptions, sink_factory};
 pub use source::source_factory;
+pub(crate) use source::source_factory_without_key_bytes;
 pub use timestamps::{ExtractInput, TimestampExtractor};
 
 /// A stream of records. Kafka Streams: `KStream`. Cheap to clone; independent of the builder's life.
@@ -65,6 +66,7 @@ pub(crate) struct Derived<K, V> {
     pub(crate) key_serde: Option<SharedSerde<K>>,
     pub(crate) value_serde: Option<SharedSerde<V>>,
     pub(crate) key_changing: bool,
+    pub(crate) value_changing: bool,
 }
 
 impl<K: 'static, V: 'static> KStream<K, V> {
@@ -99,6 +101,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         };
         let mut node = GraphNode::new(name.clone(), write);
         node.key_changing = derived.key_changing;
+        node.value_changing = derived.value_changing;
         let id = self.builder.borrow_mut().add(&[self.node], node);
         KStream {
             builder: self.builder.clone(),
@@ -115,6 +118,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             key_serde: self.key_serde.clone(),
             value_serde: self.value_serde.clone(),
             key_changing: false,
+            value_changing: false,
         }
     }
     pub(crate) fn new_value<V2>(&self) -> Derived<K, V2> {
@@ -122,6 +126,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             key_serde: self.key_serde.clone(),
             value_serde: None,
             key_changing: false,
+            value_changing: true,
         }
     }
     pub(crate) fn new_key<K2>(&self) -> Derived<K2, V> {
@@ -129,6 +134,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             key_serde: None,
             value_serde: self.value_serde.clone(),
             key_changing: true,
+            value_changing: false,
         }
     }
     pub(crate) fn new_both<K2, V2>() -> Derived<K2, V2> {
@@ -136,6 +142,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             key_serde: None,
             value_serde: None,
             key_changing: true,
+            value_changing: false,
         }
     }
 }

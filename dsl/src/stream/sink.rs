@@ -6,7 +6,7 @@ use crate::{
         NodeFactory, OutgoingRecord, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, SinkIndex,
         SinkTopic, TaskContext, port,
     },
-    serde::{SharedSerde, write},
+    serde::{SerdeError, SharedSerde, write},
 };
 
 use super::factory;
@@ -134,6 +134,10 @@ impl<K, V> Sink<K, V> {
         record: &Record<'_, K, V>,
     ) -> ProcessResult {
         error.message = format!("{what} for topic {}: {}", self.options.topic, error.message);
+        let cause = error.source.as_ref().and_then(|e| e.downcast_ref::<SerdeError>());
+        if cause.is_some_and(SerdeError::is_wrong_type) {
+            return Err(error);
+        }
         cx.production_failed(error, record.timestamp, record.headers)
     }
 

@@ -19,6 +19,8 @@ struct Source<K, V> {
     value: SharedSerde<V>,
     extractor: TimestampExtractor<K, V>,
     children: Children<K, V>,
+    /// Whether what comes behind may use the key's bytes.
+    lend_key_bytes: bool,
     /// Key and value of the last record: their buffers serve the next one.
     last: Cell<Pair<K, V>>,
 }
@@ -124,7 +126,7 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
             value: &value,
             timestamp,
             headers,
-            key_bytes: raw.key,
+            key_bytes: raw.key.filter(|_| self.lend_key_bytes),
         };
         let result = self.children.forward(cx, record);
         self.last.set((Some(key), Some(value)));
@@ -138,6 +140,23 @@ pub fn source_factory<K: 'static, V: 'static>(
     value: SharedSerde<V>,
     extractor: TimestampExtractor<K, V>,
 ) -> Arc<dyn SourceFactory> {
+    new_source(key, value, extractor, true)
+}
+
+/// A source whose readers may have other key serdes than it has.
+pub(crate) fn source_factory_without_key_bytes<K: 'static, V: 'static>(
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+) -> Arc<dyn SourceFactory> {
+    new_source(key, value, TimestampExtractor::Record, false)
+}
+
+fn new_source<K: 'static, V: 'static>(
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+    extractor: TimestampExtractor<K, V>,
+    lend_key_bytes: bool,
+) -> Arc<dyn SourceFactory> {
     Arc::new(move |scope: &mut NodeScope<'_>| {
         let source: Rc<dyn SourcePort> = Rc::new(Source {
             name: scope.name().clone(),
@@ -145,6 +164,7 @@ pub fn source_factory<K: 'static, V: 'static>(
             value: value.clone(),
             extractor: extractor.clone(),
             children: scope.children()?,
+            lend_key_bytes,
             last: Cell::new((None, None)),
         });
         Ok(source)

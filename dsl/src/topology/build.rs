@@ -1,14 +1,15 @@
 //! From the logical graph to the topology: a node is written when all its parents are, earliest made first.
 use std::collections::BTreeSet;
 
-use super::{BuildError, Builder, GraphId, SourceTopics, Topology, TopologyWriter};
+use super::{BuildError, Builder, GraphId, SourceTopics, Topology, TopologyWriter, optimize};
 
 pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
     let mut writer = TopologyWriter {
-        explicit_names: builder.explicit_names,
+        config: builder.config.clone(),
         ..TopologyWriter::default()
     };
     merge_sources(builder);
+    optimize::optimize(builder, &mut writer);
     write_all(builder, &mut writer);
     let mut violations = builder.violations.clone();
     violations.append(&mut writer.violations);
@@ -58,20 +59,18 @@ fn move_children(builder: &mut Builder, from: GraphId, to: GraphId) {
         }
         None => return,
     };
-    for child in &children {
-        if let Some(child) = builder.nodes.get_mut(child.0) {
-            child.parents.iter_mut().filter(|p| **p == from).for_each(|p| *p = to);
-        }
-    }
-    if let Some(node) = builder.nodes.get_mut(to.0) {
-        node.children.extend(children);
+    for child in children {
+        // A child of both keeps one edge.
+        builder.unlink(from, child);
+        builder.link(to, child);
     }
 }
 
 fn write_all(builder: &Builder, writer: &mut TopologyWriter) {
     let mut written = vec![false; builder.nodes.len()];
-    let mut queue = BTreeSet::from([Builder::ROOT]);
-    while let Some(id) = queue.pop_first() {
+    let priority = |id: GraphId| (builder.nodes.get(id.0).map_or(0, |n| n.priority), id);
+    let mut queue = BTreeSet::from([priority(Builder::ROOT)]);
+    while let Some((_, id)) = queue.pop_first() {
         let Some(node) = builder.nodes.get(id.0) else { continue };
         let ready = node.parents.iter().all(|p| written.get(p.0).copied().unwrap_or(true));
         if !ready || written.get(id.0).copied().unwrap_or(true) {
@@ -83,7 +82,7 @@ fn write_all(builder: &Builder, writer: &mut TopologyWriter) {
         if let Some(flag) = written.get_mut(id.0) {
             *flag = true;
         }
-        queue.extend(node.children.iter().copied());
+        queue.extend(node.children.iter().map(|child| priority(*child)));
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{
 };
 
 use super::{
-    BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyWriter, Violation, ViolationKind, WriteNode, build,
+    BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyConfig, TopologyWriter, Violation, ViolationKind,
+    WriteNode, build,
 };
 
 /// Shared by the builder and all handles.
@@ -27,14 +28,33 @@ pub(crate) struct StreamSource {
     pub(crate) types: &'static str,
 }
 
+/// The repartition topic that joins of one stream share.
+pub(crate) struct JoinTopic<K, V> {
+    pub(crate) node: GraphId,
+    pub(crate) source: Arc<str>,
+    pub(crate) key: Option<SharedSerde<K>>,
+    pub(crate) value: Option<SharedSerde<V>>,
+}
+impl<K, V> Clone for JoinTopic<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            node: self.node,
+            source: self.source.clone(),
+            key: self.key.clone(),
+            value: self.value.clone(),
+        }
+    }
+}
+
 /// The logical graph while the DSL is used.
 pub struct Builder {
     pub(crate) counter: u32,
     pub(crate) nodes: Vec<GraphNode>,
     pub(crate) violations: Vec<Violation>,
-    /// Refuse generated names of stores and internal topics.
-    pub(crate) explicit_names: bool,
+    pub(crate) config: TopologyConfig,
     serdes: HashMap<TypeId, Box<dyn Any>>,
+    /// A `JoinTopic` for each stream that was joined by a new key.
+    join_topics: HashMap<GraphId, Box<dyn Any>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
 }
@@ -46,8 +66,9 @@ impl Default for Builder {
             counter: 0,
             nodes: vec![root],
             violations: Vec::new(),
-            explicit_names: false,
+            config: TopologyConfig::default(),
             serdes: HashMap::new(),
+            join_topics: HashMap::new(),
             stream_sources: Vec::new(),
         }
     }
@@ -60,6 +81,7 @@ impl Builder {
     /// Adds a node behind `parents`.
     pub fn add(&mut self, parents: &[GraphId], mut node: GraphNode) -> GraphId {
         let id = GraphId(self.nodes.len());
+        node.priority = id.0;
         // A stream merged with itself is one edge, as in Kafka Streams.
         for parent in parents {
             if !node.parents.contains(parent) {
@@ -74,6 +96,43 @@ impl Builder {
             }
         }
         id
+    }
+    /// The grace of the windowed aggregations in front of a node, the longest where there are several.
+    pub(crate) fn window_grace_ms(&self, node: GraphId) -> Option<i64> {
+        let node = self.nodes.get(node.0)?;
+        node.grace_ms.or_else(|| {
+            let parents = node.parents.iter();
+            parents.filter_map(|parent| self.window_grace_ms(*parent)).max()
+        })
+    }
+    /// The topic that was made last for a join of this stream.
+    pub(crate) fn join_topic<K: 'static, V: 'static>(&self, stream: GraphId) -> Option<JoinTopic<K, V>> {
+        self.join_topics.get(&stream)?.downcast_ref().cloned()
+    }
+    pub(crate) fn keep_join_topic<K: 'static, V: 'static>(&mut self, stream: GraphId, topic: JoinTopic<K, V>) {
+        self.join_topics.insert(stream, Box::new(topic));
+    }
+    /// An edge, once.
+    pub(super) fn link(&mut self, parent: GraphId, child: GraphId) {
+        if let Some(node) = self.nodes.get_mut(parent.0)
+            && !node.children.contains(&child)
+        {
+            node.children.push(child);
+        }
+        if let Some(node) = self.nodes.get_mut(child.0)
+            && !node.parents.contains(&parent)
+        {
+            node.parents.push(parent);
+        }
+    }
+    /// Takes an edge away.
+    pub(super) fn unlink(&mut self, parent: GraphId, child: GraphId) {
+        if let Some(node) = self.nodes.get_mut(parent.0) {
+            node.children.retain(|c| *c != child);
+        }
+        if let Some(node) = self.nodes.get_mut(child.0) {
+            node.parents.retain(|p| *p != parent);
+        }
     }
     /// The node, to look at or change before the build.
     pub fn node_mut(&mut self, id: GraphId) -> Option<&mut GraphNode> {

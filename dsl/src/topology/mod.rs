@@ -1,6 +1,8 @@
 //! The immutable topology: nodes, stores, sub-topologies, internal topics, co-partition groups.
 mod build;
+mod config;
 mod describe;
+mod draw;
 mod error;
 mod fingerprint;
 mod graph_node;
@@ -11,6 +13,7 @@ mod java_tree;
 mod low_level;
 mod naming;
 mod node;
+mod optimize;
 mod store;
 mod topic;
 mod writer;
@@ -19,12 +22,15 @@ use std::sync::Arc;
 
 use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
 
+pub use config::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom};
 pub use error::{BuildError, Violation, ViolationKind};
+pub(crate) use graph_node::Role;
 pub use graph_node::{GraphId, GraphNode, WriteNode};
-pub(crate) use internal::StreamSource;
 pub use internal::{Builder, BuilderRef};
+pub(crate) use internal::{JoinTopic, StreamSource};
 pub use low_level::TopologyBuilder;
 pub use node::{SinkTarget, SourceTopics};
+pub(crate) use optimize::{MergeRepartition, RepartitionRole};
 pub use store::{StoreBuilder, StoreDefinition};
 pub use topic::{InternalTopic, OffsetReset, TopicRef};
 pub use writer::TopologyWriter;
@@ -54,6 +60,7 @@ pub(crate) struct TopologyData {
     pub(crate) subtopologies: Vec<Subtopology>,
     /// Group id and nodes of each global table.
     pub(crate) globals: Vec<(u32, Vec<usize>)>,
+    pub(crate) copartition_groups: Vec<Vec<TopicRef>>,
     pub(crate) global_stores: Vec<StoreDefinition>,
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores_built: Vec<StoreBuilder>,
@@ -87,9 +94,61 @@ impl Topology {
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.inner.subtopologies
     }
+    /// Topics that must have equal partition counts, as Kafka Streams asks it: for a cogrouped stream, those in front of
+    /// repartition topics. What joins and tables need is in [`Subtopology::copartition_groups`].
+    pub fn copartition_groups(&self) -> &[Vec<TopicRef>] {
+        &self.inner.copartition_groups
+    }
     /// The text of Java's `Topology.describe()`.
     pub fn describe(&self) -> String {
         self.inner.description.clone()
+    }
+    /// The topology as JSON: sub-topologies with their nodes in the order in which they were written, and the stores.
+    /// Names of internal topics are without the application id, as in [`describe`](Self::describe).
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").to("out");
+    /// assert_eq!(
+    ///     builder.build()?.describe_json(),
+    ///     concat!(
+    ///         r#"{"stores":[],"subtopologies":[{"global":false,"id":0,"nodes":["#,
+    ///         r#"{"name":"KSTREAM-SOURCE-0000000000","predecessors":[],"successors":["KSTREAM-SINK-0000000001"],"#,
+    ///         r#""topics":["in"],"type":"source"},"#,
+    ///         r#"{"name":"KSTREAM-SINK-0000000001","predecessors":["KSTREAM-SOURCE-0000000000"],"successors":[],"#,
+    ///         r#""topic":"out","type":"sink"}]}]}"#,
+    ///     )
+    /// );
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    pub fn describe_json(&self) -> String {
+        draw::json(&self.inner)
+    }
+    /// The topology as a [Mermaid](https://mermaid.js.org) flowchart: operators in their sub-topologies, topics and stores
+    /// beside them.
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").to("out");
+    /// let expected = "\
+    /// flowchart TD
+    ///   subgraph s0[\"Sub-topology 0\"]
+    ///     n0[\"KSTREAM-SOURCE-0000000000\"]
+    ///     n1[\"KSTREAM-SINK-0000000001\"]
+    ///   end
+    ///   t0([\"in\"])
+    ///   t1([\"out\"])
+    ///   n0 --> n1
+    ///   t0 --> n0
+    ///   n1 --> t1
+    /// ";
+    /// assert_eq!(builder.build()?.describe_mermaid(), expected);
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    pub fn describe_mermaid(&self) -> String {
+        draw::mermaid(&self.inner)
     }
     /// Global stores: restored by every instance before it runs; `source_changelog` is the topic.
     pub fn global_stores(&self) -> &[StoreDefinition] {

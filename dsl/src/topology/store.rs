@@ -29,6 +29,8 @@ pub struct StoreBuilder {
     pub topic_config: Vec<(String, String)>,
     /// The input topic that serves as changelog, without one of its own.
     pub source_changelog: Option<Arc<str>>,
+    /// Whether the rows live where the application keeps them by default, and not where `spec` says.
+    pub(crate) default_backend: bool,
     /// A `StoreSerdes<K, V>`, for the handles of processors.
     pub(crate) serdes: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -40,6 +42,7 @@ impl StoreBuilder {
             spec,
             topic_config: Vec::new(),
             source_changelog: None,
+            default_backend: false,
             serdes: None,
         }
     }
@@ -107,7 +110,7 @@ impl StoreBuilder {
                     history_retention_ms.saturating_add(DAY_MS).to_string(),
                 );
             }
-            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw => {
+            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw | StoreKind::Suppress => {
                 set("cleanup.policy", "compact".to_owned());
             }
         }

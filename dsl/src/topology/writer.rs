@@ -1,13 +1,26 @@
 //! Takes nodes, stores and topics while a topology is written, and checks the rules that need all of them.
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use millstream_state::LoggedHeaders;
 
 use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
 
 use super::{
-    BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, Topology, Violation, group,
+    BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, StoreFormat, Topology, TopologyConfig,
+    Violation, group,
     naming::name_problem,
     node::{Node, NodeKind},
 };
+
+/// Sources (by node name) that must have equal partition counts, and those of which Kafka Streams asks it.
+#[derive(Clone)]
+pub(crate) struct Copartition {
+    pub(crate) sources: Vec<Arc<str>>,
+    pub(crate) asked: Vec<Arc<str>>,
+}
 
 /// Takes nodes, stores and topics.
 #[derive(Default)]
@@ -16,9 +29,15 @@ pub struct TopologyWriter {
     pub(crate) by_name: HashMap<Arc<str>, usize>,
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores: Vec<StoreBuilder>,
-    pub(crate) copartitioned: Vec<Vec<Arc<str>>>,
-    pub(crate) explicit_names: bool,
+    pub(crate) copartitioned: Vec<Copartition>,
+    pub(crate) config: TopologyConfig,
     pub(crate) violations: Vec<Violation>,
+    /// Stream-stream joins, by name, whose sides are one stream.
+    pub(crate) self_joins: HashSet<Arc<str>>,
+    /// Sources of repartition topics that keep records without a key.
+    pub(crate) kept_null_keys: HashSet<Arc<str>>,
+    /// Sources of repartition topics that have become one, and its source.
+    pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl TopologyWriter {
@@ -109,7 +128,14 @@ impl TopologyWriter {
         });
     }
     /// A store, connected to `processors`. The same store may be added again by the same builder value.
-    pub fn add_store(&mut self, store: StoreBuilder, processors: &[Arc<str>]) {
+    pub fn add_store(&mut self, mut store: StoreBuilder, processors: &[Arc<str>]) {
+        if store.default_backend {
+            store.spec.backend = self.config.default_backend;
+        }
+        let of_deletions = store.spec.logged_headers == LoggedHeaders::OfDeletions;
+        if of_deletions && self.config.store_format == StoreFormat::Default {
+            store.spec.logged_headers = LoggedHeaders::Never;
+        }
         let name = store.spec.name.clone();
         match self
             .stores
@@ -191,7 +217,23 @@ impl TopologyWriter {
     }
     /// The sources (by node name) must have equal partition counts.
     pub fn copartition(&mut self, sources: &[Arc<str>]) {
-        self.copartitioned.push(sources.to_vec());
+        self.copartition_as(sources, sources);
+    }
+    /// [`copartition`](Self::copartition) where Kafka Streams asks it of others, which stand in
+    /// [`Topology::copartition_groups`].
+    pub fn copartition_as(&mut self, sources: &[Arc<str>], asked: &[Arc<str>]) {
+        let replaced = |sources: &[Arc<str>]| {
+            let replaced = |source| self.replaced_sources.get(source).unwrap_or(source).clone();
+            let mut sources: Vec<_> = sources.iter().map(replaced).collect();
+            sources.sort();
+            sources.dedup();
+            sources
+        };
+        let rule = Copartition {
+            sources: replaced(sources),
+            asked: replaced(asked),
+        };
+        self.copartitioned.push(rule);
     }
     /// Whether a node of this name was written.
     pub fn has_node(&self, name: &str) -> bool {
@@ -199,7 +241,7 @@ impl TopologyWriter {
     }
     /// Enforced partition counts must agree where topics are co-partitioned.
     fn check_copartitions(&mut self) {
-        for group in self.copartitioned.clone() {
+        for Copartition { sources: group, .. } in self.copartitioned.clone() {
             let mut known: Vec<(Arc<str>, Option<i32>)> = Vec::new();
             for source in &group {
                 let Some(NodeKind::Source { topics, .. }) = self
@@ -267,7 +309,7 @@ impl TopologyWriter {
     /// Checks the rules and makes the topology.
     pub fn finish(mut self) -> Result<Topology, BuildError> {
         self.check_copartitions();
-        if self.explicit_names {
+        if self.config.require_explicit_names {
             self.check_explicit_names();
         }
         if self.violations.is_empty() && !self.nodes.iter().any(|n| matches!(n.kind, NodeKind::Source { .. })) {

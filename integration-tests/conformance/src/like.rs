@@ -9,7 +9,10 @@ use millstream_dsl::{
     window::{Window, Windowed},
 };
 
-use crate::{serdes::SerdeKind, value::Dyn};
+use crate::{
+    serdes::{Refused, SerdeKind},
+    value::Dyn,
+};
 
 /// A type that a key or value can have.
 pub(crate) trait Like: Clone + Send + Sync + Sized + 'static {
@@ -86,14 +89,15 @@ impl<T> LikeSerde<T> {
 
 impl<T: Like> Serde<T> for LikeSerde<T> {
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<(), SerdeError> {
-        self.kind
-            .encode(&value.to_dyn(), out)
-            .map_err(|e| SerdeError::new(e.to_string()))
+        self.kind.encode(&value.to_dyn(), out).map_err(|e| match e {
+            Refused::WrongType => SerdeError::wrong_type(e.to_string()),
+            Refused::Bytes(_) => SerdeError::new(e.to_string()),
+        })
     }
 
     fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError> {
         let value = self.kind.decode(bytes).map_err(|e| SerdeError::new(e.to_string()))?;
-        T::from_dyn(value).ok_or_else(|| SerdeError::new("the serde is for another type"))
+        T::from_dyn(value).ok_or_else(|| SerdeError::wrong_type("the serde is for another type"))
     }
 
     fn is_null(&self, value: &T) -> bool {

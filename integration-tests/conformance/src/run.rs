@@ -279,6 +279,7 @@ fn category(error: &DriverError) -> &'static str {
             _ => "other",
         },
         DriverError::State(_) => "invalid-store",
+        DriverError::UnknownInputTopic { .. } => "invalid-argument",
         _ => "other",
     }
 }

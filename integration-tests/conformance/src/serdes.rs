@@ -17,8 +17,14 @@ pub(crate) enum SerdeKind {
 
 /// Why a serde refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Refused(&'static str);
+pub(crate) enum Refused {
+    /// The bytes or the text cannot be.
+    #[error("{0}")]
+    Bytes(&'static str),
+    /// The serde is for another type.
+    #[error("the value is of another type than the serde")]
+    WrongType,
+}
 
 impl SerdeKind {
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
@@ -55,7 +61,7 @@ impl SerdeKind {
     /// Appends the bytes of a value that is not null.
     pub(crate) fn encode(&self, value: &Dyn, out: &mut Vec<u8>) -> Result<(), Refused> {
         match (self, value) {
-            (Self::Picky, Dyn::Text(s)) if s == "poison" => return Err(Refused("poison")),
+            (Self::Picky, Dyn::Text(s)) if s == "poison" => return Err(Refused::Bytes("poison")),
             (Self::Text | Self::Picky, Dyn::Text(s)) => out.extend_from_slice(s.as_bytes()),
             (Self::Long, Dyn::Long(n)) => out.extend_from_slice(&n.to_be_bytes()),
             (Self::Int, Dyn::Int(n)) => out.extend_from_slice(&n.to_be_bytes()),
@@ -70,7 +76,7 @@ impl SerdeKind {
                 out.extend_from_slice(&end.to_be_bytes());
                 out.extend_from_slice(&start.to_be_bytes());
             }
-            _ => return Err(Refused("the value is of another type than the serde")),
+            _ => return Err(Refused::WrongType),
         }
         Ok(())
     }
@@ -78,7 +84,7 @@ impl SerdeKind {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Dyn, Refused> {
         match self {
             Self::Text => Ok(Dyn::Text(String::from_utf8_lossy(bytes).into_owned())),
-            Self::Picky if bytes == b"poison" => Err(Refused("poison")),
+            Self::Picky if bytes == b"poison" => Err(Refused::Bytes("poison")),
             Self::Picky => Self::Text.decode(bytes),
             Self::Long => fixed(bytes).map(|b| Dyn::Long(i64::from_be_bytes(b))),
             Self::Int => fixed(bytes).map(|b| Dyn::Int(i32::from_be_bytes(b))),
@@ -107,12 +113,12 @@ impl SerdeKind {
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Refused> {
-    bytes.try_into().map_err(|_| Refused("wrong number of bytes"))
+    bytes.try_into().map_err(|_| Refused::Bytes("wrong number of bytes"))
 }
 
 fn split_time(bytes: &[u8]) -> Result<(&[u8], i64), Refused> {
     let (rest, time) = bytes
         .split_last_chunk::<8>()
-        .ok_or(Refused("too short for a windowed key"))?;
+        .ok_or(Refused::Bytes("too short for a windowed key"))?;
     Ok((rest, i64::from_be_bytes(*time)))
 }

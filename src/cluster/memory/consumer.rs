@@ -4,7 +4,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
-    super::{Consumer, Fetched, Isolation, RecordBatch, Result, StartOffset, TopicPartition, Waker},
+    super::{Consumer, ErrorClass, Fetched, Isolation, RecordBatch, Result, StartOffset, TopicPartition, Waker},
     broker::Broker,
     dispatch::{MemoryCluster, Request, RequestKind},
     errors::Code,
@@ -106,7 +106,8 @@ impl Request for Fetch<'_> {
 
 impl Consumer for MemoryConsumer {
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset) -> Result<()> {
-        self.cluster.dispatch(Watch {
+        // Who watches what is a matter of this process: it does not travel.
+        self.cluster.apply(Watch {
             consumer: self,
             partition,
         })?;
@@ -123,7 +124,7 @@ impl Consumer for MemoryConsumer {
     fn unassign(&mut self, partition: &TopicPartition) {
         if self.assigned.remove(partition).is_some() {
             // Taking a watcher off cannot fail.
-            let _never = self.cluster.dispatch(Unwatch {
+            let _never = self.cluster.apply(Unwatch {
                 number: self.number,
                 partitions: vec![partition],
             });
@@ -146,13 +147,21 @@ impl Consumer for MemoryConsumer {
         let Some(position) = self.assigned.get_mut(partition) else {
             return Ok(Fetched::Nothing);
         };
-        let read = self.cluster.dispatch(Fetch {
+        let max_records = self
+            .cluster
+            .network()
+            .map_or(max_records, |network| network.fetch_limit(max_records));
+        let read = match self.cluster.dispatch(Fetch {
             number: self.number,
             isolation: self.isolation,
             partition,
             from: position.next,
             max_records: max_records.max(1),
-        })?;
+        }) {
+            // A fetch that got no answer is made again.
+            Err(e) if e.class == ErrorClass::Retry => return Ok(Fetched::Nothing),
+            other => other?,
+        };
         position.next = StartOffset::At(read.position);
         if !read.records.is_empty() {
             return Ok(Fetched::Records(Box::new(read.records)));
@@ -174,7 +183,7 @@ impl Consumer for MemoryConsumer {
 impl Drop for MemoryConsumer {
     fn drop(&mut self) {
         let partitions = self.assigned.keys().collect();
-        let _never = self.cluster.dispatch(Unwatch {
+        let _never = self.cluster.apply(Unwatch {
             number: self.number,
             partitions,
         });

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     super::{
-        Admin, Cluster, Consumer, ConsumerConfig, GroupClient, OffsetToCommit, Producer, ProducerConfig, Result,
-        TopicInfo, TopicPartition, Waker,
+        Admin, Cluster, Consumer, ConsumerConfig, ErrorClass, GroupClient, OffsetToCommit, Producer, ProducerConfig,
+        Result, TopicInfo, TopicPartition, Waker,
     },
     admin::MemoryAdmin,
     broker::Broker,
@@ -14,12 +14,15 @@ use super::{
     errors::Code,
     group_client::MemoryGroupClient,
     producer::MemoryProducer,
+    transport::{Fate, Network, Trouble},
 };
 
 /// A cluster in this process. Clones are handles to the same cluster.
 #[derive(Clone)]
 pub struct MemoryCluster {
     shared: Arc<Shared>,
+    /// None: requests arrive, and are answered, at once.
+    network: Option<Arc<dyn Network>>,
 }
 
 struct Shared {
@@ -58,6 +61,10 @@ pub(super) trait Request {
     type Answer;
     const KIND: RequestKind;
     fn apply(self, broker: &mut Broker, now_ms: i64) -> Result<Self::Answer>;
+    /// What it asks for, without payload, for traces.
+    fn describe(&self) -> String {
+        String::new()
+    }
 }
 
 impl MemoryCluster {
@@ -73,12 +80,35 @@ impl MemoryCluster {
         let broker = Mutex::new(Broker::new(config, clock.now_ms()));
         MemoryCluster {
             shared: Arc::new(Shared { broker, clock }),
+            network: None,
         }
     }
 
-    /// The one way from a client to the cluster. What is due by now happens first; wake-ups are given after the
-    /// lock is free, so that a waker may call the cluster.
+    /// The same cluster, reached through a network.
+    pub(crate) fn through(&self, network: Arc<dyn Network>) -> Self {
+        MemoryCluster {
+            shared: self.shared.clone(),
+            network: Some(network),
+        }
+    }
+
+    pub(super) fn network(&self) -> Option<&dyn Network> {
+        self.network.as_deref()
+    }
+
+    /// The way of a client that waits for the answer. Requests that may be under way for a while are made with
+    /// [`Link::call`](super::transport::Link::call).
     pub(super) fn dispatch<R: Request>(&self, request: R) -> Result<R::Answer> {
+        match self.network.as_ref().map_or(Fate::Answered, |n| n.fate(R::KIND)) {
+            Fate::Answered => self.apply(request),
+            Fate::RequestLost => Err(Trouble::TimedOut.error(ErrorClass::Retry)),
+            Fate::AnswerLost => self.apply(request).and(Err(Trouble::TimedOut.error(ErrorClass::Retry))),
+        }
+    }
+
+    /// A request arrives: the one way into the cluster. What is due by now happens first; wake-ups are given after the
+    /// lock is free, so that a waker may call the cluster.
+    pub(super) fn apply<R: Request>(&self, request: R) -> Result<R::Answer> {
         let now_ms = self.shared.clock.now_ms();
         self.with_broker(|broker| {
             *broker.requests.entry(R::KIND).or_default() += 1;
@@ -162,6 +192,24 @@ impl MemoryCluster {
         })
     }
 
+    /// Names of all topics, in order.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        self.with_broker(|broker| broker.topics.iter_mut().map(|(name, _)| name.to_string()).collect())
+    }
+
+    /// Transactional ids with an open transaction, in order.
+    #[must_use]
+    pub fn open_transactions(&self) -> Vec<String> {
+        self.with_broker(|broker| broker.transactions.open_ids())
+    }
+
+    /// Sessions of group members, and transactions, that have timed out so far.
+    #[must_use]
+    pub fn timed_out(&self) -> (u64, u64) {
+        self.with_broker(|broker| (broker.groups.sessions_expired(), broker.transactions.timed_out))
+    }
+
     /// What the group has committed, in partition order; open transactions do not count.
     #[must_use]
     pub fn committed_offsets(&self, group: &str) -> Vec<OffsetToCommit> {
@@ -185,8 +233,8 @@ impl Cluster for MemoryCluster {
         Ok(Box::new(MemoryConsumer::new(self.clone(), config.isolation, waker)))
     }
 
-    fn producer(&self, config: &ProducerConfig, _waker: Arc<dyn Waker>) -> Result<Box<dyn Producer>> {
-        Ok(Box::new(MemoryProducer::new(self.clone(), config)?))
+    fn producer(&self, config: &ProducerConfig, waker: Arc<dyn Waker>) -> Result<Box<dyn Producer>> {
+        Ok(Box::new(MemoryProducer::new(self.clone(), config, waker)))
     }
 
     fn group(&self, _client_id: &str, group_id: &str, waker: Arc<dyn Waker>) -> Result<Box<dyn GroupClient>> {

@@ -3,89 +3,136 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     super::{
-        GroupClient, GroupIdentity, GroupRequest, GroupResponse, HeartbeatRequest, HeartbeatResponse, OffsetToCommit,
-        RequestId, Result, TopicPartition, Waker,
+        ErrorClass, GroupClient, GroupIdentity, GroupRequest, GroupResponse, HeartbeatRequest, HeartbeatResponse,
+        OffsetToCommit, RequestId, Result, TaskId, TopicPartition, Waker,
     },
     broker::Broker,
     dispatch::{MemoryCluster, Request, RequestKind},
+    transport::{Call, Link, Reply},
 };
 
 pub(super) struct MemoryGroupClient {
-    cluster: MemoryCluster,
+    link: Link,
     group_id: Arc<str>,
-    waker: Arc<dyn Waker>,
     next_request: u64,
-    answers: VecDeque<(RequestId, Result<GroupResponse>)>,
+    waiting: VecDeque<(RequestId, Waiting)>,
+}
+
+enum Waiting {
+    Heartbeat(Call<HeartbeatResponse>),
+    CommitOffsets(Call<()>),
+    FetchOffsets(Call<Vec<OffsetToCommit>>),
 }
 
 impl MemoryGroupClient {
     pub(super) fn new(cluster: MemoryCluster, group_id: &str, waker: Arc<dyn Waker>) -> Self {
         MemoryGroupClient {
-            cluster,
+            link: Link::new(cluster, waker),
             group_id: group_id.into(),
-            waker,
             next_request: 0,
-            answers: VecDeque::new(),
+            waiting: VecDeque::new(),
         }
     }
 
-    fn answer(&self, request: GroupRequest) -> Result<GroupResponse> {
-        let group_id = &*self.group_id;
+    fn start(&self, request: GroupRequest) -> Waiting {
+        let group_id = self.group_id.clone();
         match request {
-            GroupRequest::Heartbeat(request) => {
-                let heartbeat = Heartbeat { group_id, request };
-                self.cluster.dispatch(heartbeat).map(GroupResponse::Heartbeat)
-            }
+            GroupRequest::Heartbeat(request) => Waiting::Heartbeat(self.link.call(Heartbeat { group_id, request })),
             GroupRequest::CommitOffsets { identity, offsets } => {
-                let commit = CommitOffsets { identity, offsets };
-                self.cluster.dispatch(commit).map(|()| GroupResponse::CommitOffsets)
+                Waiting::CommitOffsets(self.link.call(CommitOffsets { identity, offsets }))
             }
             GroupRequest::FetchOffsets {
                 identity,
                 partitions,
                 require_stable,
-            } => {
-                let fetch = FetchOffsets {
-                    group_id,
-                    identity,
-                    partitions,
-                    require_stable,
-                };
-                self.cluster.dispatch(fetch).map(GroupResponse::FetchOffsets)
-            }
+            } => Waiting::FetchOffsets(self.link.call(FetchOffsets {
+                group_id,
+                identity,
+                partitions,
+                require_stable,
+            })),
         }
     }
+}
+
+/// A lost answer is an answer, too: the caller decides what it means.
+fn answer<A>(
+    link: &mut Link,
+    call: &mut Call<A>,
+    wrap: impl FnOnce(A) -> GroupResponse,
+) -> Option<Result<GroupResponse>> {
+    Some(match call.poll()? {
+        Reply::Answer(answer) => answer.map(wrap),
+        Reply::Lost(trouble) => {
+            link.lost(call);
+            Err(trouble.error(ErrorClass::Retry))
+        }
+    })
 }
 
 impl GroupClient for MemoryGroupClient {
     fn send(&mut self, request: GroupRequest) -> RequestId {
         self.next_request += 1;
         let id = RequestId(self.next_request);
-        let answer = self.answer(request);
-        self.answers.push_back((id, answer));
-        self.waker.wake();
+        let waiting = self.start(request);
+        self.waiting.push_back((id, waiting));
+        if self.link.cluster.network().is_none() {
+            self.link.waker.wake();
+        }
         id
     }
 
     fn poll(&mut self) -> Option<(RequestId, Result<GroupResponse>)> {
-        self.answers.pop_front()
+        let link = &mut self.link;
+        let (at, answer) = self.waiting.iter_mut().enumerate().find_map(|(at, (_, waiting))| {
+            let answer = match waiting {
+                Waiting::Heartbeat(call) => answer(link, call, GroupResponse::Heartbeat),
+                Waiting::CommitOffsets(call) => answer(link, call, |()| GroupResponse::CommitOffsets),
+                Waiting::FetchOffsets(call) => answer(link, call, GroupResponse::FetchOffsets),
+            };
+            Some((at, answer?))
+        })?;
+        let (id, _) = self.waiting.remove(at)?;
+        Some((id, answer))
     }
 }
 
-struct Heartbeat<'a> {
-    group_id: &'a str,
+#[derive(Clone)]
+struct Heartbeat {
+    group_id: Arc<str>,
     request: HeartbeatRequest,
 }
 
-impl Request for Heartbeat<'_> {
+impl Request for Heartbeat {
     type Answer = HeartbeatResponse;
     const KIND: RequestKind = RequestKind::Heartbeat;
 
     fn apply(self, broker: &mut Broker, now_ms: i64) -> Result<HeartbeatResponse> {
-        broker.heartbeat(self.group_id, &self.request, now_ms)
+        broker.heartbeat(&self.group_id, &self.request, now_ms)
+    }
+
+    fn describe(&self) -> String {
+        let HeartbeatRequest {
+            member_id,
+            member_epoch,
+            owned,
+            ..
+        } = &self.request;
+        let list = |tasks: &[TaskId]| {
+            let names: Vec<String> = tasks
+                .iter()
+                .map(|t| format!("{}_{}", t.subtopology, t.partition))
+                .collect();
+            names.join(" ")
+        };
+        let owned = owned
+            .as_ref()
+            .map_or_else(|| "unchanged".into(), |o| format!("[{}]", list(&o.active)));
+        format!("{member_id} epoch {member_epoch} owns {owned}")
     }
 }
 
+#[derive(Clone)]
 struct CommitOffsets {
     identity: GroupIdentity,
     offsets: Vec<OffsetToCommit>,
@@ -100,14 +147,15 @@ impl Request for CommitOffsets {
     }
 }
 
-struct FetchOffsets<'a> {
-    group_id: &'a str,
+#[derive(Clone)]
+struct FetchOffsets {
+    group_id: Arc<str>,
     identity: Option<GroupIdentity>,
     partitions: Vec<TopicPartition>,
     require_stable: bool,
 }
 
-impl Request for FetchOffsets<'_> {
+impl Request for FetchOffsets {
     type Answer = Vec<OffsetToCommit>;
     const KIND: RequestKind = RequestKind::FetchOffsets;
 
@@ -120,6 +168,6 @@ impl Request for FetchOffsets<'_> {
         } = self;
         broker
             .groups
-            .fetch_offsets(group_id, identity.as_ref(), &partitions, require_stable)
+            .fetch_offsets(&group_id, identity.as_ref(), &partitions, require_stable)
     }
 }

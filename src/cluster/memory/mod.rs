@@ -3,8 +3,8 @@
 //! time-outs, streams groups with epochs and revocation answer as a 4.3 broker does.
 //!
 //! Shape: `Broker` is the whole cluster as one value without clock, threads or I/O. Clients hold a
-//! [`MemoryCluster`] and reach it through one function, `MemoryCluster::dispatch`: what will delay, lose or reorder
-//! requests goes there.
+//! [`MemoryCluster`] and reach it through one function, `MemoryCluster::apply`: at once, or through a network that delays,
+//! loses and reorders requests and answers (`transport`).
 //!
 //! Left out: authorization, quotas, static membership, classic and consumer groups, warm-up tasks.
 mod admin;
@@ -26,6 +26,7 @@ mod sequence;
 mod tests;
 mod topics;
 mod transactions;
+pub(crate) mod transport;
 
 pub use self::{
     clock::{Clock, ManualClock, SystemClock},

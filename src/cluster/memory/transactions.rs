@@ -18,6 +18,8 @@ struct Transaction {
     producer: ProducerIdentity,
     timeout_ms: i64,
     open: Option<OpenTransaction>,
+    /// How the owner ended the last one, until the next begins: the same end asked for again is answered again.
+    ended: Option<bool>,
 }
 
 struct OpenTransaction {
@@ -30,6 +32,8 @@ struct OpenTransaction {
 pub(super) struct Transactions {
     by_id: BTreeMap<String, Transaction>,
     next_producer_id: i64,
+    /// How many were aborted because they took too long.
+    pub(super) timed_out: u64,
 }
 
 impl Transactions {
@@ -39,6 +43,11 @@ impl Transactions {
             id: self.next_producer_id,
             epoch: 0,
         }
+    }
+
+    pub(super) fn open_ids(&self) -> Vec<String> {
+        let open = self.by_id.iter().filter(|(_, t)| t.open.is_some());
+        open.map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn next_timeout_ms(&self) -> i64 {
@@ -64,6 +73,7 @@ impl Transactions {
     fn opened(&mut self, id: &str, producer: ProducerIdentity, now_ms: i64) -> Result<&mut OpenTransaction> {
         let transaction = self.owned(id, producer)?;
         let deadline_ms = now_ms.saturating_add(transaction.timeout_ms);
+        transaction.ended = None;
         Ok(transaction.open.get_or_insert_with(|| OpenTransaction {
             deadline_ms,
             partitions: BTreeSet::new(),
@@ -97,6 +107,7 @@ impl Broker {
                 producer,
                 timeout_ms,
                 open: None,
+                ended: None,
             };
             self.transactions.by_id.insert(id.to_owned(), fresh);
         }
@@ -114,6 +125,7 @@ impl Broker {
             return;
         };
         let old = transaction.producer;
+        transaction.ended = None;
         // The last epoch is kept for the marker that fences, as Kafka does.
         let fencing_epoch = old.epoch.saturating_add(1);
         transaction.producer = if fencing_epoch == i16::MAX {
@@ -164,8 +176,12 @@ impl Broker {
     pub(super) fn end_transaction(&mut self, id: &str, producer: ProducerIdentity, commit: bool) -> Result<()> {
         let transaction = self.transactions.owned(id, producer)?;
         let Some(open) = transaction.open.take() else {
+            if transaction.ended == Some(commit) {
+                return Ok(());
+            }
             return Err(Code::InvalidTxnState.error(format!("transactional id {id} has no open transaction to end")));
         };
+        transaction.ended = Some(commit);
         self.settle(open, producer.id, producer.epoch, commit);
         Ok(())
     }
@@ -183,6 +199,7 @@ impl Broker {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ids {
+            self.transactions.timed_out += 1;
             self.bump_epoch(&id);
         }
     }

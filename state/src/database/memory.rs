@@ -5,13 +5,14 @@ use std::ops::Bound;
 use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
 use crate::Result;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Family {
     rows: BTreeMap<Box<[u8]>, Box<[u8]>>,
     mark: Mark,
 }
 
 /// Families of ordered rows.
+#[derive(Clone)]
 pub(crate) struct MemoryDatabase {
     families: Vec<Family>,
 }
@@ -22,6 +23,24 @@ impl MemoryDatabase {
             families: (0..families).map(|_| Family::default()).collect(),
         }
     }
+
+    /// Carries out what a batch collected.
+    pub(crate) fn replay(&mut self, changes: Changes) {
+        for change in changes.0 {
+            let index = match &change {
+                Change::Put(f, ..) | Change::Delete(f, _) | Change::DeleteBelow(f, _) | Change::Mark(f, _) => *f,
+            };
+            let Some(family) = self.families.get_mut(index) else {
+                continue;
+            };
+            match change {
+                Change::Put(_, key, value) => drop(family.rows.insert(key, value)),
+                Change::Delete(_, key) => drop(family.rows.remove(&key)),
+                Change::DeleteBelow(_, end) => family.rows = family.rows.split_off(&end),
+                Change::Mark(_, mark) => family.mark = mark,
+            }
+        }
+    }
 }
 
 #[expect(clippy::borrowed_box, reason = "what a map of boxes lends")]
@@ -29,6 +48,7 @@ fn owned((key, value): (&Box<[u8]>, &Box<[u8]>)) -> RawRow {
     (key.clone(), value.clone())
 }
 
+#[derive(Clone)]
 enum Change {
     Put(usize, Box<[u8]>, Box<[u8]>),
     Delete(usize, Box<[u8]>),
@@ -37,8 +57,8 @@ enum Change {
 }
 
 /// Collects first, so that a batch that fails half-way changes nothing.
-#[derive(Default)]
-struct Changes(Vec<Change>);
+#[derive(Clone, Default)]
+pub(crate) struct Changes(Vec<Change>);
 
 impl BatchWriter for Changes {
     fn put(&mut self, family: usize, key: &[u8], prefix: &[u8], value: &[u8]) {
@@ -89,20 +109,7 @@ impl Database for MemoryDatabase {
     fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
         let mut changes = Changes::default();
         fill(&mut changes)?;
-        for change in changes.0 {
-            let index = match &change {
-                Change::Put(f, ..) | Change::Delete(f, _) | Change::DeleteBelow(f, _) | Change::Mark(f, _) => *f,
-            };
-            let Some(family) = self.families.get_mut(index) else {
-                continue;
-            };
-            match change {
-                Change::Put(_, key, value) => drop(family.rows.insert(key, value)),
-                Change::Delete(_, key) => drop(family.rows.remove(&key)),
-                Change::DeleteBelow(_, end) => family.rows = family.rows.split_off(&end),
-                Change::Mark(_, mark) => family.mark = mark,
-            }
-        }
+        self.replay(changes);
         Ok(())
     }
 

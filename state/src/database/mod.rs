@@ -1,4 +1,5 @@
 //! Where do committed rows live?
+pub(crate) mod disk;
 #[cfg(any(feature = "rocksdb", test))]
 mod failure;
 pub(crate) mod memory;

@@ -56,11 +56,11 @@ fn key(n: u32) -> [u8; 4] {
 fn commit(table: &mut Table, database: &mut Counting) {
     database
         .apply(&mut |batch| {
-            table.write(batch);
+            table.write(batch, None);
             Ok(())
         })
         .unwrap();
-    table.committed();
+    table.committed(None);
 }
 
 fn reads(table: &mut Table, database: &Counting, keys: std::ops::Range<u32>) -> usize {
@@ -87,7 +87,7 @@ fn a_scan_does_not_cost_the_rows_in_memory() {
 #[test]
 fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
     let mut database = Counting::new();
-    let budget = 100 * size(&key(0), Some(b"v"));
+    let budget = 100 * row_bytes(&key(0), Some(b"v"));
     let mut table = Table::new(0, false, budget);
     (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
@@ -99,7 +99,7 @@ fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
 #[test]
 fn rows_that_were_not_used_go_first() {
     let mut database = Counting::new();
-    let budget = 100 * size(&key(0), Some(b"v"));
+    let budget = 100 * row_bytes(&key(0), Some(b"v"));
     let mut table = Table::new(0, false, budget);
     (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);

@@ -16,6 +16,7 @@ impl ChangeLogger for Nobody {
 /// History of 100 ms in segments of 50.
 fn database() -> TaskDatabase {
     let spec = StoreSpec {
+        logged_headers: crate::LoggedHeaders::Never,
         name: "v".into(),
         kind: StoreKind::Versioned {
             history_retention_ms: 100,

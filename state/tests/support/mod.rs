@@ -9,7 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use millstream_state::{
-    ChangeLogger, ChangelogRecord, Headers, RecordContext, Result, StoreBackend, StoreIndex, StoreKind, StoreSpec,
+    ChangeLogger, ChangelogRecord, Headers, LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex, StoreKind,
+    StoreSpec,
 };
 
 /// A spec of a logged store without cache.
@@ -20,6 +21,7 @@ pub fn spec(name: &str, kind: StoreKind) -> StoreSpec {
         backend: StoreBackend::Persistent,
         caching: false,
         logging: true,
+        logged_headers: LoggedHeaders::Never,
     }
 }
 

@@ -4,8 +4,9 @@ use std::{any::Any, collections::HashMap, sync::Arc};
 use millstream_dsl::{
     engine::{Handlers, LogAndContinue, Topology},
     stream::{Named, StreamsBuilder},
-    topology::{BuildError, ViolationKind},
+    topology::{BuildError, Optimizations, StoreFormat, TopologyConfig, UpgradeFrom, ViolationKind},
 };
+use millstream_state::StoreBackend;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 };
 
 mod catalogue;
+mod cogrouped;
 mod grouped;
 mod joins;
 mod low_level;
@@ -87,7 +89,7 @@ pub(crate) struct Built {
 
 /// Builds the topology of a case.
 pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, BuildFailure> {
-    refuse_unknown_config(Args(&case["config"]))?;
+    let config = topology_config(Args(&case["config"]))?;
     if case["api"] == "topology" {
         let mut catalogue = Catalogue::default();
         let topology = low_level::build(case, &mut catalogue)?;
@@ -99,15 +101,12 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
     }
     let mut maker = Maker {
         case,
-        builder: StreamsBuilder::new(),
+        builder: StreamsBuilder::with_config(config),
         recorder: recorder.clone(),
         catalogue: Catalogue::default(),
         branches: Map::new(),
         objects: HashMap::new(),
     };
-    if Args(&case["config"]).flag("explicit_names") == Some(true) {
-        maker.builder.require_explicit_names();
-    }
     for step in case["topology"].as_array().into_iter().flatten() {
         maker.step(Args(step))?;
     }
@@ -135,7 +134,8 @@ fn refused(error: &BuildError) -> BuildFailure {
     }
 }
 
-fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {
+/// The settings a topology is made with; refuses those that nobody knows.
+fn topology_config(config: Args<'_>) -> Result<TopologyConfig, BuildFailure> {
     config.only(&[
         "application_id",
         "cache_bytes",
@@ -150,11 +150,25 @@ fn refuse_unknown_config(config: Args<'_>) -> Result<(), BuildFailure> {
         "emit_interval_ms",
         "explicit_names",
         "processing_handler_global",
+        "store_kind",
+        "store_format",
+        "upgrade_from",
     ])?;
-    match config.text_or("optimization", "none") {
-        "none" => Ok(()),
-        other => Err(BuildFailure::Unsupported(format!("optimization {other}"))),
-    }
+    Ok(TopologyConfig {
+        optimizations: Optimizations::parse(config.text_or("optimization", "none"))?,
+        require_explicit_names: config.flag("explicit_names").unwrap_or(false),
+        default_backend: match config.text_or("store_kind", "persistent") {
+            "persistent" => StoreBackend::Persistent,
+            "in-memory" => StoreBackend::InMemory,
+            other => return Err(format!("unknown kind of stores {other}").into()),
+        },
+        store_format: match config.text_or("store_format", "DEFAULT") {
+            "DEFAULT" => StoreFormat::Default,
+            "HEADERS" => StoreFormat::Headers,
+            other => return Err(format!("unknown format of stores {other}").into()),
+        },
+        upgrade_from: config.text("upgrade_from").map(UpgradeFrom::parse).transpose()?,
+    })
 }
 
 /// The error handlers of a case.

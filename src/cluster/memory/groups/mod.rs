@@ -25,14 +25,20 @@ struct Group {
 #[derive(Default)]
 pub(super) struct Groups {
     by_id: BTreeMap<String, Group>,
+    /// Members that were removed because nothing was heard of them in time.
+    expired: u64,
 }
 
 impl Groups {
     /// Removes members whose session or rebalance time-out has passed.
     pub(super) fn expire_members(&mut self, now_ms: i64) {
         for streams in self.by_id.values_mut().filter_map(|g| g.streams.as_mut()) {
-            streams.expire_members(now_ms);
+            self.expired += streams.expire_members(now_ms);
         }
+    }
+
+    pub(super) fn sessions_expired(&self) -> u64 {
+        self.expired
     }
 
     pub(super) fn next_timeout_ms(&self) -> i64 {

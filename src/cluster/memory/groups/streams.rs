@@ -70,7 +70,8 @@ impl StreamsGroup {
         }
     }
 
-    pub(super) fn expire_members(&mut self, now_ms: i64) {
+    /// Removes who is late; gives how many were.
+    pub(super) fn expire_members(&mut self, now_ms: i64) -> u64 {
         let late = |m: &Member| m.session_deadline_ms <= now_ms || m.revoke_deadline_ms.is_some_and(|at| at <= now_ms);
         let gone: Vec<String> = self
             .members
@@ -78,9 +79,10 @@ impl StreamsGroup {
             .filter(|(_, m)| late(m))
             .map(|(id, _)| id.clone())
             .collect();
-        for member_id in gone {
-            self.remove(&member_id);
+        for member_id in &gone {
+            self.remove(member_id);
         }
+        gone.len() as u64
     }
 
     pub(super) fn next_timeout_ms(&self) -> i64 {

@@ -67,10 +67,10 @@ fn an_offset_held_by_an_open_transaction_is_unstable_until_it_ends() {
     let world = World::with_topic(1, &[]);
     let cluster = &world.cluster;
     let init = InitProducer {
-        transactional_id: Some("id"),
+        transactional_id: Some("id".into()),
         timeout_ms: 10_000,
     };
-    let producer = cluster.dispatch(init).unwrap();
+    let producer = cluster.apply(init).unwrap();
     let offsets = [OffsetToCommit {
         partition: partition(0),
         offset: 5,
@@ -91,20 +91,20 @@ fn an_offset_held_by_an_open_transaction_is_unstable_until_it_ends() {
     };
     for (commit, before, after) in [(false, None, None), (true, None, Some(5))] {
         let add = AddOffsets {
-            transactional_id: "id",
+            transactional_id: "id".into(),
             producer,
-            group: &nobody(),
-            offsets: &offsets,
+            group: nobody(),
+            offsets: offsets.clone().into(),
         };
-        cluster.dispatch(add).unwrap();
+        cluster.apply(add).unwrap();
         assert_eq!(fetch(true), Err((ErrorClass::Retry, 88)));
         assert_eq!(fetch(false), Ok(before));
         let end = EndTransaction {
-            transactional_id: "id",
+            transactional_id: "id".into(),
             producer,
             commit,
         };
-        cluster.dispatch(end).unwrap();
+        cluster.apply(end).unwrap();
         assert_eq!(fetch(true), Ok(after));
     }
     assert_eq!(cluster.committed_offsets("g").len(), 1);
@@ -115,10 +115,10 @@ fn epochs_that_are_used_up_give_a_new_producer_id() {
     let world = World::with_topic(1, &[]);
     let init = || {
         let init = InitProducer {
-            transactional_id: Some("id"),
+            transactional_id: Some("id".into()),
             timeout_ms: 10_000,
         };
-        world.cluster.dispatch(init).unwrap()
+        world.cluster.apply(init).unwrap()
     };
     let first = init();
     assert_eq!(first.epoch, 0);
@@ -136,10 +136,10 @@ fn epochs_that_are_used_up_give_a_new_producer_id() {
 fn a_repeated_batch_is_stored_once_and_a_gap_or_an_old_epoch_is_refused() {
     let world = World::with_topic(1, &[]);
     let init = || InitProducer {
-        transactional_id: Some("id"),
+        transactional_id: Some("id".into()),
         timeout_ms: 10_000,
     };
-    let producer = world.cluster.dispatch(init()).unwrap();
+    let producer = world.cluster.apply(init()).unwrap();
     let produce = |producer_epoch: i16, sequence: i32| {
         let mut batch = Batch::with_capacity(0, 0);
         for value in [b"a", b"b"] {
@@ -159,25 +159,25 @@ fn a_repeated_batch_is_stored_once_and_a_gap_or_an_old_epoch_is_refused() {
             sequence,
         };
         let request = Produce {
-            partition: &partition(0),
+            partition: partition(0),
             transactional: true,
             stamp,
             batch: Arc::new(batch),
         };
-        world.cluster.dispatch(request).map_err(|e| (e.class, e.code))
+        world.cluster.apply(request).map_err(|e| (e.class, e.code))
     };
     let add = AddPartition {
-        transactional_id: "id",
+        transactional_id: "id".into(),
         producer,
-        partition: &partition(0),
+        partition: partition(0),
     };
-    world.cluster.dispatch(add).unwrap();
+    world.cluster.apply(add).unwrap();
     assert_eq!(produce(0, 0), Ok(0));
     assert_eq!(produce(0, 2), Ok(2));
     assert_eq!(produce(0, 0), Ok(0), "the answer was lost, the batch was not");
     assert_eq!(produce(0, 6), Err((ErrorClass::AbortTransaction, 45)));
     assert_eq!(produce(0, 4), Ok(4), "a gap does not harm the partition");
-    let heir = world.cluster.dispatch(init()).unwrap();
+    let heir = world.cluster.apply(init()).unwrap();
     assert_eq!(produce(0, 6), Err((ErrorClass::Migrated, 47)));
     assert_eq!(produce(heir.epoch, 0), Ok(7), "behind the abort marker");
 }

@@ -1,0 +1,188 @@
+//! Which fault strikes next, and whom.
+
+use super::{
+    faults::Faults,
+    instance::{Instance, Life},
+    random::Random,
+    world::World,
+};
+use crate::cluster::memory::MemoryCluster;
+
+const MS: u64 = 1_000;
+const SECOND: u64 = 1_000 * MS;
+const HOUR_MS: u64 = 3_600_000;
+
+/// What a fault needs to be done outside.
+pub(super) enum Consequence {
+    None,
+    /// Time goes on while everything stands still.
+    Leap(u64),
+}
+
+/// The kinds of strikes a seed uses, each as often in the list as it is likely.
+pub(super) fn kinds(faults: Faults) -> Vec<Strike> {
+    let weighted = [
+        (faults.kills, Strike::Kill, 4),
+        (faults.power_cuts, Strike::PowerCut, 2),
+        (faults.erased_disks, Strike::Erase, 1),
+        (faults.restarts, Strike::Restart, 2),
+        (faults.pauses, Strike::Pause, 3),
+        (faults.stalls, Strike::Stall, 3),
+        (faults.losses, Strike::Storm, 3),
+        (faults.cut_offs, Strike::CutOff, 2),
+        (faults.moves, Strike::Move, 3),
+        (faults.clock_jumps, Strike::ClockJump, 1),
+        (faults.leaps, Strike::Leap, 1),
+        (faults.disk_errors, Strike::DiskError, 2),
+    ];
+    let allowed = weighted.into_iter().filter(|(allowed, ..)| *allowed);
+    allowed.flat_map(|(_, strike, weight)| vec![strike; weight]).collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Strike {
+    Kill,
+    PowerCut,
+    Erase,
+    Restart,
+    Pause,
+    Stall,
+    Storm,
+    CutOff,
+    Move,
+    ClockJump,
+    Leap,
+    DiskError,
+}
+
+/// Lets one fault happen.
+pub(super) fn strike(
+    world: &mut World,
+    instances: &mut [Instance],
+    cluster: &MemoryCluster,
+    kinds: &[Strike],
+) -> Consequence {
+    let Some(strike) = world.random.pick(kinds).copied() else {
+        return Consequence::None;
+    };
+    let victim = world.random.below(instances.len());
+    let now = world.now_us;
+    let Some(instance) = instances.get_mut(victim) else {
+        return Consequence::None;
+    };
+    world.note(&format!("{victim}"), "fault", || format!("{strike:?}"));
+    match strike {
+        Strike::Kill | Strike::PowerCut | Strike::Erase => kill(world, instance, cluster, strike),
+        Strike::Restart => {
+            if instance.is_up() {
+                world.happens("stopped in order");
+                instance.request_stop();
+            }
+        }
+        Strike::Pause => {
+            let for_us = world.random.spread(50 * MS, 40 * SECOND);
+            if instance.is_up() && now >= instance.paused_until_us {
+                world.happens(if for_us > 6 * SECOND {
+                    "paused beyond its session"
+                } else {
+                    "paused"
+                });
+                instance.paused_until_us = now + for_us;
+            }
+        }
+        Strike::Stall => {
+            let for_us = world.random.spread(10 * MS, 20 * SECOND);
+            if let Life::Up(machines) = &mut instance.life {
+                let actor = world.random.below(machines.actors.len());
+                if let Some(actor) = machines.actors.get_mut(actor) {
+                    world.happens("a thread stalled");
+                    actor.busy_until_us = now + for_us;
+                }
+            }
+        }
+        Strike::Storm => {
+            world.happens("storm");
+            world.weather.storm_until_us = now + world.random.spread(100 * MS, 5 * SECOND);
+        }
+        Strike::CutOff => {
+            world.happens("cut off");
+            let until = now + world.random.spread(100 * MS, 20 * SECOND);
+            if let Some(slot) = world.weather.cut_off_until_us.get_mut(victim) {
+                *slot = until;
+            }
+        }
+        Strike::Move => {
+            let until = now + world.random.spread(20 * MS, 5 * SECOND);
+            world.happens("coordinator or leader moves");
+            match world.random.below(3) {
+                0 => world.weather.group_away_until_us = until,
+                1 => world.weather.transactions_away_until_us = until,
+                _ => world.weather.leaders_away_until_us = until,
+            }
+        }
+        Strike::ClockJump => {
+            world.happens("wall clock jumped");
+            instance.skew_ms = skew(&mut world.random);
+        }
+        Strike::Leap => {
+            world.happens("everything stood still");
+            return Consequence::Leap(world.random.spread(SECOND, 30 * SECOND));
+        }
+        Strike::DiskError => {
+            instance.disk.fail_writes(1 + u32::from(world.random.chance(300)));
+        }
+    }
+    Consequence::None
+}
+
+fn skew(random: &mut Random) -> i64 {
+    let by = i64::try_from(random.between(0, 2 * HOUR_MS)).unwrap_or(0);
+    by - i64::try_from(HOUR_MS).unwrap_or(0)
+}
+
+fn kill(world: &mut World, instance: &mut Instance, cluster: &MemoryCluster, how: Strike) {
+    if instance.is_down() {
+        return;
+    }
+    let id = format!("instance-{}-", instance.index);
+    if cluster.open_transactions().iter().any(|open| open.contains(&id)) {
+        world.happens("killed in an open transaction");
+    } else {
+        world.happens("killed outside of transactions");
+    }
+    let pause = world.random.spread(10 * MS, 20 * SECOND);
+    instance.kill(world.now_us + pause);
+    instance.disk.fail_writes(0);
+    match how {
+        Strike::PowerCut => {
+            let random = &mut world.random;
+            let lost = instance.disk.cut_power(|unsynced| random.below(unsynced + 1));
+            world.happens(if lost > 0 {
+                "power cut that lost state"
+            } else {
+                "power cut that lost nothing"
+            });
+        }
+        Strike::Erase => {
+            world.happens("state directory lost");
+            instance.disk.erase();
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_allowed_kinds_are_drawn() {
+        assert!(kinds(Faults::none()).is_empty());
+        let only_kills = Faults {
+            kills: true,
+            ..Faults::none()
+        };
+        assert!(kinds(only_kills).iter().all(|k| matches!(k, Strike::Kill)));
+        assert_eq!(kinds(only_kills).len(), 4);
+    }
+}

@@ -1,0 +1,383 @@
+//! One store's rows: the overlay of what was written since the last commit, over what the database holds.
+//!
+//! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
+//! and not a database read. A clean row is what the database has, so scans merge the database with the dirty rows
+//! only; these are put in order by the first scan after a commit.
+mod overlay;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use self::overlay::{Key, Overlay, Slot, Value, row_bytes};
+pub(crate) use self::waiting::Waiting;
+use self::waiting::WaitingList;
+use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
+use crate::{RecordContext, Result};
+
+/// A row that a scan has found.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) key: Rc<[u8]>,
+    pub(crate) value: Rc<[u8]>,
+    pub(crate) timestamp: i64,
+}
+
+/// Dirty rows in the order of their keys, with their positions.
+type Ordered = BTreeMap<Key, usize>;
+
+pub(crate) struct Table {
+    family: usize,
+    /// Rows begin with the 8 bytes of their timestamp.
+    timestamped: bool,
+    overlay: Overlay,
+    /// Positions of the dirty rows.
+    dirty: Vec<usize>,
+    /// From the first scan since the last commit on.
+    ordered: Option<Ordered>,
+    waiting: WaitingList,
+    dirty_bytes: usize,
+    bytes: usize,
+    clean_budget_bytes: usize,
+}
+
+impl Table {
+    pub(crate) fn new(family: usize, timestamped: bool, clean_budget_bytes: usize) -> Self {
+        Self {
+            family,
+            timestamped,
+            overlay: Overlay::default(),
+            dirty: Vec::new(),
+            ordered: None,
+            waiting: WaitingList::default(),
+            dirty_bytes: 0,
+            bytes: 0,
+            clean_budget_bytes,
+        }
+    }
+
+    /// Copies the value into `out` (cleared first) and gives the timestamp, -1 in plain stores.
+    pub(crate) fn get(&mut self, database: &dyn Database, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
+        if let Some(position) = self.overlay.position(key) {
+            return Ok(self.copy(position, out));
+        }
+        let found = self.read(database, key, out)?;
+        if self.bytes < self.clean_budget_bytes {
+            self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+        }
+        Ok(found)
+    }
+
+    fn copy(&mut self, position: usize, out: &mut Vec<u8>) -> Option<i64> {
+        out.clear();
+        let (_, slot) = self.overlay.slot_mut(position)?;
+        slot.used = true;
+        let value = slot.value.as_ref()?;
+        out.extend_from_slice(value);
+        Some(slot.timestamp)
+    }
+
+    fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>) -> usize {
+        let value = found.map(|(value, _)| value);
+        self.bytes += row_bytes(key, value);
+        let slot = Slot::clean(value.map(Value::from_slice), found.map_or(-1, |(_, time)| time));
+        self.overlay.insert(key, slot)
+    }
+
+    fn read(&self, database: &dyn Database, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
+        if !database.get(self.family, key, out)? {
+            return Ok(None);
+        }
+        if !self.timestamped {
+            return Ok(Some(-1));
+        }
+        let timestamp = out.first_chunk::<8>().map_or(-1, |time| i64::from_be_bytes(*time));
+        out.drain(..out.len().min(8));
+        Ok(Some(timestamp))
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: i64) {
+        let position = match self.overlay.position(key) {
+            Some(position) => position,
+            // What the row was does not matter: it is written at once.
+            None => self.insert_clean(key, None),
+        };
+        self.write_row(position, value, timestamp);
+    }
+
+    /// As `put`, and the update waits in the record cache with the value the row had before.
+    pub(crate) fn put_waiting(
+        &mut self,
+        database: &dyn Database,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: i64,
+        context: &RecordContext,
+    ) -> Result<()> {
+        let position = match self.overlay.position(key) {
+            Some(position) => position,
+            None => {
+                let mut out = Vec::new();
+                let found = self.read(database, key, &mut out)?;
+                self.insert_clean(key, found.map(|time| (out.as_slice(), time)))
+            }
+        };
+        let Some((_, slot)) = self.overlay.slot_mut(position) else {
+            return Ok(());
+        };
+        let new = value.map_or(0, <[u8]>::len);
+        if let Some(waits_at) = slot.waits_at {
+            self.waiting.grow(new, slot.value().map_or(0, <[u8]>::len));
+            self.waiting.renew(waits_at, context);
+        } else {
+            let old = slot.value.clone().map(|value| (value, slot.timestamp));
+            let old_bytes = old.as_ref().map_or(0, |(value, _)| value.len());
+            self.waiting
+                .grow(2 * key.len() + old_bytes + new + size_of::<Waiting>(), 0);
+            slot.waits_at = Some(self.waiting.add(position, old, context));
+        }
+        self.write_row(position, value, timestamp);
+        Ok(())
+    }
+
+    fn write_row(&mut self, position: usize, value: Option<&[u8]>, timestamp: i64) {
+        let Some((key, slot)) = self.overlay.slot_mut(position) else {
+            return;
+        };
+        let replaced = row_bytes(key, slot.value());
+        let written = row_bytes(key, value);
+        self.bytes = (self.bytes + written).saturating_sub(replaced);
+        self.dirty_bytes += written;
+        if slot.dirty {
+            self.dirty_bytes -= replaced;
+        } else {
+            slot.dirty = true;
+            self.dirty.push(position);
+            if let Some(ordered) = &mut self.ordered {
+                ordered.insert(SmallVec::from_slice(key), position);
+            }
+        }
+        slot.used = true;
+        slot.timestamp = timestamp;
+        slot.set(value);
+    }
+
+    /// Positions of the updates that wait, in the order of the last update of each row.
+    pub(crate) fn waiting_order(&self) -> Vec<u32> {
+        self.waiting.order()
+    }
+
+    /// This update waits no longer.
+    pub(crate) fn take_waiting(&mut self, position: u32) -> Option<Waiting> {
+        let update = self.waiting.take(position)?;
+        if let Some((_, slot)) = self.overlay.slot_mut(update.row) {
+            slot.waits_at = None;
+        }
+        Some(update)
+    }
+
+    pub(crate) fn is_waiting(&self, key: &[u8]) -> bool {
+        let slot = self
+            .overlay
+            .position(key)
+            .and_then(|position| self.overlay.slot(position));
+        slot.is_some_and(|(_, slot)| slot.waits_at.is_some())
+    }
+
+    /// Deletes the row beneath the record cache: an update that waits stays, and has no value before it.
+    pub(crate) fn delete_beneath_waiting(&mut self, key: &[u8]) {
+        let slot = self
+            .overlay
+            .position(key)
+            .and_then(|position| self.overlay.slot(position));
+        match slot.and_then(|(_, slot)| slot.waits_at) {
+            Some(waits_at) => self.waiting.forget_old(waits_at),
+            None => self.put(key, None, -1),
+        }
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    /// Copies key and value of an update's row as it is now; its timestamp.
+    pub(crate) fn row_of(&mut self, update: &Waiting, key: &mut Vec<u8>, value: &mut Vec<u8>) -> Option<i64> {
+        key.clear();
+        key.extend_from_slice(self.overlay.key(update.row));
+        self.copy(update.row, value)
+    }
+
+    /// At most about `max_rows` rows of a range, in order or in reverse; empty only at the end of the range.
+    pub(crate) fn page(
+        &mut self,
+        database: &dyn Database,
+        range: KeyRange<'_>,
+        reverse: bool,
+        max_rows: usize,
+    ) -> Result<Vec<Found>> {
+        if !is_sound(range) {
+            return Ok(Vec::new());
+        }
+        if self.ordered.is_none() {
+            let key = |position: &usize| (SmallVec::from_slice(self.overlay.key(*position)), *position);
+            self.ordered = Some(self.dirty.iter().map(key).collect());
+        }
+        let mut lo: Bound<Box<[u8]>> = range.0.map(Into::into);
+        let mut hi: Bound<Box<[u8]>> = range.1.map(Into::into);
+        loop {
+            let current = (lo.as_ref().map(|k| &**k), hi.as_ref().map(|k| &**k));
+            if !is_sound(current) {
+                return Ok(Vec::new());
+            }
+            let base = database.page(self.family, current, reverse, max_rows)?;
+            let last = (base.len() == max_rows)
+                .then(|| base.last().map(|(key, _)| key.clone()))
+                .flatten();
+            let rows = self.merge(base, current, last.as_deref(), reverse, max_rows);
+            match last {
+                // Everything on the page was deleted by the overlay: go on behind it.
+                Some(last) if rows.is_empty() && reverse => hi = Bound::Excluded(last),
+                Some(last) if rows.is_empty() => lo = Bound::Excluded(last),
+                _ => return Ok(rows),
+            }
+        }
+    }
+
+    /// Rows of the database and dirty rows up to the key `last`, if there may be more behind it.
+    fn merge(
+        &self,
+        base: Vec<RawRow>,
+        range: KeyRange<'_>,
+        last: Option<&[u8]>,
+        reverse: bool,
+        max_rows: usize,
+    ) -> Vec<Found> {
+        let mut rows = Vec::with_capacity(base.len());
+        let range = match (last, reverse) {
+            (None, _) => range,
+            (Some(last), false) => (range.0, Bound::Included(last)),
+            (Some(last), true) => (Bound::Included(last), range.1),
+        };
+        let empty = Ordered::new();
+        let ordered = self.ordered.as_ref().unwrap_or(&empty);
+        let mut dirty = ordered.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
+        let mut next_dirty = || if reverse { dirty.next_back() } else { dirty.next() };
+        let mut next = next_dirty();
+        let mut base = base.into_iter().peekable();
+        while rows.len() < max_rows {
+            let take_dirty = match (base.peek(), next) {
+                (None, None) => break,
+                (Some(_), None) => false,
+                (None, Some(_)) => true,
+                (Some((b, _)), Some((k, _))) if **b == **k => {
+                    base.next();
+                    true
+                }
+                (Some((b, _)), Some((k, _))) => (**k < **b) != reverse,
+            };
+            if take_dirty {
+                if let Some(found) = next.and_then(|(_, position)| self.found(*position)) {
+                    rows.push(found);
+                }
+                next = next_dirty();
+            } else if let Some((key, row)) = base.next() {
+                rows.push(self.decode(&key, &row));
+            }
+        }
+        rows
+    }
+
+    fn found(&self, position: usize) -> Option<Found> {
+        let (key, slot) = self.overlay.slot(position)?;
+        Some(Found {
+            key: key.into(),
+            value: slot.value()?.into(),
+            timestamp: slot.timestamp,
+        })
+    }
+
+    fn decode(&self, key: &[u8], row: &[u8]) -> Found {
+        match row.split_first_chunk::<8>() {
+            Some((time, value)) if self.timestamped => Found {
+                key: key.into(),
+                value: value.into(),
+                timestamp: i64::from_be_bytes(*time),
+            },
+            _ => Found {
+                key: key.into(),
+                value: row.into(),
+                timestamp: -1,
+            },
+        }
+    }
+
+    /// Writes the dirty rows in key order, without those below `expired`. They stay dirty until `committed`.
+    pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
+        let overlay = &self.overlay;
+        self.dirty.sort_unstable_by(|a, b| overlay.key(*a).cmp(overlay.key(*b)));
+        for position in &self.dirty {
+            let Some((key, slot)) = overlay.slot(*position) else {
+                continue;
+            };
+            match slot.value() {
+                _ if expired.is_some_and(|end| key < end) => {}
+                Some(value) if self.timestamped => batch.put(self.family, key, &slot.timestamp.to_be_bytes(), value),
+                Some(value) => batch.put(self.family, key, &[], value),
+                None => batch.delete(self.family, key),
+            }
+        }
+    }
+
+    /// The database has taken the dirty rows; those below `expired` have gone.
+    pub(crate) fn committed(&mut self, expired: Option<&[u8]>) {
+        for position in self.dirty.drain(..) {
+            if let Some((_, slot)) = self.overlay.slot_mut(position) {
+                slot.dirty = false;
+            }
+        }
+        self.dirty_bytes = 0;
+        self.ordered = None;
+        // Updates that wait know the positions of their rows, which must not move.
+        if self.waiting.is_empty() && (expired.is_some() || self.bytes > self.clean_budget_bytes) {
+            self.sweep(expired.unwrap_or_default());
+        }
+    }
+
+    /// Second chance, when there are too many: rows that were not used since the last sweep go first.
+    fn sweep(&mut self, expired: &[u8]) {
+        let too_many = self.bytes > self.clean_budget_bytes;
+        // A quarter is left free, so that the next commit need not sweep again.
+        let budget = self.clean_budget_bytes / 4 * 3;
+        let mut bytes = 0;
+        self.overlay.retain(|key, slot| {
+            if key < expired {
+                return false;
+            }
+            let cost = row_bytes(key, slot.value());
+            let keep = !too_many || (std::mem::take(&mut slot.used) && bytes + cost <= budget);
+            bytes += if keep { cost } else { 0 };
+            keep
+        });
+        self.bytes = bytes;
+    }
+
+    /// Nothing was written since the last commit, and nothing is known about it.
+    pub(crate) fn forget(&mut self) {
+        self.overlay.clear();
+        self.waiting.clear();
+        self.dirty.clear();
+        self.ordered = None;
+        self.dirty_bytes = 0;
+        self.bytes = 0;
+    }
+
+    pub(crate) fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

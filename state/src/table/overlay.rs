@@ -1,0 +1,147 @@
+//! Rows in memory: where is the row of this key? One look-up answers it for a read and the write behind it.
+//!
+//! Rows are found by position: a hash map of the keys, slots side by side, short keys and values inside them. Whoever
+//! asks for the key that was asked for last is answered by a comparison. Positions hold until `retain` or `clear`.
+use std::cell::Cell;
+use std::hash::BuildHasherDefault;
+
+use indexmap::IndexMap;
+use rustc_hash::FxHasher;
+use smallvec::SmallVec;
+
+/// A key; those of most stores need no allocation.
+pub(super) type Key = SmallVec<[u8; 32]>;
+/// A value; counters and sums need no allocation.
+pub(super) type Value = SmallVec<[u8; 24]>;
+
+/// What a row costs beside bytes that do not fit into it: the slot, and its share of the hash map and of the lists.
+const ROW_BYTES: usize = size_of::<(usize, Key, Slot)>() + 24;
+
+/// A row.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// None: deleted, or known not to exist.
+    pub(super) value: Option<Value>,
+    pub(super) timestamp: i64,
+    /// Not in the database yet.
+    pub(super) dirty: bool,
+    /// Used since the last sweep of clean rows.
+    pub(super) used: bool,
+    /// Position among the updates that wait in the record cache.
+    pub(super) waits_at: Option<u32>,
+}
+
+impl Slot {
+    pub(super) fn clean(value: Option<Value>, timestamp: i64) -> Self {
+        Self {
+            value,
+            timestamp,
+            dirty: false,
+            used: false,
+            waits_at: None,
+        }
+    }
+
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    pub(super) fn set(&mut self, value: Option<&[u8]>) {
+        match (&mut self.value, value) {
+            (Some(old), Some(new)) => {
+                old.clear();
+                old.extend_from_slice(new);
+            }
+            (old, new) => *old = new.map(SmallVec::from_slice),
+        }
+    }
+}
+
+/// Bytes of memory that a row takes.
+pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    let beside = |length: usize, inline: usize| if length > inline { length } else { 0 };
+    ROW_BYTES + beside(key.len(), 32) + beside(value.map_or(0, <[u8]>::len), 24)
+}
+
+#[derive(Default)]
+pub(super) struct Overlay {
+    rows: IndexMap<Key, Slot, BuildHasherDefault<FxHasher>>,
+    /// Where the last look-up ended.
+    last: Cell<usize>,
+}
+
+impl Overlay {
+    pub(super) fn position(&self, key: &[u8]) -> Option<usize> {
+        let last = self.last.get();
+        if let Some((known, _)) = self.rows.get_index(last)
+            && known.as_slice() == key
+        {
+            return Some(last);
+        }
+        let found = self.rows.get_index_of(key)?;
+        self.last.set(found);
+        Some(found)
+    }
+
+    /// Adds a row; its key must not be there.
+    pub(super) fn insert(&mut self, key: &[u8], slot: Slot) -> usize {
+        let (position, _) = self.rows.insert_full(SmallVec::from_slice(key), slot);
+        self.last.set(position);
+        position
+    }
+
+    pub(super) fn slot(&self, position: usize) -> Option<(&[u8], &Slot)> {
+        self.rows.get_index(position).map(|(key, slot)| (key.as_slice(), slot))
+    }
+
+    pub(super) fn slot_mut(&mut self, position: usize) -> Option<(&[u8], &mut Slot)> {
+        self.rows
+            .get_index_mut(position)
+            .map(|(key, slot)| (key.as_slice(), slot))
+    }
+
+    pub(super) fn key(&self, position: usize) -> &[u8] {
+        self.slot(position).map_or(&[], |(key, _)| key)
+    }
+
+    /// Keeps the rows that `keep` wants. Gives memory back when few are left.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut Slot) -> bool) {
+        self.rows.retain(|key, slot| keep(key, slot));
+        if self.rows.len() < self.rows.capacity() / 4 {
+            self.rows.shrink_to_fit();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rows = IndexMap::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_behind_the_last_one_and_after_others_have_gone() {
+        let mut overlay = Overlay::default();
+        for key in [&b"a"[..], b"b", b"c"] {
+            overlay.insert(key, Slot::clean(Some(SmallVec::from_slice(key)), 1));
+        }
+        assert_eq!(overlay.position(b"c"), Some(2));
+        assert_eq!(overlay.position(b"a"), Some(0));
+        overlay.retain(|key, _| key != b"a");
+        // The last look-up ended at 0, where "b" is now.
+        assert_eq!(overlay.position(b"a"), None);
+        assert_eq!(overlay.position(b"b"), Some(0));
+        assert_eq!(overlay.key(1), b"c");
+        overlay.clear();
+        assert_eq!(overlay.position(b"b"), None);
+    }
+
+    #[test]
+    fn long_keys_and_values_cost_more_than_short_ones() {
+        let short = row_bytes(b"key", Some(b"value"));
+        assert_eq!(row_bytes(&[0; 32], Some(&[0; 24])), short);
+        assert_eq!(row_bytes(&[0; 100], Some(&[0; 100])), short + 200);
+    }
+}
