@@ -27,6 +27,7 @@ pub mod config;
 pub mod error;
 mod failpoint;
 pub mod membership;
+mod mutants;
 mod restore;
 mod runtime;
 mod streams;

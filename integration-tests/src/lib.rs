@@ -3,3 +3,4 @@ pub mod app;
 pub mod behaviour;
 pub mod fold;
 pub mod kafka;
+pub mod simulation;

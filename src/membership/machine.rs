@@ -1,6 +1,9 @@
 //! The state machine of one member.
 use super::{Action, GroupStatus, MemberConfig, StatusCode, requests, tasks};
-use crate::cluster::{ClusterError, ErrorClass, GroupIdentity, HeartbeatResponse, Result, TaskLists};
+use crate::{
+    cluster::{ClusterError, ErrorClass, GroupIdentity, HeartbeatResponse, Result, TaskLists},
+    mutants::{Mutant, planted},
+};
 
 /// Answers after which nothing can have been lost: the request was refused, or never sent.
 /// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR; librdkafka's "all brokers down", which
@@ -48,6 +51,8 @@ pub struct Membership {
     uncertain: bool,
     /// A heartbeat is under way; true: it carried the current `owned`.
     in_flight: Option<bool>,
+    /// The heartbeat under way is of the membership that was given up: what is answered says nothing about the next one.
+    outdated: bool,
     failures: u32,
     next_beat_ms: i64,
     unsettled_since_ms: Option<i64>,
@@ -72,6 +77,7 @@ impl Membership {
             report_owned: false,
             uncertain: false,
             in_flight: None,
+            outdated: false,
             failures: 0,
             next_beat_ms: i64::MIN,
             unsettled_since_ms: None,
@@ -90,6 +96,7 @@ impl Membership {
             match answer {
                 _ if self.leave_sent => self.finish(Action::Left, &mut actions),
                 _ if self.phase == Phase::Finished => {}
+                _ if std::mem::take(&mut self.outdated) => {}
                 Ok(response) => self.on_response(now_ms, response, reported, &mut actions),
                 Err(error) => self.on_failure(now_ms, error, reported, &mut actions),
             }
@@ -118,6 +125,8 @@ impl Membership {
             if self.phase == Phase::Member {
                 self.phase = Phase::Joining;
                 self.epoch = requests::JOIN;
+                // Its answer would make us a member again that has nothing, and is given nothing because nothing changed.
+                self.outdated = self.in_flight.is_some() && !planted(Mutant::OutdatedHeartbeat);
             }
         }
         self.asked = Asked::Nothing;

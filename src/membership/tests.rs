@@ -236,6 +236,23 @@ fn a_lost_answer_makes_the_member_commit_give_back_and_rejoin_under_the_same_id(
     assert!(a.member.is_settled());
 }
 
+/// Found by simulation (seed 1864): the answer took the member back into the membership it had just given up, where the group
+/// believed it to own what it had dropped.
+#[test]
+fn an_answer_from_before_the_rejoin_does_not_cancel_it() {
+    let mut a = Script::settled(&[0, 1]);
+    a.wake().fail(ErrorClass::Retry, -195).wake().answer(2, None);
+    // The driver commits and gives back; meanwhile a beat goes out.
+    a.wake();
+    a.log.clear();
+    a.owns(&[]);
+    a.check(&[]);
+    let t = a.now_ms;
+    a.answer(2, None);
+    a.answer(2, Some(&[0, 1]));
+    a.check(&[&format!("{} join", t + 1), &format!("{} ASSIGN [0_0 0_1]", t + 2)]);
+}
+
 #[test]
 fn lists_in_the_next_answer_end_the_doubt_without_a_rejoin() {
     let mut a = Script::settled(&[0, 1]);

@@ -29,6 +29,7 @@ use crate::{
     dsl::engine::Topology,
     error::{Error, ErrorKind, Result},
     membership::{MemberConfig, Timing},
+    mutants::{Mutant, planted},
     state::StateEngine,
     task::{Output, ProducerFactory},
 };
@@ -135,16 +136,23 @@ fn make_updater(b: &Arc<Blueprint>, client_id: &str, waker: Arc<dyn Waker>) -> R
         application_id: b.config.application_id.clone(),
         topology: b.topology.clone(),
         engine: b.engine.clone(),
-        consumer: b.cluster.consumer(
-            &consumer_config(b, format!("{client_id}-restore-consumer")),
-            waker.clone(),
-        )?,
+        consumer: b
+            .cluster
+            .consumer(&restore_consumer_config(b, client_id), waker.clone())?,
         admin: b.cluster.admin(&format!("{client_id}-admin"))?,
         commands,
         metrics: b.metrics.clone(),
         batch_records: b.config.restore_batch_records,
     };
     Ok((UpdaterHandle { sender, waker }, StateUpdater::new(parts)))
+}
+
+fn restore_consumer_config(b: &Blueprint, client_id: &str) -> ConsumerConfig {
+    let mut config = consumer_config(b, format!("{client_id}-restore-consumer"));
+    if planted(Mutant::RestoreUncommitted) {
+        config.isolation = Isolation::ReadUncommitted;
+    }
+    config
 }
 
 fn consumer_config(b: &Blueprint, client_id: String) -> ConsumerConfig {

@@ -14,10 +14,12 @@ pub(crate) enum Phase {
 impl Phase {
     /// Whether the step is part of a task's life.
     pub(crate) fn may_become(self, next: Self) -> bool {
-        // Back to the start after an abort: from the committed offsets, through the same door.
+        // Back to the start after an abort or a failed restore: from the committed offsets, through the same door.
         matches!(
             (self, next),
-            (Self::Created, Self::Restoring) | (Self::Restoring, Self::Running) | (Self::Running, Self::Created)
+            (Self::Created, Self::Restoring)
+                | (Self::Restoring, Self::Running | Self::Created)
+                | (Self::Running, Self::Created)
         )
     }
 }

@@ -91,13 +91,21 @@ impl Output {
         {
             return Ok(resolved);
         }
-        let resolved = self.noting(self.with(|p| {
+        let found = self.with(|p| {
             let handle = p.topic(name)?;
             Ok(Resolved {
                 generation: self.generation.get(),
                 handle,
                 partitions: p.partition_count(handle)?,
             })
+        });
+        // A record cannot wait in the middle of the topology: no answer now means everything since the last commit is done again.
+        let resolved = self.noting(found.map_err(|e| match e.class {
+            ErrorClass::Retry | ErrorClass::Unknown => ClusterError {
+                class: ErrorClass::AbortTransaction,
+                ..e
+            },
+            _ => e,
         }))?;
         cache.set(Some(resolved));
         Ok(resolved)

@@ -13,6 +13,7 @@ use crate::{
     dsl::engine::{OffsetReset, ProcessError, ProcessErrorKind, SourceIndex, TaskGraph},
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
+    mutants::{Mutant, planted},
     state::{StoreIndex, TaskDatabase},
 };
 
@@ -308,9 +309,10 @@ impl Task {
         }
         for input in &self.inputs {
             if let Some((offset, metadata)) = &input.attempted {
+                let by = i64::from(planted(Mutant::OffsetTooHigh)) - i64::from(planted(Mutant::OffsetTooLow));
                 offsets.push(OffsetToCommit {
                     partition: input.partition.clone(),
-                    offset: *offset,
+                    offset: *offset + by,
                     metadata: metadata.clone(),
                 });
             }
@@ -334,6 +336,9 @@ impl Task {
             if let Some((offset, _)) = position {
                 positions.push((*store, *offset));
             }
+        }
+        if planted(Mutant::MarkTooHigh) {
+            positions.iter_mut().for_each(|(_, position)| *position += 3);
         }
         if self.dirty || !positions.is_empty() {
             self.graph.state().commit(&positions).map_err(|e| {

@@ -81,7 +81,7 @@ fn send(producer: &mut dyn Producer, input: &Input) -> Result<()> {
         partition: input.key.as_deref().map_or(0, |key| partition_of(key, partitions)),
         key: input.key.as_deref(),
         value: input.value.as_deref(),
-        timestamp: None,
+        timestamp: input.timestamp,
         headers: None,
     })?;
     Ok(())

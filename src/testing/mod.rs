@@ -21,10 +21,10 @@
 //!     .instances(2)
 //!     .topic("words", 3)
 //!     .topic("counts", 3)
-//!     .records("words", Serdes::string(), Serdes::string(), words);
+//!     .records("words", StringSerde, StringSerde, words);
 //! for seed in 0..3 {
 //!     let run = simulator.run(seed).unwrap();
-//!     let counts = run.read("counts", Serdes::string(), Serdes::i64()).unwrap();
+//!     let counts = run.read("counts", StringSerde, I64Serde).unwrap();
 //!     for word in 0..20 {
 //!         let of_word = counts.iter().filter(|(k, _)| *k == format!("word {word}"));
 //!         assert!(of_word.map(|(_, count)| *count).eq(1..=10));
@@ -52,3 +52,5 @@ pub use self::{
     simulator::Simulator,
 };
 pub use crate::dsl::driver::*;
+#[cfg(feature = "mutants")]
+pub use crate::mutants::Mutant;

@@ -152,9 +152,20 @@ impl<'a> Simulation<'a> {
         if !stopped {
             return Err(format!("an instance did not stop within {} s", STOP_WITHIN_US / SECOND));
         }
+        self.drain()?;
         let (records, rows) = self.checker.finish(self.plan, self.instances.iter().map(|i| &i.disk))?;
         self.count(rows);
         Ok((records, recovery_ms))
+    }
+
+    /// Lets arrive what is still under way, and what that begins time out.
+    fn drain(&mut self) -> Step {
+        let within = self.now() + 30 * SECOND + micros(self.plan.config.transaction_timeout);
+        self.advance(within, |sim| {
+            let quiet = lock(&sim.world).next_parcel_us() == u64::MAX;
+            Ok(quiet && sim.cluster.open_transactions().is_empty())
+        })
+        .map(|_| ())
     }
 
     fn now(&self) -> u64 {

@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) on_error: ErrorHandler,
     /// A setting that cannot be.
     refused: Option<String>,
+    #[cfg(feature = "mutants")]
+    mutant: Option<crate::mutants::Mutant>,
 }
 
 /// A record to be fed.
@@ -51,6 +53,8 @@ pub(super) struct Input {
     pub(super) topic: Arc<str>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
+    /// None: the time at which it is fed.
+    pub(super) timestamp: Option<i64>,
 }
 
 impl Simulator {
@@ -68,6 +72,8 @@ impl Simulator {
                 watches: Vec::new(),
                 on_error: Arc::new(|_| UncaughtAction::default()),
                 refused: None,
+                #[cfg(feature = "mutants")]
+                mutant: None,
             },
         }
     }
@@ -90,20 +96,46 @@ impl Simulator {
     /// partition, as it does in Kafka's own producers.
     #[must_use]
     pub fn records<K, V>(
-        mut self,
+        self,
         topic: &str,
         key: impl IntoSerde<K>,
         value: impl IntoSerde<V>,
         records: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
+        let records = records.into_iter().map(|(k, v)| (k, v, None));
+        self.feed(topic, key, value, records)
+    }
+
+    /// Like [`records`](Self::records), with the time of each record in milliseconds since the epoch.
+    #[must_use]
+    pub fn timed_records<K, V>(
+        self,
+        topic: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+        records: impl IntoIterator<Item = (K, V, i64)>,
+    ) -> Self {
+        let records = records.into_iter().map(|(k, v, at_ms)| (k, v, Some(at_ms)));
+        self.feed(topic, key, value, records)
+    }
+
+    fn feed<K, V>(
+        mut self,
+        topic: &str,
+        key: impl IntoSerde<K>,
+        value: impl IntoSerde<V>,
+        records: impl IntoIterator<Item = (K, V, Option<i64>)>,
+    ) -> Self {
         let (key, value) = (key.into_serde(), value.into_serde());
         let topic: Arc<str> = topic.into();
-        for (k, v) in records {
+        for (k, v, timestamp) in records {
             match (encode(&*key, &k), encode(&*value, &v)) {
-                (Ok(key), Ok(value)) => {
-                    let topic = topic.clone();
-                    self.plan.input.push(Input { topic, key, value });
-                }
+                (Ok(key), Ok(value)) => self.plan.input.push(Input {
+                    topic: topic.clone(),
+                    key,
+                    value,
+                    timestamp,
+                }),
                 (Err(e), _) | (_, Err(e)) => {
                     self.plan.refused.get_or_insert(format!("a record for {topic}: {e}"));
                 }
@@ -147,6 +179,14 @@ impl Simulator {
         self
     }
 
+    /// Plants a mistake: the simulation should find it.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn mutant(mut self, mutant: crate::mutants::Mutant) -> Self {
+        self.plan.mutant = Some(mutant);
+        self
+    }
+
     /// One simulation.
     ///
     /// # Errors
@@ -174,6 +214,8 @@ impl Simulator {
             trace: None,
         };
         self.plan.check().map_err(refused)?;
+        #[cfg(feature = "mutants")]
+        crate::mutants::plant(self.plan.mutant);
         Simulation::new(&self.plan, seed, keep_trace).map_err(refused)?.run()
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod paths;
 mod prerequisites;
 mod run;
+mod simulate;
 mod test;
 mod tidy;
 mod topologies;
@@ -33,6 +34,8 @@ enum Chore {
     Bench(bench::Options),
     /// Check the sentences of the architecture against the sources.
     Tidy,
+    /// Run applications on a simulated cluster under faults, seed by seed.
+    Simulate(simulate::Options),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
     /// Random topologies against the interpreter of the semantics.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
+        Chore::Simulate(options) => simulate::run(&options),
         Chore::Broker(options) => broker::run(&options),
         Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),

@@ -9,7 +9,10 @@ use crate::{
     window::{Window, Windowed},
 };
 
-use super::{faults, getter};
+use super::{
+    faults::{self, Stop},
+    getter,
+};
 
 /// A key as it comes out of a cache, with the bytes that a sink may reuse.
 type DecodeKey<K> = Box<dyn for<'a> Fn(&'a [u8]) -> Result<(K, Option<&'a [u8]>), SerdeError>>;
@@ -249,7 +252,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
     }
 
     /// Stores and forwards one update. Errors have not been handled yet, except those of operators behind.
-    pub(crate) fn emit(&self, cx: &TaskContext, change: Change<'_, K, V>, old: OldValue) -> Result<(), Emit> {
+    pub(crate) fn emit(&self, cx: &TaskContext, change: Change<'_, K, V>, old: OldValue) -> Result<(), Stop> {
         let (Some(rows), Some(forwarder)) = (&self.rows, &self.forwarder) else {
             let old_value = if self.send_old { change.old } else { None };
             if self.send_old && old == OldValue::StoredSkippingNothing && change.new.is_none() && old_value.is_none() {
@@ -258,7 +261,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
             return self
                 .children
                 .forward(cx, change.with_values(change.new, old_value))
-                .map_err(Emit::Behind);
+                .map_err(Stop::Behind);
         };
         let mut scratch = self.scratch.take();
         let Scratch {
@@ -267,17 +270,17 @@ impl<K: 'static, V: 'static> Output<K, V> {
         } = &mut scratch;
         let key = rows
             .key_bytes(change.key, change.key_bytes, key_buffer)
-            .map_err(Emit::Here)?;
+            .map_err(Stop::Here)?;
         let mut stored = None;
-        if self.send_old && old != OldValue::Given && rows.get(key, value_buffer).map_err(Emit::Here)?.is_some() {
-            stored = Some(rows.decode(value_buffer).map_err(Emit::Here)?);
+        if self.send_old && old != OldValue::Given && rows.get(key, value_buffer).map_err(Stop::Here)?.is_some() {
+            stored = Some(rows.decode(value_buffer).map_err(Stop::Here)?);
         }
         if self.send_old && old == OldValue::StoredSkippingNothing && stored.is_none() && change.new.is_none() {
             return Ok(());
         }
         let origin = (change.timestamp, change.headers);
         rows.put(cx, key, change.new, change.timestamp, origin, value_buffer)
-            .map_err(Emit::Here)?;
+            .map_err(Stop::Here)?;
         if rows.store.is_cached() {
             self.scratch.replace(scratch);
             return Ok(());
@@ -294,24 +297,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
         };
         let result = forwarder.children.forward(cx, forwarded);
         self.scratch.replace(scratch);
-        result.map_err(Emit::Behind)
-    }
-}
-
-/// Where an update failed.
-pub(crate) enum Emit {
-    /// In this operator: its handler is to be asked.
-    Here(Box<ProcessError>),
-    /// Behind it: handlers have been asked.
-    Behind(Box<ProcessError>),
-}
-impl Emit {
-    /// Asks the handler where that has not happened.
-    pub(crate) fn handle(self, cx: &TaskContext, timestamp: i64, headers: &millstream_state::Headers) -> ProcessResult {
-        match self {
-            Self::Here(error) => faults::handle(cx, error, timestamp, headers),
-            Self::Behind(error) => Err(error),
-        }
+        result.map_err(Stop::Behind)
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     transactions::ProducerIdentity,
     transport::{Call, Link, Reply, Trouble},
 };
+use crate::mutants::{Mutant, planted};
 
 /// A partition's records go out when they reach this size, or at the next `serve` or flush.
 const BATCH_BYTES: usize = 256 << 10;
@@ -241,7 +242,10 @@ impl MemoryProducer {
                         return Ok(Step::Pending);
                     }
                     Answered::Yes(()) => self.end(transactional_id.clone(), producer, commit),
-                    Answered::Lost(_) => Some(Ending::Flush(offsets, group)),
+                    Answered::Lost(None) => Some(Ending::Flush(offsets, group)),
+                    Answered::Lost(_) if planted(Mutant::ReuseProducer) => Some(Ending::Flush(offsets, group)),
+                    // Asked again, an older copy could put these offsets into a later transaction.
+                    Answered::Lost(Some(trouble)) => return Err(trouble.error(ErrorClass::AbortTransaction)),
                 },
                 Some(Ending::End(mut call)) => match answered(&mut self.link, &mut call)? {
                     Answered::NotYet => {
@@ -252,6 +256,9 @@ impl MemoryProducer {
                     // Only a refusal is asked again. Whether a request that got no answer has been, or still will be, carried
                     // out, nobody knows: asked again, an older copy of it could end a later transaction.
                     Answered::Lost(None) => self.end(transactional_id.clone(), producer, commit),
+                    Answered::Lost(_) if planted(Mutant::ReuseProducer) => {
+                        self.end(transactional_id.clone(), producer, commit)
+                    }
                     Answered::Lost(Some(trouble)) => return Err(trouble.error(ErrorClass::Unknown)),
                 },
             };

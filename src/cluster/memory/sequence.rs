@@ -1,6 +1,8 @@
 //! Is this batch the next one of its producer? What a partition remembers to refuse duplicates, gaps and zombies.
 use std::collections::VecDeque;
 
+use crate::mutants::{Mutant, planted};
+
 /// Kafka remembers this many batches per producer and partition; clients keep at most as many in flight.
 const REMEMBERED_BATCHES: usize = 5;
 
@@ -39,6 +41,9 @@ impl ProducerState {
     pub(super) fn check(&self, stamp: Stamp, count: i64, transactional: bool) -> Verdict {
         if stamp.epoch < self.epoch {
             return Verdict::OldEpoch;
+        }
+        if planted(Mutant::NoDeduplication) {
+            return Verdict::Next;
         }
         let expected = if stamp.epoch > self.epoch {
             Some(0)

@@ -8,6 +8,7 @@ use crate::{
     dsl::engine::{Subtopology, TaskEnvironment},
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
+    mutants::{Mutant, planted},
     runtime::{
         clock::Now,
         link::ToThread,
@@ -28,7 +29,8 @@ impl StreamThread {
                 ToThread::Assign(lists) => self.take_over(lists, now),
                 ToThread::Revoke(lists) => {
                     fail_point!("revoke.start");
-                    if self.anything_to_commit() {
+                    let skipped = planted(Mutant::NoCommitOnRevoke) || (self.leaving && planted(Mutant::NoLastCommit));
+                    if self.anything_to_commit() && !skipped {
                         self.begin_commit(Purpose::Revoke(lists))?;
                         return Ok(true);
                     }
@@ -220,8 +222,16 @@ impl StreamThread {
                     .send(Command::Close(task_name(opened.task), task.database));
                 Ok(())
             }
-            Err(e) if wanted => Err(e),
-            Err(_) => Ok(()),
+            Err(e) => {
+                // If the error is one to recover from, it is opened again.
+                if let Some(slot) = self.slots.get_mut(&opened.task).filter(|_| wanted) {
+                    if !planted(Mutant::FailedRestoreForgotten) {
+                        slot.become_(Slot::Created);
+                    }
+                    return Err(e);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     cluster::{ClusterError, ErrorClass, TaskId, TaskLists},
     commit::{Attempt, CommitStep, Outcome},
     error::{Error, Result},
+    mutants::{Mutant, planted},
     runtime::{Next, clock::Now, metrics::add, updater::Command},
 };
 
@@ -47,14 +48,15 @@ impl StreamThread {
     }
 
     pub(super) fn begin_commit(&mut self, purpose: Purpose) -> Result<()> {
+        // First: should flushing fail, the tasks are still to be given back when that is undone.
+        self.purpose = purpose;
+        self.commit_requested = false;
         let numbered = self.cx.config.exactly_once();
         let mut offsets = Vec::new();
         for task in self.slots.values_mut().filter_map(Slot::running_mut) {
             task.flush_caches()?;
             offsets.extend(task.offsets_to_commit(numbered));
         }
-        self.purpose = purpose;
-        self.commit_requested = false;
         self.commit.start_commit(Attempt::new(offsets));
         Ok(())
     }
@@ -63,7 +65,8 @@ impl StreamThread {
     pub(super) fn abort(&mut self, cause: ClusterError) {
         tracing::warn!(thread = self.cx.index, error = %cause, class = ?cause.class, "everything since the last commit is undone");
         self.purpose = match std::mem::replace(&mut self.purpose, Purpose::Abort) {
-            Purpose::Revoke(lists) if !self.commit.is_idle() => Purpose::Revoke(lists),
+            // They are given back when everything is undone: the group waits for that.
+            Purpose::Revoke(lists) => Purpose::Revoke(lists),
             _ => Purpose::Abort,
         };
         self.commit.start_abort(cause);
@@ -88,7 +91,6 @@ impl StreamThread {
     }
 
     fn settle(&mut self, outcome: Outcome, now: Now) -> Result<()> {
-        let purpose = std::mem::replace(&mut self.purpose, Purpose::Regular);
         self.next_commit = now.elapsed + self.cx.config.effective_commit_interval();
         match outcome {
             Outcome::Ready => {}
@@ -97,6 +99,7 @@ impl StreamThread {
                 add(&self.cx.metrics.commits, 1);
                 for task in self.slots.values_mut().filter_map(Slot::running_mut) {
                     let positions = self.output.take_positions(task.id());
+                    // A failure leaves the purpose as it is: tasks to be given back are given back after the recovery.
                     task.committed(positions)?;
                 }
                 self.output.forget_positions();
@@ -104,7 +107,7 @@ impl StreamThread {
             Outcome::Aborted(e) | Outcome::Migrated(e) => self.undone(e, now)?,
             Outcome::Failed(e) => return Err(e.into()),
         }
-        if let Purpose::Revoke(lists) = purpose {
+        if let Purpose::Revoke(lists) = std::mem::replace(&mut self.purpose, Purpose::Regular) {
             self.give_back(&lists);
         }
         Ok(())
@@ -118,7 +121,16 @@ impl StreamThread {
             let e = Error::from(cause);
             return Err(e);
         }
+        if planted(Mutant::StateBeforeCommit) {
+            for task in self.slots.values_mut().filter_map(Slot::running_mut) {
+                let positions = self.output.take_positions(task.id());
+                task.committed(positions)?;
+            }
+        }
         self.output.forget_positions();
+        if planted(Mutant::NoSeekBack) {
+            return Ok(());
+        }
         let running: Vec<TaskId> = self
             .slots
             .iter()

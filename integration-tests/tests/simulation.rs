@@ -1,0 +1,156 @@
+//! Applications on a simulated cluster: kills, zombies, lost and late messages, moved coordinators, time-outs, power cuts.
+//! `cargo xtask simulate` runs more seeds, replays one, and plants mistakes to see them found.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a scenario fails by panicking"
+)]
+
+use millstream::prelude::*;
+use millstream::testing::{Faults, Simulator};
+use millstream_integration_tests::simulation::{Batch, run_batch, scenario};
+
+/// The first thing to hold: otherwise no seed means anything.
+#[test]
+fn the_same_seed_leaves_the_same_trace() {
+    for seed in 0..20 {
+        let [first, second] = [(); 2].map(|()| scenario(seed).simulator.trace(seed).unwrap());
+        assert!(!first.trace().unwrap().is_empty());
+        assert!(first.trace() == second.trace(), "seed {seed} does not repeat itself");
+        assert_eq!(first.records("out"), second.records("out"));
+    }
+    let [first, other] = [0, 1].map(|seed| scenario(0).simulator.run(seed).unwrap().fingerprint());
+    assert_ne!(first, other, "seeds differ");
+}
+
+#[test]
+fn a_thousand_seeds_lose_nothing_and_repeat_nothing() {
+    let batch = Batch {
+        seeds: 0..1_000,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        stop_at_first: false,
+    };
+    let tally = run_batch(&batch, |_, _| {});
+    let failures: Vec<String> = tally
+        .failures
+        .iter()
+        .map(|(seed, (scenario, violation))| {
+            format!("{scenario}: {violation}; replay: cargo xtask simulate --from {seed} --trace")
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert_eq!(tally.runs, 1_000);
+    assert!(
+        tally.compared > 100_000,
+        "only {} elements were compared",
+        tally.compared
+    );
+    assert_eq!(tally.never_happened(), Vec::<&str>::new(), "faults that never struck");
+}
+
+fn counting() -> Simulator {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .group_by_key()
+        .count()
+        .to_stream()
+        .to("out");
+    let config = StreamsConfig::new("app")
+        .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
+        .record_cache_bytes(0);
+    Simulator::new(config, builder.build().unwrap())
+        .topic("in", 2)
+        .topic("out", 2)
+        .records(
+            "in",
+            StringSerde,
+            StringSerde,
+            (0..100).map(|n| (format!("k{}", n % 10), String::new())),
+        )
+}
+
+/// Runs seeds until the event has happened a few times.
+fn survives(simulator: &Simulator, event: &str, at_least: u64) {
+    let mut happened = 0;
+    for seed in 0..60 {
+        let run = simulator.run(seed).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(run.records("out").len(), 100, "seed {seed}");
+        happened += run.happened().get(event).copied().unwrap_or_default();
+    }
+    assert!(happened >= at_least, "{event}: only {happened} times");
+}
+
+/// The task stayed in "restoring" for ever when its state could not be written, and a revocation whose commit could not be
+/// applied was never acknowledged.
+#[test]
+fn a_write_that_fails_while_restoring_or_giving_back_is_made_up_for() {
+    let faults = Faults {
+        disk_errors: true,
+        restarts: true,
+        ..Faults::none()
+    };
+    survives(&counting().faults(faults), "abort", 20);
+}
+
+/// The answer to a heartbeat from before the rejoin made the member believe it owned nothing, while the group believed it
+/// owned everything.
+#[test]
+fn lost_answers_of_heartbeats_leave_no_task_behind() {
+    let faults = Faults {
+        losses: true,
+        ..Faults::none()
+    };
+    survives(&counting().faults(faults), "answer of a heartbeat lost", 10);
+}
+
+/// A thread that could not look up a topic in the middle of a record ended with an error.
+#[test]
+fn a_cluster_out_of_reach_ends_no_thread() {
+    let faults = Faults {
+        cut_offs: true,
+        ..Faults::none()
+    };
+    survives(&counting().faults(faults), "cut off", 50);
+}
+
+#[test]
+fn a_watch_ends_the_run_with_its_sentence() {
+    let simulator = counting()
+        .faults(Faults::none())
+        .watch("out", || |_| Err("not this one".into()));
+    let failure = simulator.run(1).unwrap_err();
+    assert!(failure.violation().ends_with("not this one"), "{failure}");
+    assert_eq!(failure.seed(), 1);
+}
+
+#[test]
+fn what_cannot_be_simulated_is_refused_with_a_sentence() {
+    let refused = |simulator: Simulator| simulator.run(0).unwrap_err().violation().to_owned();
+    assert!(refused(counting().instances(0)).contains("at least one instance"));
+    assert!(refused(counting().lasting(std::time::Duration::ZERO)).contains("`lasting` is zero"));
+    assert!(refused(counting().topic("x", 0)).contains("at least one partition"));
+    let nowhere = [("k".to_owned(), "v".to_owned())];
+    assert!(refused(counting().records("nowhere", StringSerde, StringSerde, nowhere)).contains("no such topic"));
+    assert!(refused(counting().watch("nowhere", || |_| Ok(()))).contains("no such topic"));
+}
+
+#[test]
+fn a_topology_that_fails_ends_the_run() {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .try_map_values(|v| v.parse::<i64>())
+        .to("out");
+    let config = StreamsConfig::new("app").processing_guarantee(ProcessingGuarantee::ExactlyOnce);
+    let records = [("k".to_owned(), "no number".to_owned())];
+    let failure = Simulator::new(config, builder.build().unwrap())
+        .faults(Faults::none())
+        .topic("in", 1)
+        .topic("out", 1)
+        .records("in", StringSerde, StringSerde, records)
+        .run(0)
+        .unwrap_err();
+    assert!(failure.violation().contains("stopped because of an error"), "{failure}");
+}

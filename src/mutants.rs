@@ -1,0 +1,84 @@
+//! Mistakes that can be planted, to see the simulator find them. A test that nothing turns red proves nothing.
+//!
+//! Without the cargo feature `mutants` none can be active, and the compiler removes every trace of them.
+
+/// A mistake in the runtime or the cluster. Each is one that was made in some system of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "mutants"),
+    expect(unreachable_pub, reason = "re-exported with the feature only")
+)]
+#[non_exhaustive]
+pub enum Mutant {
+    /// A client asks again when a commit gets no answer, and goes on with the same epoch.
+    ReuseProducer,
+    /// The cluster does not know repeated batches again.
+    NoDeduplication,
+    /// Committed offsets are one too high.
+    OffsetTooHigh,
+    /// Committed offsets are one too low.
+    OffsetTooLow,
+    /// Tasks are given back without a commit or an abort.
+    NoCommitOnRevoke,
+    /// Tasks go on where they are after an abort.
+    NoSeekBack,
+    /// A commit without an answer counts as done.
+    UnknownIsCommitted,
+    /// Restoring reads aborted records, too.
+    RestoreUncommitted,
+    /// State claims to stand for more of its changelog than it does.
+    MarkTooHigh,
+    /// State is written although the transaction was aborted.
+    StateBeforeCommit,
+    /// The last commit before an orderly stop is left out.
+    NoLastCommit,
+    /// An answer to a heartbeat from before a rejoin counts for the new membership.
+    OutdatedHeartbeat,
+    /// A task whose state could not be restored is not tried again.
+    FailedRestoreForgotten,
+}
+
+#[cfg(feature = "mutants")]
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::ReuseProducer,
+        Self::NoDeduplication,
+        Self::OffsetTooHigh,
+        Self::OffsetTooLow,
+        Self::NoCommitOnRevoke,
+        Self::NoSeekBack,
+        Self::UnknownIsCommitted,
+        Self::RestoreUncommitted,
+        Self::MarkTooHigh,
+        Self::StateBeforeCommit,
+        Self::NoLastCommit,
+        Self::OutdatedHeartbeat,
+        Self::FailedRestoreForgotten,
+    ];
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    /// Of the simulation that runs on this thread.
+    static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether the mistake is planted on this thread.
+#[cfg(feature = "mutants")]
+pub(crate) fn planted(mutant: Mutant) -> bool {
+    PLANTED.get() == Some(mutant)
+}
+
+/// Never.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub(crate) const fn planted(_mutant: Mutant) -> bool {
+    false
+}
+
+/// Plants a mistake, or takes it away, on this thread.
+#[cfg(feature = "mutants")]
+pub(crate) fn plant(mutant: Option<Mutant>) {
+    PLANTED.set(mutant);
+}
