@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::LoggedHeaders;
+use millstream_state::{LoggedHeaders, StoreBackend};
 
 use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
 
@@ -133,7 +133,9 @@ impl TopologyWriter {
             store.spec.backend = self.config.default_backend;
         }
         let of_deletions = store.spec.logged_headers == LoggedHeaders::OfDeletions;
-        if of_deletions && self.config.store_format == StoreFormat::Default {
+        // Kafka Streams has no stores in memory that know headers.
+        let aware = self.config.store_format == StoreFormat::Headers && store.spec.backend == StoreBackend::Persistent;
+        if of_deletions && !aware {
             store.spec.logged_headers = LoggedHeaders::Never;
         }
         let name = store.spec.name.clone();
