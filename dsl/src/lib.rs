@@ -32,7 +32,7 @@ pub mod prelude {
         },
         stream::{Consumed, KStream, Named, Partitioner, Produced, Repartitioned, StreamsBuilder, TimestampExtractor},
         table::{GlobalKTable, KTable},
-        topology::{BuildError, Topology},
+        topology::{BuildError, Optimizations, Topology, TopologyConfig},
         window::{
             EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed,
             days, hours, millis, minutes, seconds,

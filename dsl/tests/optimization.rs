@@ -5,7 +5,7 @@ use millstream_dsl::{
     prelude::*,
     serde::SerdeError,
     testing::Runner,
-    topology::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom},
+    topology::{StoreFormat, UpgradeFrom},
 };
 use millstream_state::StoreBackend;
 

@@ -177,13 +177,17 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     fn add_filter(&self, predicate: Predicate<K, V>, materialized: &Materialized<K, V>, with_options: bool) -> Self {
         const PREFIX: &str = "KTABLE-FILTER-";
         let mut builder = self.builder.borrow_mut();
-        if with_options && materialized.name.is_none() {
+        if with_options && materialized.stored && materialized.name.is_none() {
             builder.new_store_name(PREFIX);
         }
         let name = builder.name_burning(materialized.operator.name(), PREFIX);
-        let planned = materialized.name.as_ref().and_then(|store| {
-            materialized.plan(&mut builder, store, self.key_serde.as_ref(), self.value_serde.as_ref())
-        });
+        let planned = materialized
+            .name
+            .as_ref()
+            .filter(|_| materialized.stored)
+            .and_then(|store| {
+                materialized.plan(&mut builder, store, self.key_serde.as_ref(), self.value_serde.as_ref())
+            });
         let view = Rc::new(FilterView {
             parent: self.clone(),
             predicate: predicate.clone(),

@@ -345,7 +345,8 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     ) -> KTable<K, VR> {
         const PREFIX: &str = "KTABLE-MERGE-";
         let mut builder = self.builder.borrow_mut();
-        let store = materialized.as_ref().map(|m| m.store_name(&mut builder, PREFIX));
+        let wished = materialized.as_ref().filter(|m| m.stored);
+        let store = wished.map(|m| m.store_name(&mut builder, PREFIX));
         let given = materialized.as_ref().and_then(|m| m.operator.name().cloned());
         let name = builder.name_burning(given.as_ref(), PREFIX);
         if side != Side::Inner {
@@ -356,8 +357,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         }
         let this_name = suffixed(&mut builder, given.as_ref(), "-join-this", "KTABLE-JOINTHIS-");
         let other_name = suffixed(&mut builder, given.as_ref(), "-join-other", "KTABLE-JOINOTHER-");
-        let planned = materialized
-            .as_ref()
+        let planned = wished
             .zip(store)
             .and_then(|(m, store)| m.plan(&mut builder, &store, self.key_serde.as_ref(), None));
         let views = self.view.view().zip(other.view.view());

@@ -171,13 +171,14 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     ) -> KTable<K, V2> {
         const PREFIX: &str = "KTABLE-MAPVALUES-";
         let mut builder = self.builder.borrow_mut();
-        if with_options && materialized.name.is_none() {
+        if with_options && materialized.stored && materialized.name.is_none() {
             builder.new_store_name(PREFIX);
         }
         let name = builder.name_burning(materialized.operator.name(), PREFIX);
         let planned = materialized
             .name
             .as_ref()
+            .filter(|_| materialized.stored)
             .and_then(|store| materialized.plan(&mut builder, store, self.key_serde.as_ref(), None));
         let view = Rc::new(MapView {
             parent: self.clone(),

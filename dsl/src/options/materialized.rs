@@ -26,6 +26,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub struct Materialized<K, V> {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) operator: Named,
+    /// Whether an operator that can do without a store gets one.
+    pub(crate) stored: bool,
     pub(crate) key: Option<SharedSerde<K>>,
     pub(crate) value: Option<SharedSerde<V>>,
     /// None: the default of the application.
@@ -41,6 +43,7 @@ impl<K, V> Default for Materialized<K, V> {
         Self {
             name: None,
             operator: Named::default(),
+            stored: true,
             key: None,
             value: None,
             backend: None,
@@ -69,6 +72,24 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     #[must_use]
     pub fn operator(mut self, name: impl Into<Named>) -> Self {
         self.operator = name.into();
+        self
+    }
+    /// No store where none is needed: the options give a name or serdes only, as `Named` does in Kafka Streams. Has a
+    /// meaning for filters, mapped values and joins of tables; aggregations are always stored.
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, String>("in");
+    /// let long = table.filter_with(|_, text| text.len() > 3, Materialized::new().operator("long-ones").not_stored());
+    /// long.to_stream().to("out");
+    /// assert_eq!(long.name(), "long-ones");
+    /// assert!(builder.build()?.subtopologies()[0].stores.is_empty());
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn not_stored(mut self) -> Self {
+        self.stored = false;
         self
     }
     /// Rows in memory only; restored from the changelog.

@@ -108,7 +108,7 @@ pub enum StoreFormat {
 /// Settings that a topology is made with. Kafka Streams: `TopologyConfig`.
 ///
 /// ```
-/// use millstream_dsl::{prelude::*, topology::{Optimizations, TopologyConfig}};
+/// use millstream_dsl::prelude::*;
 /// let config = TopologyConfig { optimizations: Optimizations::ALL, ..TopologyConfig::default() };
 /// let builder = StreamsBuilder::with_config(config);
 /// let by_length = builder.stream::<String, String>("words").select_key(|_, word| word.len() as i64);

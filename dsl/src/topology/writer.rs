@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::LoggedHeaders;
+use millstream_state::{LoggedHeaders, StoreBackend};
 
 use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
 
@@ -131,7 +131,9 @@ impl TopologyWriter {
     pub fn add_store(&mut self, mut store: StoreBuilder, processors: &[Arc<str>]) {
         self.settle_backend(&mut store);
         let of_deletions = store.spec.logged_headers == LoggedHeaders::OfDeletions;
-        if of_deletions && self.config.store_format == StoreFormat::Default {
+        // Kafka Streams has no stores in memory that know headers.
+        let aware = self.config.store_format == StoreFormat::Headers && store.spec.backend == StoreBackend::Persistent;
+        if of_deletions && !aware {
             store.spec.logged_headers = LoggedHeaders::Never;
         }
         let name = store.spec.name.clone();

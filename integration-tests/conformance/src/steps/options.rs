@@ -62,6 +62,9 @@ impl Maker<'_> {
         if let Some(name) = a.text("name") {
             made = made.operator(name);
         }
+        if st.is_none() {
+            made = made.not_stored();
+        }
         let serdes = (SerdeKind::parse(key)?, SerdeKind::parse(value)?);
         Ok(made.with(LikeSerde::<K>::new(serdes.0), LikeSerde::<V>::new(serdes.1)))
     }

@@ -58,7 +58,7 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                 };
                 let key = Expr::parse(key)?;
                 let f = move |k: &K, v: &Option<V>| key.apply(&k.to_dyn(), &v.to_dyn());
-                Ok(Outcome::one(stream.try_select_key_with(f, named(a))))
+                Ok(Outcome::one(stream.try_select_key(f)))
             }
             "groupBy" => {
                 a.only(&["id", "op", "from", "key", "value", "name", "key_serde", "value_serde"])?;
