@@ -19,9 +19,9 @@ pub mod window;
 pub mod prelude {
     pub use crate::{
         engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
-        grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
+        grouped::{CogroupedKStream, KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
         operators::{Branches, Processing},
-        options::{Grouped, Joined, Materialized, StreamJoined},
+        options::{BufferConfig, Grouped, Joined, Materialized, StreamJoined, Suppressed},
         processor::{
             FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation, Schedule,
         },

@@ -43,8 +43,9 @@ impl StorePlan {
                 start: StartOffset::At(offset),
                 target,
             },
+            // Rows without an offset are what a crash left of wiping or restoring; usually there are none.
             None => Self {
-                wipe: false,
+                wipe: true,
                 start: StartOffset::Earliest,
                 target,
             },
@@ -76,7 +77,8 @@ mod tests {
 
     #[test]
     fn unknown_state_begins_at_the_first_record() {
-        assert_eq!(StorePlan::new(None, BOUNDS, None).start, StartOffset::Earliest);
+        let p = StorePlan::new(None, BOUNDS, None);
+        assert_eq!((p.wipe, p.start), (true, StartOffset::Earliest));
         let empty = ChangelogBounds { first: 0, end: 0 };
         assert!(StorePlan::new(None, empty, None).is_done_at_once(empty));
     }

@@ -68,15 +68,18 @@ impl RestoringTask {
             let stored = database.offset(store);
             let plan = StorePlan::new(stored, bounds, limit);
             if plan.wipe {
-                tracing::warn!(
-                    task = &*task,
-                    topic = &*partition.topic,
-                    partition = partition.partition,
-                    stored,
-                    first = bounds.first,
-                    end = bounds.end,
-                    "the local state does not fit its changelog; it is restored from the beginning"
-                );
+                if let Some(stored) = stored {
+                    tracing::warn!(
+                        task = &*task,
+                        topic = &*partition.topic,
+                        partition = partition.partition,
+                        stored,
+                        first = bounds.first,
+                        end = bounds.end,
+                        "the local state does not fit its changelog; it is restored from the beginning"
+                    );
+                }
+                // Costs nothing where there is nothing.
                 database.wipe(store).map_err(|e| state_error(&task, e))?;
             }
             let done = plan.is_done_at_once(bounds);

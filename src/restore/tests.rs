@@ -257,3 +257,26 @@ fn of_a_source_topic_only_what_was_processed_is_restored() {
     assert_eq!((restored, database.offset(STORE)), (2, Some(2)));
     assert_eq!(rows(database, &["a", "b", "c"]), [some("1"), some("2"), None]);
 }
+
+#[test]
+fn rows_without_an_offset_are_not_trusted() {
+    let cluster = cluster();
+    let mut p = producer(&cluster);
+    transaction(p.as_mut(), &[("b", Some("2"))], true);
+    let state = TaskState::new(database(), Rc::new(Nobody), 0);
+    let context = crate::state::RecordContext {
+        topic: "in".into(),
+        partition: 0,
+        offset: 0,
+        timestamp: 0,
+        headers: Headers::new(),
+    };
+    // What a crash in the middle of wiping a store leaves behind.
+    let store = state.key_value("store").unwrap();
+    store.put(b"a", Some(b"stale"), 0, &context).unwrap();
+    state.commit(&[]).unwrap();
+    let left_behind = state.into_database().unwrap();
+    assert_eq!(left_behind.offset(STORE), None);
+    let (database, _) = restore(&cluster, left_behind, None);
+    assert_eq!(rows(database, &["a", "b"]), [None, some("2")]);
+}

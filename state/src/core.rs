@@ -37,6 +37,10 @@ pub(crate) struct Core {
     cached: bool,
     cache_bytes: usize,
     logger: Rc<dyn ChangeLogger>,
+    /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
+    key_buffer: Cell<Vec<u8>>,
+    /// How often the overlay was dropped: what a store derives from its rows is then out of date.
+    life: Cell<u64>,
 }
 
 impl Core {
@@ -48,9 +52,7 @@ impl Core {
         cache_bytes: usize,
         clean_budget_bytes: usize,
     ) -> Self {
-        let observed = database
-            .mark(index)
-            .map_or(-1, |mark| if mark == Mark::default() { -1 } else { mark.observed });
+        let observed = database.mark(index).unwrap_or_default().observed;
         Self {
             table: RefCell::new(Table::new(
                 index.0 as usize,
@@ -62,6 +64,8 @@ impl Core {
             observed: Cell::new(observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
+            key_buffer: Cell::default(),
+            life: Cell::new(0),
             spec,
             index,
             database,
@@ -75,6 +79,24 @@ impl Core {
 
     pub(crate) fn cache_is_full(&self) -> bool {
         self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes
+    }
+
+    /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.
+    pub(crate) fn with_row_key<R>(
+        &self,
+        segment: i64,
+        key: &[u8],
+        suffix: &[&[u8]],
+        f: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let mut buffer = self.key_buffer.take();
+        buffer.clear();
+        buffer.extend_from_slice(&segment.to_be_bytes());
+        buffer.extend_from_slice(key);
+        suffix.iter().for_each(|part| buffer.extend_from_slice(part));
+        let result = f(&mut buffer);
+        self.key_buffer.set(buffer);
+        result
     }
 
     pub(crate) fn observe(&self, time: i64) -> i64 {
@@ -105,6 +127,18 @@ impl Core {
         };
         self.logger
             .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
+    }
+
+    /// Writes to the changelog; the broker assigns the time.
+    pub(crate) fn log_untimed(&self, key: &[u8], value: Option<&[u8]>, headers: Option<&Headers>) -> Result<()> {
+        if !self.spec.logging {
+            return Ok(());
+        }
+        self.logger.log(self.index, key, value, None, headers)
+    }
+
+    pub(crate) fn life(&self) -> u64 {
+        self.life.get()
     }
 
     /// Writes a row that waits in the record cache.
@@ -173,10 +207,11 @@ impl Core {
     pub(crate) fn write(&self, batch: &mut dyn BatchWriter, offset: Option<i64>) {
         let family = self.index.0 as usize;
         let expired = self.expired_below.borrow();
-        if let (true, Some(end)) = (self.expiry_pending.get(), &*expired) {
+        let expired = expired.as_deref().filter(|_| self.expiry_pending.get());
+        if let Some(end) = expired {
             batch.delete_below(family, end);
         }
-        self.table.borrow_mut().write(batch, expired.as_deref());
+        self.table.borrow_mut().write(batch, expired);
         batch.mark(
             family,
             Mark {
@@ -194,13 +229,13 @@ impl Core {
     }
 
     pub(crate) fn discard(&self) {
+        self.life.set(self.life.get() + 1);
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
         self.database.recency(self.index, Recency::discard);
-        let mark = self.database.mark(self.index).unwrap_or_default();
         self.observed
-            .set(if mark == Mark::default() { -1 } else { mark.observed });
+            .set(self.database.mark(self.index).unwrap_or_default().observed);
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {

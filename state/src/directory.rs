@@ -65,7 +65,7 @@ impl Directory {
         let path = self.path.join(IDENTITY_FILE);
         match fs::read(&path) {
             Ok(bytes) => {
-                let identity: Identity = serde_json::from_slice(&bytes).map_err(|error| StateError::Damaged {
+                let identity: Identity = serde_json::from_slice(&bytes).map_err(|error| StateError::Identity {
                     path,
                     message: error.to_string(),
                 })?;
@@ -177,7 +177,12 @@ mod tests {
         let directory = Directory::open(root.path(), "app").unwrap();
         fs::write(directory.path().join(IDENTITY_FILE), "{").unwrap();
         let error = directory.process_id().unwrap_err();
-        assert!(error.is_damage() && error.to_string().contains(IDENTITY_FILE));
+        let text = error.to_string();
+        assert!(
+            text.contains(IDENTITY_FILE) && text.contains("delete that file"),
+            "{text}"
+        );
+        assert!(!text.contains("wipe") && !error.is_damage(), "no task has to go for it");
     }
 
     #[test]

@@ -27,6 +27,14 @@ pub enum StateError {
         /// What the database said.
         message: String,
     },
+    /// The file with the identity of the instance is damaged.
+    #[error("{} is damaged ({message}); delete that file: the instance then starts under a new identity", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Another failure of the file system.
     #[error("{}: {source}", path.display())]
     Io {

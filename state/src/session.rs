@@ -2,9 +2,9 @@
 use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
-use crate::segments::Segments;
+use crate::segments::{PREFIX_BYTES, Segments};
 use crate::window::{Keys, SegmentScans, expire, flush};
-use crate::{RecordContext, Result, StoreBackend, StoreIndex};
+use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
 
@@ -93,10 +93,8 @@ impl SessionStore {
         if end < self.segments.readable_from(self.core.observed.get()) {
             return Ok(false);
         }
-        Ok(self
-            .core
-            .get(&self.segments.row_key(&changelog_key(key, start, end), end), value)?
-            .is_some())
+        let found = self.with_row_key(key, start, end, |row_key| self.core.get(row_key, value))?;
+        Ok(found.is_some())
     }
 
     /// Writes, or removes with `None`. False: the session has expired, the row is dropped.
@@ -109,21 +107,34 @@ impl SessionStore {
             StoreBackend::InMemory => end >= self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.id(end) >= self.segments.first_alive(observed),
         };
-        let changelog_key = changelog_key(key, start, end);
         if alive {
             expire(&self.core, &self.segments, observed);
-            let row_key = self.segments.row_key(&changelog_key, end);
-            if self.core.is_cached() {
-                self.core.put_cached(&row_key, value, -1, context)?;
-                return Ok(true);
-            }
-            self.core.table.borrow_mut().put(&row_key, value, -1);
-        } else if self.core.is_cached() {
-            return Ok(false);
         }
-        self.core
-            .log(&changelog_key, value, context.timestamp, &context.headers)?;
+        self.with_row_key(key, start, end, |row_key| {
+            if self.core.is_cached() {
+                return if alive {
+                    self.core.put_cached(row_key, value, -1, context)
+                } else {
+                    Ok(())
+                };
+            }
+            if alive {
+                self.core.table.borrow_mut().put(row_key, value, -1);
+            }
+            let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
+            self.core.log(logged, value, context.timestamp, &context.headers)
+        })?;
         Ok(alive)
+    }
+
+    fn with_row_key<R>(&self, key: &[u8], start: i64, end: i64, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let suffix = [&end.to_be_bytes()[..], &start.to_be_bytes()];
+        self.core.with_row_key(self.segments.id(end), key, &suffix, f)
+    }
+
+    /// Whether its rows are of the format with headers.
+    pub fn is_header_aware(&self) -> bool {
+        self.core.spec.logged_headers != LoggedHeaders::Never
     }
 
     /// Logs every cached update and gives it to `f`, in the order of the last update of each session.
@@ -143,10 +154,6 @@ impl SessionStore {
     pub fn log_cache(&self) -> Result<()> {
         flush(&self.core, None)
     }
-}
-
-fn changelog_key(key: &[u8], start: i64, end: i64) -> Vec<u8> {
-    [key, &end.to_be_bytes()[..], &start.to_be_bytes()[..]].concat()
 }
 
 /// Sessions of a range read.

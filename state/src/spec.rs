@@ -51,6 +51,8 @@ pub enum StoreKind {
     },
     /// Raw ordered bytes owned by one operator (outer-join store, subscription store ...): key -> bytes, no timestamp.
     Raw,
+    /// Updates of a suppressed table that wait, in the order in which they are to leave.
+    Suppress,
 }
 
 impl StoreKind {

@@ -7,7 +7,8 @@ use crate::core::Core;
 use crate::segments::Segments;
 use crate::task_database::SharedDatabase;
 use crate::{
-    ChangeLogger, KeyValueStore, Result, SessionStore, StoreIndex, StoreKind, TaskDatabase, VersionedStore, WindowStore,
+    ChangeLogger, KeyValueStore, Result, SessionStore, StoreIndex, StoreKind, SuppressBuffer, TaskDatabase,
+    VersionedStore, WindowStore,
 };
 
 /// Committed rows of one store that stay in memory even when the record cache is switched off.
@@ -18,6 +19,7 @@ enum Handle {
     Window(Rc<WindowStore>),
     Session(Rc<SessionStore>),
     Versioned(Rc<VersionedStore>),
+    Suppress(Rc<SuppressBuffer>),
 }
 
 struct Inner {
@@ -61,6 +63,7 @@ impl TaskState {
                     Handle::Session(Rc::new(SessionStore::new(core, segments)))
                 }
                 (StoreKind::Versioned { .. }, _) => Handle::Versioned(Rc::new(VersionedStore::new(core))),
+                (StoreKind::Suppress, _) => Handle::Suppress(Rc::new(SuppressBuffer::new(core))),
                 _ => Handle::KeyValue(Rc::new(KeyValueStore::new(core))),
             };
             handles.insert(name, handle);
@@ -102,6 +105,14 @@ impl TaskState {
     pub fn versioned(&self, name: &str) -> Option<Rc<VersionedStore>> {
         match self.inner.handles.get(name) {
             Some(Handle::Versioned(store)) => Some(Rc::clone(store)),
+            _ => None,
+        }
+    }
+
+    /// The buffer of a suppressed table.
+    pub fn suppress(&self, name: &str) -> Option<Rc<SuppressBuffer>> {
+        match self.inner.handles.get(name) {
+            Some(Handle::Suppress(store)) => Some(Rc::clone(store)),
             _ => None,
         }
     }

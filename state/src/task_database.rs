@@ -1,14 +1,15 @@
 //! The committed state of one task: opened, restored and closed away from the stream thread.
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
-use crate::versioned::{Versions, retention};
+use crate::suppress;
+use crate::versioned::{Retention, Versions, history_key, note_key};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 
 /// The committed state of one task: `Send`, so that it can be restored away from the stream thread.
@@ -89,6 +90,9 @@ impl TaskDatabase {
         let mut observed = database.mark(family).observed;
         if matches!(spec.kind, StoreKind::Versioned { .. }) {
             return restore_versions(database, family, &spec, records, next_offset);
+        }
+        if spec.kind == StoreKind::Suppress {
+            return suppress::restore(database, family, &spec, records, next_offset);
         }
         if let StoreKind::Lru { max_entries, .. } = spec.kind {
             return self.restore_lru(family, &spec, max_entries, records, next_offset);
@@ -207,28 +211,32 @@ fn restore_versions(
     records: &[ChangelogRecord<'_>],
     next_offset: i64,
 ) -> Result<()> {
-    let (history_ms, segment_ms) = retention(&spec.kind);
+    let retention = Retention::of(&spec.kind);
     let mut observed = database.mark(family).observed;
     let mut touched: BTreeMap<&[u8], Versions> = BTreeMap::new();
+    let mut notes = BTreeSet::new();
     let mut row = Vec::new();
     for record in records {
         observed = observed.max(record.timestamp);
-        if record.timestamp < observed.saturating_sub(history_ms) {
+        if record.timestamp < retention.oldest(observed) {
             continue;
         }
         let versions = match touched.entry(record.key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                database.get(family, record.key, &mut row)?;
+                database.get(family, &history_key(record.key), &mut row)?;
                 new.insert(Versions::decode(&row).ok_or_else(|| malformed(spec))?)
             }
         };
-        versions.put(record.timestamp, record.value);
-        versions.trim(observed, history_ms, segment_ms);
+        let (_, note) = versions.record(record.timestamp, record.value, observed, retention);
+        notes.extend(note.map(|segment| note_key(segment, record.key)));
     }
     database.apply(&mut |batch| {
         for (key, versions) in &touched {
-            batch.put(family, key, &[], &versions.encode());
+            batch.put(family, &history_key(key), &[], &versions.encode());
+        }
+        for note in &notes {
+            batch.put(family, note, &[], &[]);
         }
         batch.mark(
             family,

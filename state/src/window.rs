@@ -1,5 +1,5 @@
 //! Windows of keys.
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
@@ -34,8 +34,6 @@ pub struct WindowStore {
     /// shows in the changelog of a store that was given a null.
     row_sequence: Cell<i32>,
     log_sequence: Cell<i32>,
-    /// Row keys are put together here.
-    row_key: RefCell<Vec<u8>>,
 }
 
 impl WindowStore {
@@ -53,7 +51,6 @@ impl WindowStore {
             retain_duplicates,
             row_sequence: Cell::new(0),
             log_sequence: Cell::new(0),
-            row_key: RefCell::default(),
         }
     }
 
@@ -91,13 +88,9 @@ impl WindowStore {
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
     fn with_row_key<T>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&[u8]) -> T) -> T {
-        let mut row_key = self.row_key.borrow_mut();
-        row_key.clear();
-        row_key.extend_from_slice(&self.segments.id(start).to_be_bytes());
-        row_key.extend_from_slice(key);
-        row_key.extend_from_slice(&start.to_be_bytes());
-        row_key.extend_from_slice(&sequence.to_be_bytes());
-        f(&row_key)
+        let suffix = [&start.to_be_bytes()[..], &sequence.to_be_bytes()];
+        self.core
+            .with_row_key(self.segments.id(start), key, &suffix, |row_key| f(row_key))
     }
 
     /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.

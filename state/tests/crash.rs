@@ -100,6 +100,26 @@ fn damaged_files_are_reported_and_wiping_makes_an_empty_task() {
 }
 
 #[test]
+fn a_missing_file_is_damage_even_where_the_path_speaks_of_locks() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["clock", "LOCK file", "Permission denied", "No space left"] {
+        let dir = root.path().join(name);
+        let engine = engine(&dir);
+        drop(engine.open_task("0_0", &[key_value()]).unwrap());
+        for file in std::fs::read_dir(engine.task_dir("0_0").unwrap()).unwrap() {
+            let file = file.unwrap();
+            if file.file_name().to_string_lossy().starts_with("MANIFEST") {
+                std::fs::remove_file(file.path()).unwrap();
+            }
+        }
+        let Err(error) = engine.open_task("0_0", &[key_value()]) else {
+            panic!("{name}: the missing file was overlooked")
+        };
+        assert!(error.is_damage(), "{name}: {error}");
+    }
+}
+
+#[test]
 fn a_task_is_open_once_and_an_instance_alone_in_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());

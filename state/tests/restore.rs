@@ -214,3 +214,33 @@ fn a_cache_hands_out_the_last_update_of_each_key_with_the_value_before_the_first
     assert_eq!(changelog.records.borrow().last().unwrap(), &(b"a".to_vec(), None, 6));
     assert!(flushed().is_empty());
 }
+
+#[test]
+fn an_unlogged_store_whose_windows_start_at_zero_is_found_again() {
+    let mut unlogged = windows(false);
+    unlogged.logging = false;
+    let state = open(unlogged, &Changelog::new(), 0);
+    let store = state.window("windows").unwrap();
+    store.put(b"k", Some(b"v"), 0, 0, &context(0)).unwrap();
+    state.commit(&[]).unwrap();
+    let state = TaskState::new(state.into_database().unwrap(), Changelog::new(), 0);
+    let store = state.window("windows").unwrap();
+    assert_eq!(store.fetch(b"k", 0, 100, false).count(), 1);
+}
+
+#[test]
+fn a_value_that_grows_in_the_cache_fills_it() {
+    let mut cached = key_value();
+    cached.caching = true;
+    let state = open(cached, &Changelog::new(), 4_096);
+    let store = state.key_value("kv").unwrap();
+    store.put(b"k", Some(b"small"), 1, &context(1)).unwrap();
+    assert!(!state.cache_is_full());
+    store.put(b"k", Some(&[0; 8_192]), 2, &context(2)).unwrap();
+    assert!(state.cache_is_full());
+    store.put(b"k", Some(b"small"), 3, &context(3)).unwrap();
+    assert!(!state.cache_is_full());
+    store.put(b"k", Some(&[0; 8_192]), 4, &context(4)).unwrap();
+    store.flush_cache(&mut |_| Ok(())).unwrap();
+    assert!(!state.cache_is_full());
+}

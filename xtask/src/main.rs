@@ -11,6 +11,7 @@ mod run;
 mod simulate;
 mod test;
 mod tidy;
+mod topologies;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Chore {
     Simulate(simulate::Options),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
+    /// Random topologies against the interpreter of the semantics.
+    Topologies(topologies::Options),
     /// Compare recorded behaviour of Kafka Streams with ours.
     Conformance(conformance::Options),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Simulate(options) => simulate::run(&options),
         Chore::Broker(options) => broker::run(&options),
+        Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
     };
     match done {

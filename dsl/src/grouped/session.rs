@@ -1,19 +1,17 @@
 //! A grouped stream in sessions, and its aggregations.
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     engine::BoxError,
-    operators::{
-        session_aggregate::{SessionFold, session_aggregate},
-        window_aggregate::Emission,
-    },
+    operators::session_aggregate::Merge,
     options::Materialized,
-    serde::{I64Serde, SessionWindowedSerde, SharedSerde},
-    table::{KTable, view::SessionStoredView},
+    serde::{I64Serde, SharedSerde},
+    table::KTable,
     window::{EmitStrategy, SessionWindows, Windowed},
 };
 
 use super::{
+    cut::Cut,
     fold::Fold,
     stream::{AGGREGATE, KGroupedStream, REDUCE},
 };
@@ -34,39 +32,15 @@ impl<K, V> Clone for SessionWindowedKStream<K, V> {
     }
 }
 
-impl<K: 'static, V: 'static> KGroupedStream<K, V> {
-    /// Aggregates per key and session of activity.
-    ///
-    /// ```
-    /// use millstream_dsl::{prelude::*, testing::Runner};
-    /// let builder = StreamsBuilder::new();
-    /// builder
-    ///     .stream::<String, i64>("in")
-    ///     .group_by_key()
-    ///     .session_windowed_by(SessionWindows::of(seconds(10)))
-    ///     .count()
-    ///     .to_stream()
-    ///     .map(|w, n| (format!("{}-{}", w.window.start, w.window.end), n.unwrap_or(0)))
-    ///     .to("visits");
-    /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 9_000)?;
-    /// let visits = [("0-0".to_owned(), 1), ("0-0".to_owned(), 0), ("0-9000".to_owned(), 2)];
-    /// assert_eq!(runner.read::<String, i64>("visits"), visits);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[doc(alias = "windowedBy")]
-    #[must_use]
-    pub fn session_windowed_by(&self, windows: SessionWindows) -> SessionWindowedKStream<K, V> {
-        SessionWindowedKStream {
-            grouped: self.clone(),
+impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
+    pub(super) fn new(grouped: KGroupedStream<K, V>, windows: SessionWindows) -> Self {
+        Self {
+            grouped,
             windows,
             strategy: EmitStrategy::default(),
         }
     }
-}
 
-impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// When results are forwarded. Default: at every update.
     #[doc(alias = "emitStrategy")]
     #[must_use]
@@ -91,12 +65,8 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     }
     fn counted(&self, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         let long: SharedSerde<i64> = Arc::new(I64Serde);
-        let fold = SessionFold {
-            initial: Some(Arc::new(|| 0)),
-            merge: Arc::new(|_, one: Option<i64>, two| Ok(Some(one.unwrap_or(0).wrapping_add(two)))),
-            fold: Fold::count(),
-        };
-        self.add(fold, materialized, AGGREGATE, Some(&long))
+        let merge: Merge<K, i64> = Arc::new(|_, one, two| Ok(Some(one.unwrap_or(0).wrapping_add(two))));
+        self.add((Fold::count(), merge), materialized, AGGREGATE, Some(&long))
     }
     /// Combines the values of each session; the first value stands for itself.
     #[must_use]
@@ -115,14 +85,11 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     ) -> KTable<Windowed<K>, V> {
         let f = Arc::new(f);
         let merge = f.clone();
-        let fold = SessionFold {
-            initial: None,
-            merge: Arc::new(move |_: &K, one: Option<V>, two: V| match one {
-                None => Ok(Some(two)),
-                Some(one) => merge(one, &two).map_err(Into::into),
-            }),
-            fold: Fold::reduce(move |old, value: &V| f(old, value)),
-        };
+        let merge: Merge<K, V> = Arc::new(move |_: &K, one: Option<V>, two: V| match one {
+            None => Ok(Some(two)),
+            Some(one) => merge(one, &two).map_err(Into::into),
+        });
+        let fold = (Fold::reduce(move |old, value: &V| f(old, value)), merge);
         let value = self.grouped.value_serde();
         self.add(fold, materialized.into(), REDUCE, value.as_ref())
     }
@@ -150,68 +117,26 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         merge: impl Fn(&K, A, A) -> Result<Option<A>, E> + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
-        let initial = Arc::new(initial);
-        let start = initial.clone();
-        let fold = SessionFold {
-            initial: Some(initial),
-            merge: Arc::new(move |key: &K, one: Option<A>, two: A| match one {
-                None => Ok(Some(two)),
-                Some(one) => merge(key, one, two).map_err(Into::into),
-            }),
-            fold: Fold::aggregate(move || start(), f),
-        };
-        self.add(fold, materialized.into(), AGGREGATE, None)
+        let merge: Merge<K, A> = Arc::new(move |key: &K, one: Option<A>, two: A| match one {
+            None => Ok(Some(two)),
+            Some(one) => merge(key, one, two).map_err(Into::into),
+        });
+        self.add(
+            (Fold::aggregate(initial, f), merge),
+            materialized.into(),
+            AGGREGATE,
+            None,
+        )
     }
 
     fn add<A: 'static>(
         &self,
-        fold: SessionFold<K, V, A>,
+        (fold, merge): (Fold<K, V, A>, Merge<K, A>),
         materialized: Materialized<K, A>,
         prefix: &str,
-        inherited_value: Option<&SharedSerde<A>>,
+        value: Option<&SharedSerde<A>>,
     ) -> KTable<Windowed<K>, A> {
-        let key = self.grouped.key_serde();
-        let on_close = self.strategy == EmitStrategy::OnWindowClose;
-        let (store, name, planned) = {
-            let mut builder = self.grouped.builder().borrow_mut();
-            let store = materialized.store_name(&mut builder, prefix);
-            let name = builder.name_burning(materialized.operator.name(), prefix);
-            let inherited = (key.as_ref(), inherited_value);
-            let windows = (self.windows.gap_ms, self.windows.grace_ms);
-            let planned = materialized.plan_session(&mut builder, &store, inherited, windows, on_close);
-            (store, name, planned)
-        };
-        let send_old = Rc::new(Cell::new(false));
-        let serdes = planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone()));
-        let view = SessionStoredView {
-            store: store.clone(),
-            serdes: serdes.clone(),
-            send_old: send_old.clone(),
-        };
-        let (windows, strategy) = (self.windows, self.strategy);
-        let make = planned.map(|planned| {
-            let store = planned.store.clone();
-            let make = move || {
-                let emission = Emission {
-                    strategy,
-                    send_old: send_old.get(),
-                };
-                session_aggregate(windows, fold.clone(), planned.plan.clone(), emission)
-            };
-            (store, make)
-        });
-        let (parent, node) = self.grouped.attach(&store, &name, make);
-        KTable {
-            builder: self.grouped.builder().clone(),
-            node,
-            name,
-            key_serde: serdes
-                .as_ref()
-                .map(|(key, _)| -> SharedSerde<Windowed<K>> { Arc::new(SessionWindowedSerde::new(key.clone())) }),
-            value_serde: serdes.map(|(_, value)| value),
-            sources: parent.sources.clone(),
-            queryable: materialized.name.clone(),
-            view: Rc::new(view),
-        }
+        let cut = (Cut::Session(self.windows, merge), self.strategy);
+        self.grouped.aggregate_in(cut, fold, &materialized, prefix, value)
     }
 }

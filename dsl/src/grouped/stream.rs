@@ -1,6 +1,7 @@
 //! A stream whose records of one key are together: `group_by_key`, `group_by`, and the aggregations behind them.
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     rc::Rc,
     sync::Arc,
 };
@@ -12,10 +13,14 @@ use crate::{
     serde::{I64Serde, SharedSerde},
     stream::KStream,
     table::{KTable, view::StoredView},
-    topology::{GraphNode, StoreBuilder, TopologyWriter},
+    topology::{GraphId, GraphNode, StoreBuilder, TopologyWriter},
+    window::{EmitStrategy, Windowed},
 };
 
-use super::fold::Fold;
+use super::{
+    cut::{Cut, WindowedTable},
+    fold::Fold,
+};
 
 /// A stream grouped by its key. Kafka Streams: `KGroupedStream`.
 pub struct KGroupedStream<K, V> {
@@ -236,12 +241,12 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         let key_serde = planned.as_ref().map(|p| p.plan.key.clone());
         let value_serde = planned.as_ref().map(|p| p.plan.value.clone());
         let null_check = self.null_check();
-        let make = planned.map(|planned| {
+        let make = planned.map(|planned| -> MadeOperator {
             let store = planned.store.clone();
             let make = move || stream_aggregate(fold.clone(), null_check.clone(), planned.plan.clone(), send_old.get());
-            (store, make)
+            (store, Box::new(make))
         });
-        let parent = self.attach(&store, &name, make);
+        let parent = self.attach(&store, &name, make, None);
         KTable {
             builder: self.stream.builder.clone(),
             node: parent.1,
@@ -254,29 +259,53 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         }
     }
 
+    /// A table of windowed results.
+    pub(super) fn aggregate_in<A: 'static>(
+        &self,
+        cut: (Cut<K, A>, EmitStrategy),
+        fold: Fold<K, V, A>,
+        materialized: &Materialized<K, A>,
+        prefix: &str,
+        inherited_value: Option<&SharedSerde<A>>,
+    ) -> KTable<Windowed<K>, A> {
+        let key = self.key_serde();
+        let (table, name) = {
+            let mut builder = self.stream.builder.borrow_mut();
+            let inherited = (key.as_ref(), inherited_value);
+            let table = WindowedTable::new(&mut builder, materialized, prefix, inherited, cut);
+            (table, builder.name_burning(materialized.operator.name(), prefix))
+        };
+        let null_check = self.null_check();
+        let made =
+            table.operator(move |cut, plan, emission| cut.operator(null_check.clone(), fold.clone(), plan, emission));
+        let (parent, node) = self.attach(&table.store, &name, made, Some(table.grace_ms()));
+        table.table(&self.stream.builder, (node, name), parent.sources.clone())
+    }
+
     /// Adds the node of an aggregation, behind a repartition topic where the key may have changed.
-    pub(super) fn attach(
+    fn attach(
         &self,
         store: &Arc<str>,
         name: &Arc<str>,
-        make: Option<(StoreBuilder, impl Fn() -> Arc<dyn NodeFactory> + 'static)>,
-    ) -> (KStream<K, V>, crate::topology::GraphId) {
+        made: Option<MadeOperator>,
+        grace_ms: Option<i64>,
+    ) -> (KStream<K, V>, GraphId) {
         let parent = self.partitioned(store);
-        let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
-            let Some((store, make)) = &make else { return };
-            writer.add_processor(name, parents, make());
-            writer.add_store(store.clone(), std::slice::from_ref(name));
-        };
-        let node = self
-            .stream
-            .builder
-            .borrow_mut()
-            .add(&[parent.node], GraphNode::new(name.clone(), write));
+        let mut node = operator_node(name.clone(), made);
+        node.grace_ms = grace_ms;
+        let node = self.stream.builder.borrow_mut().add(&[parent.node], node);
         (parent, node)
     }
 
+    pub(super) fn identity(&self) -> *const () {
+        Rc::as_ptr(&self.repartitioned).cast()
+    }
+    pub(super) fn sources(&self) -> Arc<BTreeSet<Arc<str>>> {
+        self.stream.sources.clone()
+    }
+
     /// The stream with all records of a key in one partition.
-    fn partitioned(&self, store: &Arc<str>) -> KStream<K, V> {
+    pub(super) fn partitioned(&self, store: &Arc<str>) -> KStream<K, V> {
         if !self.stream.repartition_required {
             return self.stream.clone();
         }
@@ -329,3 +358,16 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
 
 pub(super) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
 pub(super) const REDUCE: &str = "KSTREAM-REDUCE-";
+
+/// A store, and how the operator that fills it is made when the topology is written.
+pub(super) type MadeOperator = (StoreBuilder, Box<dyn Fn() -> Arc<dyn NodeFactory>>);
+
+/// The node of an operator with its store. None: a serde is missing, which has been noted.
+pub(super) fn operator_node(name: Arc<str>, made: Option<MadeOperator>) -> GraphNode {
+    let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
+        let Some((store, make)) = &made else { return };
+        writer.add_processor(name, parents, make());
+        writer.add_store(store.clone(), std::slice::from_ref(name));
+    };
+    GraphNode::new(name, write)
+}

@@ -9,8 +9,6 @@ use crate::{
 struct Filter<F, K, V> {
     name: Arc<str>,
     predicate: Arc<F>,
-    /// What the predicate must say for the record to go on.
-    keep: bool,
     children: Children<K, V>,
 }
 
@@ -20,8 +18,8 @@ where
 {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
         match cx.try_call(&self.name, || (self.predicate)(record.key, record.value)) {
-            Ok(found) if found == self.keep => self.children.forward(cx, record),
-            Ok(_) => Ok(()),
+            Ok(true) => self.children.forward(cx, record),
+            Ok(false) => Ok(()),
             Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
         }
     }
@@ -51,7 +49,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> Self {
-        self.add_filter(move |k: &K, v: &V| Ok(predicate(k, v)), true, &named.into())
+        self.add_filter(move |k: &K, v: &V| Ok(predicate(k, v)), &named.into())
     }
     /// [`filter`](Self::filter) by a function that can fail; an error goes to the processing handler.
     ///
@@ -81,11 +79,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> Self {
-        self.add_filter(
-            move |k: &K, v: &V| predicate(k, v).map_err(Into::into),
-            true,
-            &named.into(),
-        )
+        self.add_filter(move |k: &K, v: &V| predicate(k, v).map_err(Into::into), &named.into())
     }
     /// Records for which `predicate` is false.
     ///
@@ -102,7 +96,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     #[doc(alias = "filterNot")]
     #[must_use]
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.filter_not_with(predicate, Named::default())
+        self.filter(move |k, v| !predicate(k, v))
     }
     /// [`filter_not`](Self::filter_not) with a name.
     #[must_use]
@@ -111,7 +105,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> Self {
-        self.add_filter(move |k: &K, v: &V| Ok(predicate(k, v)), false, &named.into())
+        self.filter_with(move |k, v| !predicate(k, v), named)
     }
     /// [`filter_not`](Self::filter_not) by a function that can fail.
     #[must_use]
@@ -119,7 +113,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         &self,
         predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
     ) -> Self {
-        self.try_filter_not_with(predicate, Named::default())
+        self.try_filter(move |k, v| predicate(k, v).map(|found| !found))
     }
     /// [`try_filter_not`](Self::try_filter_not) with a name.
     #[must_use]
@@ -128,17 +122,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> Self {
-        self.add_filter(
-            move |k: &K, v: &V| predicate(k, v).map_err(Into::into),
-            false,
-            &named.into(),
-        )
+        self.try_filter_with(move |k, v| predicate(k, v).map(|found| !found), named)
     }
 
     fn add_filter(
         &self,
         predicate: impl Fn(&K, &V) -> Result<bool, BoxError> + Send + Sync + 'static,
-        keep: bool,
         named: &Named,
     ) -> Self {
         let predicate = Arc::new(predicate);
@@ -148,7 +137,6 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             move |scope, children| Filter {
                 name: scope.name().clone(),
                 predicate: predicate.clone(),
-                keep,
                 children,
             },
         )

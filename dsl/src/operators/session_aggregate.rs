@@ -17,85 +17,54 @@ use crate::{
     serde::write,
     stream::factory,
     table::{
-        faults,
+        faults::{self, Stop},
         output::{Forwarder, WindowPlan},
     },
     window::{EmitStrategy, SessionWindows, Window, Windowed},
 };
 
-use super::window_aggregate::Emission;
+use super::window_results::{Emission, EmissionClock};
 
-type Merge<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> Result<Option<A>, BoxError> + Send + Sync>;
-type Initial<A> = Arc<dyn Fn() -> A + Send + Sync>;
-
-/// How results of sessions come about: start, the results of the sessions that are merged, the record.
-pub(crate) struct SessionFold<K, V, A> {
-    pub(crate) initial: Option<Initial<A>>,
-    pub(crate) merge: Merge<K, A>,
-    pub(crate) fold: Fold<K, V, A>,
-}
-impl<K, V, A> Clone for SessionFold<K, V, A> {
-    fn clone(&self) -> Self {
-        Self {
-            initial: self.initial.clone(),
-            merge: self.merge.clone(),
-            fold: self.fold.clone(),
-        }
-    }
-}
+/// Joins the results of two sessions that a record has connected.
+pub(crate) type Merge<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> Result<Option<A>, BoxError> + Send + Sync>;
 
 struct SessionAggregate<K, V, A> {
     node: Arc<str>,
     windows: SessionWindows,
-    fold: SessionFold<K, V, A>,
+    fold: Fold<K, V, A>,
+    merge: Merge<K, A>,
     plan: WindowPlan<K, A>,
     store: Rc<SessionStore>,
     output: Rc<Forwarder<Windowed<K>, A>>,
     emission: Emission,
     observed_time: Cell<i64>,
-    emitted_until: Rc<Cell<i64>>,
-    next_emission: Cell<i64>,
+    clock: EmissionClock,
     buffers: RefCell<(Vec<u8>, Vec<u8>)>,
 }
 
 pub(crate) fn session_aggregate<K: 'static, V: 'static, A: 'static>(
     windows: SessionWindows,
-    fold: SessionFold<K, V, A>,
+    fold: Fold<K, V, A>,
+    merge: Merge<K, A>,
     plan: WindowPlan<K, A>,
     emission: Emission,
 ) -> Arc<dyn NodeFactory> {
     factory(move |scope| {
         let (store, output) = plan.open_session(scope, emission.send_old)?;
-        let emitted_until = Rc::new(Cell::new(-1));
-        if emission.strategy == EmitStrategy::OnWindowClose {
-            let (get, set) = (emitted_until.clone(), emitted_until.clone());
-            scope.keep_metadata(&*plan.store, move || get.get(), move |time| set.set(time));
-        }
         Ok(port(SessionAggregate {
             node: scope.name().clone(),
             windows,
             fold: fold.clone(),
+            merge: merge.clone(),
+            clock: EmissionClock::open(scope, &plan.store, emission.strategy),
             plan: plan.clone(),
             store,
             output,
             emission,
             observed_time: Cell::new(-1),
-            emitted_until,
-            next_emission: Cell::new(i64::MIN),
             buffers: RefCell::default(),
         }))
     })
-}
-
-/// Failed in here, or behind, where handlers have been asked already.
-enum Stop {
-    Here(Box<ProcessError>),
-    Behind(Box<ProcessError>),
-}
-impl From<Box<ProcessError>> for Stop {
-    fn from(error: Box<ProcessError>) -> Self {
-        Self::Here(error)
-    }
 }
 
 impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SessionAggregate<K, V, A> {
@@ -107,11 +76,7 @@ impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SessionAggregate<K, 
         let mut buffers = self.buffers.take();
         let result = self.update(cx, &record, &mut buffers);
         self.buffers.replace(buffers);
-        match result {
-            Ok(()) => Ok(()),
-            Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
-            Err(Stop::Behind(error)) => Err(error),
-        }
+        result.or_else(|stop| stop.handle(cx, record.timestamp, record.headers))
     }
 }
 
@@ -154,7 +119,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         if session.end < closed {
             cx.count_dropped();
         } else {
-            self.merge(cx, record, key, &found, session, value_buffer)?;
+            self.merge_into(cx, record, key, &found, session, value_buffer)?;
         }
         if self.emission.strategy == EmitStrategy::OnWindowClose {
             self.emit_closed(cx, record, closed)?;
@@ -162,7 +127,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         Ok(())
     }
 
-    fn merge(
+    fn merge_into(
         &self,
         cx: &TaskContext,
         record: &Record<'_, K, V>,
@@ -179,7 +144,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
             .transpose()?;
         for row in found {
             let value = self.read(&row.value)?;
-            result = cx.try_call(&self.node, || (self.fold.merge)(record.key, result, value))?;
+            result = cx.try_call(&self.node, || (self.merge)(record.key, result, value))?;
         }
         let context = cx.record_context(record.timestamp, record.headers);
         if session.start != session.end || session.start != record.timestamp {
@@ -204,7 +169,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
                 )?;
             }
         }
-        let new = cx.try_call(&self.node, || (self.fold.fold.apply)(record.key, record.value, result))?;
+        let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, result))?;
         let bytes = match new.as_ref() {
             None => None,
             Some(value) => {
@@ -273,14 +238,11 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
 
     /// Emits the sessions that have closed since the last round, in the order of their end.
     fn emit_closed(&self, cx: &TaskContext, record: &Record<'_, K, V>, closed: i64) -> Result<(), Stop> {
-        let now = cx.wall_clock_ms();
-        if now < self.next_emission.get() {
+        let Some(last) = self.clock.due(cx, closed) else {
             return Ok(());
-        }
-        self.next_emission.set(now.saturating_add(cx.emit_interval_ms()));
-        let last = self.emitted_until.get();
+        };
         let (lower, upper) = (last.max(0), closed.saturating_sub(1));
-        if (last != -1 && last >= closed) || upper < lower {
+        if upper < lower {
             return Ok(());
         }
         let rows: millstream_state::Result<Vec<SessionRow>> =
@@ -296,7 +258,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
             };
             self.send(cx, &row.key, window, Some(&value), None, record.headers)?;
         }
-        self.emitted_until.set(closed);
+        self.clock.emitted(closed);
         Ok(())
     }
 }

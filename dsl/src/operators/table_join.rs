@@ -167,7 +167,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> TableView<K, VR> for Join
             return Some(store_view(store, key, value));
         }
         let (left, right) = (self.left.view.view()?, self.right.view.view()?);
-        let stores: BTreeSet<_> = left.stores.iter().chain(&right.stores).cloned().collect();
+        // In this order: where two names share a bucket of a Java set, `describe` shows it.
+        let mut stores = left.stores.clone();
+        stores.extend(right.stores.iter().filter(|s| !left.stores.contains(s)).cloned());
         let (side, joiner) = (self.side, self.joiner.clone());
         Some(View {
             factory: Arc::new(move |scope| {
@@ -179,7 +181,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> TableView<K, VR> for Join
                     joiner: joiner.clone(),
                 }))
             }),
-            stores: stores.into_iter().collect(),
+            stores,
         })
     }
 }

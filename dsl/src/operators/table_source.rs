@@ -303,7 +303,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     pub fn to_table_with(&self, materialized: impl Into<Materialized<K, V>>) -> KTable<K, V> {
         let materialized = materialized.into();
         let value = materialized.value.clone().or_else(|| self.value_serde.clone());
-        self.make_table(materialized, value.as_ref(), |serde| {
+        let sent = materialized.value.clone();
+        self.make_table(materialized, value.as_ref(), sent, |serde| {
             Arc::new(move |value: &V| -> Option<&V> { (!serde.is_null(value)).then_some(value) })
         })
     }
@@ -312,6 +313,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         &self,
         materialized: Materialized<K, U>,
         inherited_value: Option<&SharedSerde<U>>,
+        sent_value: Option<SharedSerde<V>>,
         present: impl FnOnce(SharedSerde<U>) -> Present<V, U>,
     ) -> KTable<K, U> {
         let name = self.next_name(&materialized.operator, TO_TABLE);
@@ -320,7 +322,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             let parts = RepartitionParts {
                 name: name.clone(),
                 key: materialized.key.clone(),
-                value: None,
+                value: sent_value,
                 partitions: None,
                 partitioner: None,
                 shareable: true,
@@ -394,7 +396,10 @@ impl<K: 'static, V: 'static> KStream<K, Option<V>> {
     pub fn to_table_opt_with(&self, materialized: impl Into<Materialized<K, V>>) -> KTable<K, V> {
         let materialized = materialized.into();
         let value = materialized.value.clone();
-        self.make_table(materialized, value.as_ref(), |_| {
+        let sent = value
+            .clone()
+            .map(|serde| -> SharedSerde<Option<V>> { Arc::new(OptionSerde::new(serde)) });
+        self.make_table(materialized, value.as_ref(), sent, |_| {
             Arc::new(|value: &Option<V>| value.as_ref())
         })
     }

@@ -137,6 +137,17 @@ impl<K: 'static, V: 'static> From<&str> for Materialized<K, V> {
     }
 }
 
+/// How far windows reach, in milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// Length of a window; the gap of sessions.
+    pub(crate) size_ms: i64,
+    pub(crate) grace_ms: i64,
+    /// How long rows must be kept for the operator to work.
+    pub(crate) least_ms: i64,
+    pub(crate) sessions: bool,
+}
+
 /// A store as the topology gets it, with what its operator needs.
 pub(crate) struct Planned<P> {
     pub(crate) plan: P,
@@ -192,92 +203,49 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         })
     }
 
-    /// A window store with timestamps.
-    pub(crate) fn plan_window(
+    /// A store of windows with timestamps, or of sessions.
+    pub(crate) fn plan_windowed(
         &self,
         builder: &mut Builder,
         store_name: &Arc<str>,
         inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
-        windows: (i64, i64),
+        extent: Extent,
         on_close: bool,
     ) -> Option<Planned<WindowPlan<K, V>>> {
         let (inherited_key, inherited_value) = inherited;
-        let (size_ms, grace_ms) = windows;
         let key = builder.resolve_serde(store_name, self.key.as_ref(), inherited_key);
         let value = builder.resolve_serde(store_name, self.value.as_ref(), inherited_value);
         let (key, value) = key.zip(value)?;
-        let least = size_ms.saturating_add(grace_ms);
-        let retention_ms = self.retention_ms.unwrap_or(least);
-        if retention_ms < least {
+        let retention_ms = self.retention_ms.unwrap_or(extent.least_ms);
+        if retention_ms < extent.least_ms {
             let message = format!(
-                "the retention of a window store must be at least the size of the windows and their grace: \
-                 {retention_ms} ms is less than {size_ms} ms + {grace_ms} ms"
-            );
-            builder.argument(store_name, message);
-        }
-        let kept_ms = if on_close && self.is_persistent(builder) {
-            // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
-            // grace would have left the store when it is to be emitted.
-            retention_ms.saturating_add(1)
-        } else {
-            retention_ms
-        };
-        let kind = StoreKind::Window {
-            timestamped: true,
-            window_size_ms: size_ms,
-            retention_ms: kept_ms,
-            segment_interval_ms: (retention_ms / 2).max(60_000),
-            retain_duplicates: false,
-        };
-        let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
-        if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
-            store = store.topic_config("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
-        }
-        Some(Planned {
-            store,
-            plan: WindowPlan {
-                store: store_name.clone(),
-                key,
-                value,
-                reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
-                size_ms,
-            },
-        })
-    }
-
-    /// A session store. `windows`: inactivity gap and grace in milliseconds.
-    pub(crate) fn plan_session(
-        &self,
-        builder: &mut Builder,
-        store_name: &Arc<str>,
-        inherited: (Option<&SharedSerde<K>>, Option<&SharedSerde<V>>),
-        windows: (i64, i64),
-        on_close: bool,
-    ) -> Option<Planned<WindowPlan<K, V>>> {
-        let (inherited_key, inherited_value) = inherited;
-        let (gap_ms, grace_ms) = windows;
-        let key = builder.resolve_serde(store_name, self.key.as_ref(), inherited_key);
-        let value = builder.resolve_serde(store_name, self.value.as_ref(), inherited_value);
-        let (key, value) = key.zip(value)?;
-        let least = gap_ms.saturating_add(grace_ms);
-        let retention_ms = self.retention_ms.unwrap_or(least);
-        if retention_ms < least {
-            let message = format!(
-                "the retention of a session store must be at least the gap and the grace: \
-                 {retention_ms} ms is less than {gap_ms} ms + {grace_ms} ms"
+                "windows of {} ms with a grace of {} ms must be kept for at least {} ms, not {retention_ms} ms",
+                extent.size_ms, extent.grace_ms, extent.least_ms
             );
             builder.argument(store_name, message);
         }
         let segment_interval_ms = (retention_ms / 2).max(60_000);
-        let kept_ms = if on_close && self.is_persistent(builder) {
-            // Kafka Streams' store for emission on close shows sessions as long as their segment is there.
-            retention_ms.saturating_add(segment_interval_ms)
-        } else {
-            retention_ms
+        let kept_ms = match (on_close && self.is_persistent(builder), extent.sessions) {
+            (false, _) => retention_ms,
+            // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
+            // grace would have left the store when it is to be emitted.
+            (true, false) => retention_ms.saturating_add(1),
+            // And it shows sessions as long as their segment is there.
+            (true, true) => retention_ms.saturating_add(segment_interval_ms),
         };
-        let kind = StoreKind::Session {
-            retention_ms: kept_ms,
-            segment_interval_ms,
+        let kind = if extent.sessions {
+            StoreKind::Session {
+                retention_ms: kept_ms,
+                segment_interval_ms,
+            }
+        } else {
+            StoreKind::Window {
+                timestamped: true,
+                window_size_ms: extent.size_ms,
+                retention_ms: kept_ms,
+                segment_interval_ms,
+                retain_duplicates: false,
+            }
         };
         let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
         if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
@@ -290,7 +258,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 key,
                 value,
                 reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
-                size_ms: gap_ms,
+                size_ms: extent.size_ms,
             },
         })
     }

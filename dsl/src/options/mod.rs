@@ -2,7 +2,11 @@
 mod grouped;
 mod joined;
 mod materialized;
+mod suppressed;
 
 pub use grouped::Grouped;
 pub use joined::{Joined, StreamJoined};
 pub use materialized::Materialized;
+pub(crate) use materialized::{Extent, Planned};
+pub(crate) use suppressed::{Bounds, Until, WhenFull};
+pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};

@@ -145,7 +145,7 @@ impl<K: 'static, V: 'static> Store<K, V> {
             | StoreKind::Versioned {
                 segment_interval_ms, ..
             } => *segment_interval_ms = millis(interval),
-            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw => {}
+            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw | StoreKind::Suppress => {}
         }
         self
     }

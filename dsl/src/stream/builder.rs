@@ -2,7 +2,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    operators::process_node,
+    operators::{process_node, suffixed},
     processor::Processor,
     serde::Serde,
     store::Store,
@@ -109,8 +109,8 @@ impl StreamsBuilder {
     {
         let consumed = consumed.into();
         let mut inner = self.inner.borrow_mut();
-        let source_name = inner.name_burning(consumed.name.name(), "KSTREAM-SOURCE-");
-        let name = inner.new_processor_name("KTABLE-SOURCE-");
+        let source_name = suffixed(&mut inner, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
+        let name = inner.name_burning(consumed.name.name(), "KTABLE-SOURCE-");
         let store = store.resolve(&mut inner);
         let Some((topic, source)) = consumed.single(&source_name, &mut inner) else {
             return;

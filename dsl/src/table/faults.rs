@@ -8,6 +8,29 @@ use crate::{
     serde::SerdeError,
 };
 
+/// Where an update or a record failed.
+pub(crate) enum Stop {
+    /// In this operator: its handler is to be asked.
+    Here(Box<ProcessError>),
+    /// Behind it: handlers have been asked.
+    Behind(Box<ProcessError>),
+}
+impl From<Box<ProcessError>> for Stop {
+    fn from(error: Box<ProcessError>) -> Self {
+        Self::Here(error)
+    }
+}
+impl Stop {
+    /// Asks the handler where that has not happened.
+    #[cold]
+    pub(crate) fn handle(self, cx: &TaskContext, timestamp: i64, headers: &Headers) -> ProcessResult {
+        match self {
+            Self::Here(error) => handle(cx, error, timestamp, headers),
+            Self::Behind(error) => Err(error),
+        }
+    }
+}
+
 /// A store failed: the task stops.
 #[cold]
 pub(crate) fn store(node: &Arc<str>, error: StateError) -> Box<ProcessError> {

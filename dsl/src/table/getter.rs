@@ -1,7 +1,7 @@
 //! How an operator looks a row of a table up, also when the table has no store of its own.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, SessionStore, WindowStore};
+use millstream_state::{KeyValueStore, SessionStore, SuppressBuffer, WindowStore};
 
 use crate::{
     engine::{NodeScope, ProcessError, ProcessErrorKind, TaskContext},
@@ -59,6 +59,14 @@ pub(crate) fn session(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<Sess
         .context()
         .state()
         .session(store)
+        .ok_or_else(|| no_store(scope, store))
+}
+/// The buffer of a suppressed table of the task.
+pub(crate) fn suppress(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<SuppressBuffer>, Box<ProcessError>> {
+    scope
+        .context()
+        .state()
+        .suppress(store)
         .ok_or_else(|| no_store(scope, store))
 }
 fn no_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Box<ProcessError> {

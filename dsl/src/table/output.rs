@@ -9,7 +9,10 @@ use crate::{
     window::{Window, Windowed},
 };
 
-use super::{faults, getter};
+use super::{
+    faults::{self, Stop},
+    getter,
+};
 
 /// A key as it comes out of a cache, with the bytes that a sink may reuse.
 type DecodeKey<K> = Box<dyn for<'a> Fn(&'a [u8]) -> Result<(K, Option<&'a [u8]>), SerdeError>>;
@@ -21,7 +24,9 @@ pub(crate) struct Forwarder<K, V> {
     pub(crate) send_old: bool,
     value: SharedSerde<V>,
     decode_key: DecodeKey<K>,
-    /// Sessions: the time of an update is the end of its window, and it has no headers.
+    /// Rows with headers of a session have none, and so have updates that leave their cache.
+    without_headers: bool,
+    /// Sessions: the time of an update is the end of its window.
     time_of: Option<fn(&K) -> i64>,
 }
 
@@ -39,12 +44,9 @@ impl<K, V> Forwarder<K, V> {
         };
         let new = decode(update.new)?;
         let old = if self.send_old { decode(update.old)? } else { None };
-        let (timestamp, headers) = match self.time_of {
-            Some(time_of) => (time_of(&key), cx.no_headers()),
-            None => (
-                update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
-                &update.context.headers,
-            ),
+        let timestamp = match self.time_of {
+            Some(time_of) => time_of(&key),
+            None => update.new.map_or(update.context.timestamp, |(_, timestamp)| timestamp),
         };
         cx.with_context(update.context, || {
             self.children.forward(
@@ -55,7 +57,11 @@ impl<K, V> Forwarder<K, V> {
                     old: old.as_ref(),
                     is_latest: true,
                     timestamp,
-                    headers,
+                    headers: if self.without_headers {
+                        cx.no_headers()
+                    } else {
+                        &update.context.headers
+                    },
                     key_bytes,
                 },
             )
@@ -126,6 +132,7 @@ impl<K: 'static, V: 'static> RowsPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            without_headers: false,
             time_of: None,
         });
         if store.is_cached() {
@@ -245,7 +252,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
     }
 
     /// Stores and forwards one update. Errors have not been handled yet, except those of operators behind.
-    pub(crate) fn emit(&self, cx: &TaskContext, change: Change<'_, K, V>, old: OldValue) -> Result<(), Emit> {
+    pub(crate) fn emit(&self, cx: &TaskContext, change: Change<'_, K, V>, old: OldValue) -> Result<(), Stop> {
         let (Some(rows), Some(forwarder)) = (&self.rows, &self.forwarder) else {
             let old_value = if self.send_old { change.old } else { None };
             if self.send_old && old == OldValue::StoredSkippingNothing && change.new.is_none() && old_value.is_none() {
@@ -254,7 +261,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
             return self
                 .children
                 .forward(cx, change.with_values(change.new, old_value))
-                .map_err(Emit::Behind);
+                .map_err(Stop::Behind);
         };
         let mut scratch = self.scratch.take();
         let Scratch {
@@ -263,17 +270,17 @@ impl<K: 'static, V: 'static> Output<K, V> {
         } = &mut scratch;
         let key = rows
             .key_bytes(change.key, change.key_bytes, key_buffer)
-            .map_err(Emit::Here)?;
+            .map_err(Stop::Here)?;
         let mut stored = None;
-        if self.send_old && old != OldValue::Given && rows.get(key, value_buffer).map_err(Emit::Here)?.is_some() {
-            stored = Some(rows.decode(value_buffer).map_err(Emit::Here)?);
+        if self.send_old && old != OldValue::Given && rows.get(key, value_buffer).map_err(Stop::Here)?.is_some() {
+            stored = Some(rows.decode(value_buffer).map_err(Stop::Here)?);
         }
         if self.send_old && old == OldValue::StoredSkippingNothing && stored.is_none() && change.new.is_none() {
             return Ok(());
         }
         let origin = (change.timestamp, change.headers);
         rows.put(cx, key, change.new, change.timestamp, origin, value_buffer)
-            .map_err(Emit::Here)?;
+            .map_err(Stop::Here)?;
         if rows.store.is_cached() {
             self.scratch.replace(scratch);
             return Ok(());
@@ -290,24 +297,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
         };
         let result = forwarder.children.forward(cx, forwarded);
         self.scratch.replace(scratch);
-        result.map_err(Emit::Behind)
-    }
-}
-
-/// Where an update failed.
-pub(crate) enum Emit {
-    /// In this operator: its handler is to be asked.
-    Here(Box<ProcessError>),
-    /// Behind it: handlers have been asked.
-    Behind(Box<ProcessError>),
-}
-impl Emit {
-    /// Asks the handler where that has not happened.
-    pub(crate) fn handle(self, cx: &TaskContext, timestamp: i64, headers: &millstream_state::Headers) -> ProcessResult {
-        match self {
-            Self::Here(error) => faults::handle(cx, error, timestamp, headers),
-            Self::Behind(error) => Err(error),
-        }
+        result.map_err(Stop::Behind)
     }
 }
 
@@ -350,6 +340,7 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((windowed_key(&*key, bytes, size_ms)?, None))),
+            without_headers: false,
             time_of: None,
         });
         if store.is_cached() {
@@ -378,6 +369,7 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
             send_old,
             value: self.value.clone(),
             decode_key: Box::new(move |bytes| Ok((key.deserialize(bytes)?, Some(bytes)))),
+            without_headers: store.is_header_aware(),
             time_of: Some(|key| key.window.end),
         });
         if store.is_cached() {

@@ -60,6 +60,8 @@ impl<K: 'static, V: 'static> TableView<K, V> for StoredView<K, V> {
 pub(crate) struct WindowStoredView<K, V> {
     pub(crate) store: Arc<str>,
     pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
+    /// The store holds sessions.
+    pub(crate) sessions: bool,
     pub(crate) send_old: Rc<Cell<bool>>,
 }
 impl<K: 'static, V: 'static> TableView<crate::window::Windowed<K>, V> for WindowStoredView<K, V> {
@@ -69,23 +71,7 @@ impl<K: 'static, V: 'static> TableView<crate::window::Windowed<K>, V> for Window
     }
     fn view(&self) -> Option<View<crate::window::Windowed<K>, V>> {
         let (key, value) = self.serdes.clone()?;
-        Some(window_view(self.store.clone(), key, value))
-    }
-}
-
-/// An aggregation in sessions; the key serde is that of the key inside the window.
-pub(crate) struct SessionStoredView<K, V> {
-    pub(crate) store: Arc<str>,
-    pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
-    pub(crate) send_old: Rc<Cell<bool>>,
-}
-impl<K: 'static, V: 'static> TableView<crate::window::Windowed<K>, V> for SessionStoredView<K, V> {
-    fn enable_old_values(&self, _force: bool) -> bool {
-        self.send_old.set(true);
-        true
-    }
-    fn view(&self) -> Option<View<crate::window::Windowed<K>, V>> {
-        let (key, value) = self.serdes.clone()?;
-        Some(session_view(self.store.clone(), key, value))
+        let read = if self.sessions { session_view } else { window_view };
+        Some(read(self.store.clone(), key, value))
     }
 }

@@ -40,6 +40,8 @@ pub struct GraphNode {
     pub merge: bool,
     /// Whether it is a join that has results for records without a key: repartition topics above must not drop them.
     pub joins_null_keys: bool,
+    /// Windowed aggregations: how long after its end a window still changes, in milliseconds.
+    pub grace_ms: Option<i64>,
     pub(crate) parents: Vec<GraphId>,
     pub(crate) children: Vec<GraphId>,
     pub(crate) write: Box<dyn WriteNode>,
@@ -57,6 +59,7 @@ impl GraphNode {
             value_changing: false,
             merge: false,
             joins_null_keys: false,
+            grace_ms: None,
             parents: Vec::new(),
             children: Vec::new(),
             write: Box::new(write),

@@ -27,6 +27,7 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
     Topology {
         inner: Arc::new(TopologyData {
             global_stores: writer.global_stores.iter().map(super::StoreBuilder::define).collect(),
+            copartition_groups: asked_copartition_groups(&writer),
             nodes: writer.nodes,
             stores: writer.stores,
             global_stores_built: writer.global_stores,
@@ -119,25 +120,61 @@ fn subtopology(id: u32, members: &[usize], writer: &TopologyWriter) -> Subtopolo
     }
 }
 
-/// Overlapping groups become one, as every member of both must have the same number of partitions.
 fn copartition_groups(
     members: &[usize],
     sources: &[(TopicRef, Option<super::OffsetReset>)],
     writer: &TopologyWriter,
 ) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for names in &writer.copartitioned {
-        let mut group: Vec<usize> = names
-            .iter()
-            .filter_map(|name| writer.by_name.get(name).copied())
-            .filter(|index| members.contains(index))
-            .filter_map(|index| match &writer.nodes.get(index)?.kind {
-                NodeKind::Source { topics, .. } => Some(topics.refs()),
-                _ => None,
-            })
-            .flatten()
+    merged(writer.copartitioned.iter().map(|rule| {
+        let topics = topics(&rule.sources, writer, |index| members.contains(&index));
+        topics
             .filter_map(|topic| sources.iter().position(|(t, _)| *t == topic))
-            .collect();
+            .collect()
+    }))
+}
+
+/// What Kafka Streams asks to have equal partition counts.
+fn asked_copartition_groups(writer: &TopologyWriter) -> Vec<Vec<TopicRef>> {
+    let mut all: Vec<TopicRef> = Vec::new();
+    for topic in writer
+        .copartitioned
+        .iter()
+        .flat_map(|rule| topics(&rule.asked, writer, |_| true))
+    {
+        if !all.contains(&topic) {
+            all.push(topic);
+        }
+    }
+    let groups = merged(writer.copartitioned.iter().map(|rule| {
+        topics(&rule.asked, writer, |_| true)
+            .filter_map(|topic| all.iter().position(|t| *t == topic))
+            .collect()
+    }));
+    let named = |group: Vec<usize>| group.into_iter().filter_map(|i| all.get(i).cloned()).collect();
+    groups.into_iter().map(named).collect()
+}
+
+/// The topics of sources by node name.
+fn topics<'a>(
+    names: &'a [Arc<str>],
+    writer: &'a TopologyWriter,
+    wanted: impl Fn(usize) -> bool + 'a,
+) -> impl Iterator<Item = TopicRef> + 'a {
+    names
+        .iter()
+        .filter_map(|name| writer.by_name.get(name).copied())
+        .filter(move |index| wanted(*index))
+        .filter_map(|index| match &writer.nodes.get(index)?.kind {
+            NodeKind::Source { topics, .. } => Some(topics.refs()),
+            _ => None,
+        })
+        .flatten()
+}
+
+/// Overlapping groups become one, as every member of both must have the same number of partitions.
+fn merged(all: impl Iterator<Item = Vec<usize>>) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for mut group in all {
         if group.is_empty() {
             continue;
         }

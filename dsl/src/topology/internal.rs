@@ -97,6 +97,14 @@ impl Builder {
         }
         id
     }
+    /// The grace of the windowed aggregations in front of a node, the longest where there are several.
+    pub(crate) fn window_grace_ms(&self, node: GraphId) -> Option<i64> {
+        let node = self.nodes.get(node.0)?;
+        node.grace_ms.or_else(|| {
+            let parents = node.parents.iter();
+            parents.filter_map(|parent| self.window_grace_ms(*parent)).max()
+        })
+    }
     /// The topic that was made last for a join of this stream.
     pub(crate) fn join_topic<K: 'static, V: 'static>(&self, stream: GraphId) -> Option<JoinTopic<K, V>> {
         self.join_topics.get(&stream)?.downcast_ref().cloned()

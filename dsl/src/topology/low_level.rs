@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use crate::{
+    engine::SourceFactory,
     operators::process_node,
     processor::Processor,
     serde::Serde,
@@ -9,7 +10,7 @@ use crate::{
     stream::{Consumed, Produced, SinkOptions, TopicFn, sink_factory},
 };
 
-use super::{BuildError, Builder, SinkTarget, Topology, TopologyWriter};
+use super::{BuildError, Builder, SinkTarget, StoreBuilder, Topology, TopologyWriter};
 
 /// Makes a topology node by node. Kafka Streams: `Topology` (the low-level API). Nodes are named by the caller.
 ///
@@ -39,6 +40,13 @@ use super::{BuildError, Builder, SinkTarget, Topology, TopologyWriter};
 pub struct TopologyBuilder {
     writer: TopologyWriter,
     serdes: Builder,
+}
+
+struct FilledStore {
+    store: StoreBuilder,
+    source: Arc<str>,
+    topic: Arc<str>,
+    factory: Arc<dyn SourceFactory>,
 }
 
 fn shared(names: &[&str]) -> Vec<Arc<str>> {
@@ -168,12 +176,11 @@ impl TopologyBuilder {
         SV: 'static,
         P: Processor<K, V, (), ()> + 'static,
     {
-        let (source, processor): (Arc<str>, Arc<str>) = (source.into(), processor.into());
-        let store = store.resolve(&mut self.serdes);
-        if let Some((topic, factory)) = consumed.into().single(&source, &mut self.serdes) {
-            let node = process_node::<K, V, (), (), P>(supplier);
+        let node = process_node::<K, V, (), (), P>(supplier);
+        if let Some(filled) = self.filled_store(store, source, &consumed.into()) {
+            let source = (&filled.source, filled.factory);
             self.writer
-                .add_global(store, &topic, (&source, factory), (&processor, node));
+                .add_global(filled.store, &filled.topic, source, (&processor.into(), node));
         }
     }
     /// A store filled from a topic that also serves as its changelog.
@@ -192,13 +199,29 @@ impl TopologyBuilder {
         SV: 'static,
         P: Processor<K, V, (), ()> + 'static,
     {
-        let (source, processor): (Arc<str>, Arc<str>) = (source.into(), processor.into());
-        let store = store.resolve(&mut self.serdes);
-        if let Some((topic, factory)) = consumed.into().single(&source, &mut self.serdes) {
-            let node = process_node::<K, V, (), (), P>(supplier);
+        let node = process_node::<K, V, (), (), P>(supplier);
+        if let Some(filled) = self.filled_store(store, source, &consumed.into()) {
+            let source = (&filled.source, filled.factory);
             self.writer
-                .add_read_only(store, &topic, (&source, factory), (&processor, node));
+                .add_read_only(filled.store, &filled.topic, source, (&processor.into(), node));
         }
+    }
+    /// A store and the one topic that fills it.
+    fn filled_store<K: 'static, V: 'static, SK: 'static, SV: 'static>(
+        &mut self,
+        store: Store<SK, SV>,
+        source: &str,
+        consumed: &Consumed<K, V>,
+    ) -> Option<FilledStore> {
+        let source: Arc<str> = source.into();
+        let store = store.resolve(&mut self.serdes);
+        let (topic, factory) = consumed.single(&source, &mut self.serdes)?;
+        Some(FilledStore {
+            store,
+            source,
+            topic,
+            factory,
+        })
     }
     /// Checks every rule and gives the immutable topology.
     ///

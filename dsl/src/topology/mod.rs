@@ -60,6 +60,7 @@ pub(crate) struct TopologyData {
     pub(crate) subtopologies: Vec<Subtopology>,
     /// Group id and nodes of each global table.
     pub(crate) globals: Vec<(u32, Vec<usize>)>,
+    pub(crate) copartition_groups: Vec<Vec<TopicRef>>,
     pub(crate) global_stores: Vec<StoreDefinition>,
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores_built: Vec<StoreBuilder>,
@@ -92,6 +93,11 @@ impl Topology {
     /// The connected parts, in order of their ids (ids of global tables are left out).
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.inner.subtopologies
+    }
+    /// Topics that must have equal partition counts, as Kafka Streams asks it: for a cogrouped stream, those in front of
+    /// repartition topics. What joins and tables need is in [`Subtopology::copartition_groups`].
+    pub fn copartition_groups(&self) -> &[Vec<TopicRef>] {
+        &self.inner.copartition_groups
     }
     /// The text of Java's `Topology.describe()`.
     pub fn describe(&self) -> String {

@@ -110,7 +110,7 @@ impl StoreBuilder {
                     history_retention_ms.saturating_add(DAY_MS).to_string(),
                 );
             }
-            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw => {
+            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw | StoreKind::Suppress => {
                 set("cleanup.policy", "compact".to_owned());
             }
         }

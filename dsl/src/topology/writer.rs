@@ -15,6 +15,13 @@ use super::{
     node::{Node, NodeKind},
 };
 
+/// Sources (by node name) that must have equal partition counts, and those of which Kafka Streams asks it.
+#[derive(Clone)]
+pub(crate) struct Copartition {
+    pub(crate) sources: Vec<Arc<str>>,
+    pub(crate) asked: Vec<Arc<str>>,
+}
+
 /// Takes nodes, stores and topics.
 #[derive(Default)]
 pub struct TopologyWriter {
@@ -22,7 +29,7 @@ pub struct TopologyWriter {
     pub(crate) by_name: HashMap<Arc<str>, usize>,
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores: Vec<StoreBuilder>,
-    pub(crate) copartitioned: Vec<Vec<Arc<str>>>,
+    pub(crate) copartitioned: Vec<Copartition>,
     pub(crate) config: TopologyConfig,
     pub(crate) violations: Vec<Violation>,
     /// Stream-stream joins, by name, whose sides are one stream.
@@ -210,13 +217,23 @@ impl TopologyWriter {
     }
     /// The sources (by node name) must have equal partition counts.
     pub fn copartition(&mut self, sources: &[Arc<str>]) {
-        let mut sources: Vec<_> = sources
-            .iter()
-            .map(|source| self.replaced_sources.get(source).unwrap_or(source).clone())
-            .collect();
-        sources.sort();
-        sources.dedup();
-        self.copartitioned.push(sources);
+        self.copartition_as(sources, sources);
+    }
+    /// [`copartition`](Self::copartition) where Kafka Streams asks it of others, which stand in
+    /// [`Topology::copartition_groups`].
+    pub fn copartition_as(&mut self, sources: &[Arc<str>], asked: &[Arc<str>]) {
+        let replaced = |sources: &[Arc<str>]| {
+            let replaced = |source| self.replaced_sources.get(source).unwrap_or(source).clone();
+            let mut sources: Vec<_> = sources.iter().map(replaced).collect();
+            sources.sort();
+            sources.dedup();
+            sources
+        };
+        let rule = Copartition {
+            sources: replaced(sources),
+            asked: replaced(asked),
+        };
+        self.copartitioned.push(rule);
     }
     /// Whether a node of this name was written.
     pub fn has_node(&self, name: &str) -> bool {
@@ -224,7 +241,7 @@ impl TopologyWriter {
     }
     /// Enforced partition counts must agree where topics are co-partitioned.
     fn check_copartitions(&mut self) {
-        for group in self.copartitioned.clone() {
+        for Copartition { sources: group, .. } in self.copartitioned.clone() {
             let mut known: Vec<(Arc<str>, Option<i32>)> = Vec::new();
             for source in &group {
                 let Some(NodeKind::Source { topics, .. }) = self

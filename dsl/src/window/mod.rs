@@ -6,6 +6,7 @@ mod duration;
 mod emit;
 mod join;
 mod session;
+mod shared;
 mod sliding;
 mod time;
 mod unlimited;
@@ -21,6 +22,7 @@ pub use unlimited::UnlimitedWindows;
 pub use windowed::{Window, Windowed};
 
 pub(crate) use duration::whole_millis;
+pub(crate) use shared::SharedWindows;
 
 /// Windows that are known from the time of a record alone: tumbling, hopping and unlimited ones.
 pub trait Windows: Clone + Send + Sync + 'static {

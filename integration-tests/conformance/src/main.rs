@@ -1,7 +1,8 @@
 //! Runs recorded behaviour of Kafka Streams against Millstream: `conformance [--print] PATH...`.
 //!
 //! A path is a case, a folder of cases, or a `.jsonl` file with one case a line. Without `--print`: one line for each
-//! failing case and section, then `N passed, M failed`; exit status 0 only when all pass. With `--print`: the results
+//! failing case and section, then `N passed, M failed`; exit status 0 only when all pass. Cases that Kafka Streams itself
+//! gets wrong, and whose reason to deviate stands in `dsl/README.md`, are counted apart: `K deviating quirks`. With `--print`: the results
 //! themselves (section 9 of the case format).
 #![expect(clippy::print_stdout, reason = "a command that reports on standard output")]
 use std::{path::PathBuf, process::ExitCode};
@@ -14,6 +15,7 @@ mod expression;
 mod files;
 mod functions;
 mod like;
+mod quirks;
 mod reads;
 mod recorder;
 mod run;
@@ -38,7 +40,8 @@ fn main() -> ExitCode {
         }
     };
     let lines = cases.len() != 1 || paths.iter().any(|p| p.extension().is_some_and(|e| e == "jsonl"));
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed, mut deviating) = (0, 0, 0);
+    let known = quirks::deviating();
     for case in &cases {
         let result = run::run(&case.json);
         if print {
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         };
         if differences.is_empty() {
             passed += 1;
+        } else if case.json["quirk"] == true && known.contains(&case.name.as_str()) {
+            deviating += 1;
         } else {
             failed += 1;
             for (section, text) in differences {
@@ -61,7 +66,11 @@ fn main() -> ExitCode {
     if print {
         return ExitCode::SUCCESS;
     }
-    println!("{passed} passed, {failed} failed");
+    if deviating == 0 {
+        println!("{passed} passed, {failed} failed");
+    } else {
+        println!("{passed} passed, {failed} failed, {deviating} deviating quirks");
+    }
     if failed == 0 && passed > 0 {
         ExitCode::SUCCESS
     } else {

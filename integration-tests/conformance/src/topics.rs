@@ -55,16 +55,11 @@ pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
 }
 
 pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
-    let mut groups = BTreeSet::new();
-    for part in topology.subtopologies() {
-        for group in part.copartition_groups.iter().filter(|g| g.len() > 1) {
-            let names = group
-                .iter()
-                .filter_map(|i| part.sources.get(*i))
-                .map(|t| t.full_name(application_id));
-            groups.insert(names.collect::<BTreeSet<_>>());
-        }
-    }
+    let groups: BTreeSet<BTreeSet<_>> = topology
+        .copartition_groups()
+        .iter()
+        .map(|group| group.iter().map(|topic| topic.full_name(application_id)).collect())
+        .collect();
     json!(groups)
 }
 

@@ -53,6 +53,8 @@ pub struct AppOptions {
     pub output: String,
     /// Record cache; 0 forwards every update.
     pub cache_bytes: usize,
+    /// Memory of the persistent stores.
+    pub state_memory_bytes: usize,
 }
 
 /// A running instance.
@@ -78,6 +80,7 @@ impl AppProcess {
             ])
             .args(["--input", &options.input, "--output", &options.output])
             .args(["--cache-bytes", &options.cache_bytes.to_string()])
+            .args(["--state-memory-bytes", &options.state_memory_bytes.to_string()])
             .arg("--state-dir")
             .arg(&options.state_dir)
             .args(options.exactly_once.then_some("--exactly-once"))
@@ -121,6 +124,26 @@ impl AppProcess {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The most memory it had resident so far, as Linux counts.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn peak_memory_bytes(&self) -> io::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        status
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("VmHWM:")?
+                    .trim()
+                    .strip_suffix("kB")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
+            .map(|kib: u64| kib * 1024)
+            .ok_or_else(|| io::Error::other("no VmHWM in the status of the process"))
     }
 
     /// `kill -9`: nothing of the process runs any more when this returns.

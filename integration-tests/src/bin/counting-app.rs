@@ -24,6 +24,8 @@ struct Args {
     #[arg(long)]
     cache_bytes: usize,
     #[arg(long)]
+    state_memory_bytes: usize,
+    #[arg(long)]
     exactly_once: bool,
 }
 
@@ -58,6 +60,7 @@ async fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
         .processing_guarantee(guarantee)
         .state_dir(&args.state_dir)
         .record_cache_bytes(args.cache_bytes)
+        .state_memory_bytes(args.state_memory_bytes)
         .start(topology(args)?)
         .await?;
     let mut changes = app.state_changes();

@@ -1,5 +1,7 @@
 //! Where do committed rows live?
 pub(crate) mod disk;
+#[cfg(any(feature = "rocksdb", test))]
+mod failure;
 pub(crate) mod memory;
 #[cfg(feature = "rocksdb")]
 pub(crate) mod rocksdb;
@@ -15,12 +17,22 @@ pub(crate) type RawRow = (Box<[u8]>, Box<[u8]>);
 pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// What is known about the rows of a family: kept in the same batch as the rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// Changelog offset (next to read) the rows stand for.
     pub(crate) offset: Option<i64>,
-    /// Highest time put into a windowed store.
+    /// Highest time put into a windowed store; -1: nothing was put.
     pub(crate) observed: i64,
+}
+
+/// Of rows nothing is known about. Not the mark of an unlogged store whose windows all start at 0.
+impl Default for Mark {
+    fn default() -> Self {
+        Self {
+            offset: None,
+            observed: -1,
+        }
+    }
 }
 
 /// Takes the content of one atomic batch.

@@ -5,7 +5,6 @@
 //! log, a crash would lose what the memtables held: with 16 MiB and rows of 80 bytes the last 200 000 updates.
 //! Marks are in the same batch as the rows, so after a power cut, too, data and offsets agree.
 use std::collections::BTreeSet;
-use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -141,6 +140,12 @@ impl RocksDatabase {
         })
     }
 
+    fn is_empty(&self, family: usize) -> Result<bool> {
+        Ok(self
+            .page(family, (Bound::Unbounded, Bound::Unbounded), false, 1)?
+            .is_empty())
+    }
+
     fn damaged(&self, message: &str) -> StateError {
         StateError::Damaged {
             path: self.path.clone(),
@@ -156,26 +161,8 @@ impl RocksDatabase {
     }
 }
 
-/// What went wrong while opening decides between "wipe it" and "look at the machine".
 fn open_error(path: &Path, error: &rocksdb::Error) -> StateError {
-    let message = error.to_string();
-    let path = path.to_owned();
-    let denied = ["Permission denied", "Read-only file system"]
-        .iter()
-        .any(|text| message.contains(text));
-    match error.kind() {
-        ErrorKind::IOError if denied => StateError::ReadOnly {
-            path,
-            source: io::Error::new(io::ErrorKind::PermissionDenied, message),
-        },
-        ErrorKind::IOError if message.contains("LOCK") || message.contains("lock") => StateError::Locked { path },
-        ErrorKind::IOError if message.contains("No space left") => StateError::Io {
-            path,
-            source: io::Error::new(io::ErrorKind::StorageFull, message),
-        },
-        // A missing file is an I/O error for RocksDB, but damage for us.
-        _ => StateError::Damaged { path, message },
-    }
+    super::failure::opening(path, error.kind() == ErrorKind::IOError, error.as_ref())
 }
 
 fn encode_mark(mark: Mark) -> [u8; MARK_BYTES] {
@@ -331,12 +318,19 @@ impl Database for RocksDatabase {
         let Some(name) = self.families.get(family).cloned() else {
             return Ok(());
         };
-        // IMPORTANT: the mark goes first. A crash in between then leaves rows that nobody trusts, which are wiped again,
-        // and never a mark that stands for rows that are gone.
+        if self.marks.get(family) == Some(&Mark::default()) && self.is_empty(family)? {
+            return Ok(());
+        }
+        // IMPORTANT: the mark goes first, and to the disk. A crash in between then leaves rows without an offset, which
+        // restoring wipes again, and never a mark that stands for rows that are gone: dropping a family is written to
+        // the manifest with a sync, so after a power cut it would outlive a deletion that was only in the log.
         self.database
             .delete_cf(self.handle(MARKS)?, &name)
+            .and_then(|()| self.database.flush_wal(true))
             .map_err(|error| self.error(&error))?;
-        self.marks[family] = Mark::default();
+        if let Some(mark) = self.marks.get_mut(family) {
+            *mark = Mark::default();
+        }
         self.database.drop_cf(&name).map_err(|error| self.error(&error))?;
         self.database
             .create_cf(&name, &self.family_options)

@@ -378,3 +378,6 @@ impl Table {
         self.dirty_bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

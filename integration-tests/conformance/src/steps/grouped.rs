@@ -1,10 +1,7 @@
 //! Steps on grouped and windowed streams.
 use std::any::Any;
 
-use millstream_dsl::{
-    grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
-    window::{Windowed, Windows},
-};
+use millstream_dsl::grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream};
 
 use super::{
     BuildFailure, Handle, Maker, Outcome,
@@ -73,6 +70,7 @@ impl<K: Key, V: Value> Handle for KGroupedStream<K, V> {
         let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
         match a.text_or("op", "") {
             "windowedBy" => K::windowed_by(self, a),
+            "cogroup" => super::cogrouped::start(self, a),
             "count" => {
                 a.only(&KNOWN)?;
                 let made = maker.materialized::<K, i64>(a, AGGREGATE, key, "long")?;
@@ -95,17 +93,14 @@ impl<K: Key, V: Value> Handle for KGroupedStream<K, V> {
     }
 }
 
-impl<V: Value, W: Windows> Handle for TimeWindowedKStream<Dyn, V, W>
-where
-    Windowed<Dyn>: Key,
-{
+impl<V: Value> Handle for TimeWindowedKStream<Dyn, V> {
     fn as_any(&self) -> &dyn Any {
         self
     }
 
     fn step(&self, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure> {
         a.only(&KNOWN)?;
-        let windowed = super::windows::emitting(self.clone(), a)?;
+        let windowed = self.clone().emit(super::windows::strategy(a)?);
         let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
         match a.text_or("op", "") {
             "count" => {

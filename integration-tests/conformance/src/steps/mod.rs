@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod catalogue;
+mod cogrouped;
 mod grouped;
 mod joins;
 mod low_level;

@@ -1,7 +1,7 @@
 //! Stores of tables, and serdes of groupings.
-use millstream_dsl::options::{Grouped, Materialized};
+use millstream_dsl::options::{BufferConfig, Eager, Grouped, Materialized, Strict, Suppressed};
 
-use super::{BuildFailure, Maker, StoreSerdes, serde, stores::millis};
+use super::{BuildFailure, Maker, StoreSerdes, serde, stores::millis, types::Key};
 use crate::{
     arguments::Args,
     like::{Like, LikeSerde},
@@ -71,4 +71,52 @@ impl Maker<'_> {
 pub(crate) fn grouped<K: Like, V: Like>(a: Args<'_>) -> Result<Grouped<K, V>, BuildFailure> {
     let grouped = a.text("name").map_or_else(Grouped::new, Grouped::named);
     Ok(grouped.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?))
+}
+
+/// Until when a step holds updates back.
+pub(crate) fn suppressed<K: Key>(a: Args<'_>) -> Result<Suppressed<K>, BuildFailure> {
+    a.only(&[
+        "id",
+        "op",
+        "from",
+        "mode",
+        "wait_ms",
+        "max_records",
+        "max_bytes",
+        "full",
+        "logging",
+        "name",
+    ])?;
+    let strict = match a.text_or("full", "unbounded") {
+        "unbounded" => Ok(BufferConfig::unbounded()),
+        "shut-down" => Ok(bounded(a, BufferConfig::unbounded())),
+        "emit-early" => Err(bounded(a, BufferConfig::unbounded().emit_early_when_full())),
+        other => return Err(format!("unknown rule for a full buffer: {other}").into()),
+    };
+    let logging = a.flag("logging").unwrap_or(true);
+    let made = match (a.need("mode")?, strict) {
+        ("until-window-closes", Ok(strict)) => K::until_window_closes(strict.logging(logging))?,
+        ("until-time-limit", Ok(strict)) => limited::<K, Strict>(a, strict.logging(logging)),
+        ("until-time-limit", Err(eager)) => limited::<K, Eager>(a, eager.logging(logging)),
+        (mode, _) => return Err(format!("no suppression {mode} with such a buffer").into()),
+    };
+    Ok(match a.text("name") {
+        Some(name) => made.named(name),
+        None => made,
+    })
+}
+
+fn bounded<F>(a: Args<'_>, mut buffer: BufferConfig<F>) -> BufferConfig<F> {
+    let bound = |field: &str| a.long(field).and_then(|n| u64::try_from(n).ok());
+    if let Some(records) = bound("max_records") {
+        buffer = buffer.with_max_records(records);
+    }
+    if let Some(bytes) = bound("max_bytes") {
+        buffer = buffer.with_max_bytes(bytes);
+    }
+    buffer
+}
+
+fn limited<K: Key, F>(a: Args<'_>, buffer: BufferConfig<F>) -> Suppressed<K> {
+    Suppressed::until_time_limit(millis(a.long_or("wait_ms", 0)), buffer)
 }

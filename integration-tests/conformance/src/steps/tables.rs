@@ -67,6 +67,7 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                     self.try_group_by_with(f, super::options::grouped::<Dyn, Dyn>(a)?),
                 ))
             }
+            "suppress" => Ok(Outcome::one(self.suppress(super::options::suppressed::<K>(a)?))),
             "join" | "leftJoin" | "outerJoin" if !a.has("foreign_key") => {
                 let other = a
                     .list("from")

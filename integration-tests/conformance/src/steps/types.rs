@@ -1,6 +1,10 @@
 //! What steps can do depends on the type of key and value; these traits say it for each type.
 use millstream_dsl::{
-    grouped::KGroupedStream, options::Materialized, stream::KStream, table::KTable, window::Windowed,
+    grouped::{CogroupedKStream, KGroupedStream},
+    options::{BufferConfig, Materialized, Strict, Suppressed},
+    stream::KStream,
+    table::KTable,
+    window::Windowed,
 };
 
 use super::{BuildFailure, Outcome, windows};
@@ -10,17 +14,37 @@ use crate::{arguments::Args, like::Like, value::Dyn};
 pub(crate) trait Key: Like {
     /// `windowedBy` on a grouped stream of such keys.
     fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure>;
+    /// `windowedBy` on several grouped streams of such keys.
+    fn cogrouped_windowed_by(grouped: &CogroupedKStream<Self, Dyn>, a: Args<'_>) -> Result<Outcome, BuildFailure>;
+    /// `until-window-closes`.
+    fn until_window_closes(buffer: BufferConfig<Strict>) -> Result<Suppressed<Self>, BuildFailure>;
 }
 
 impl Key for Dyn {
     fn windowed_by<V: Value>(grouped: &KGroupedStream<Self, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
-        windows::windowed_by(grouped, a)
+        windows::cut!(grouped, a)
+    }
+    fn cogrouped_windowed_by(grouped: &CogroupedKStream<Self, Dyn>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+        windows::cut!(grouped, a)
+    }
+    fn until_window_closes(_: BufferConfig<Strict>) -> Result<Suppressed<Self>, BuildFailure> {
+        Err(BuildFailure::Refused {
+            // It does not compile; a test of the DSL shows that.
+            category: "invalid-topology",
+            message: "windows close only for windowed keys".into(),
+        })
     }
 }
 
 impl Key for Windowed<Dyn> {
     fn windowed_by<V: Value>(_: &KGroupedStream<Self, V>, _: Args<'_>) -> Result<Outcome, BuildFailure> {
         Err(BuildFailure::Unsupported("windows of windowed keys".into()))
+    }
+    fn cogrouped_windowed_by(_: &CogroupedKStream<Self, Dyn>, _: Args<'_>) -> Result<Outcome, BuildFailure> {
+        Err(BuildFailure::Unsupported("windows of windowed keys".into()))
+    }
+    fn until_window_closes(buffer: BufferConfig<Strict>) -> Result<Suppressed<Self>, BuildFailure> {
+        Ok(Suppressed::until_window_closes(buffer))
     }
 }
 

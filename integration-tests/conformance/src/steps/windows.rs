@@ -1,13 +1,31 @@
 //! `windowedBy`, and when windowed results are emitted.
-use millstream_dsl::{
-    grouped::{KGroupedStream, TimeWindowedKStream},
-    window::{EmitStrategy, SessionWindows, TimeWindows, UnlimitedWindows, Windows},
-};
+use millstream_dsl::window::{EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows};
 
-use super::{BuildFailure, Outcome, stores::millis, types::Value};
-use crate::{arguments::Args, value::Dyn};
+use super::{BuildFailure, stores::millis};
+use crate::arguments::Args;
 
-pub(crate) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+/// The windows of a step.
+pub(crate) enum Cut {
+    Time(TimeWindows),
+    Unlimited(UnlimitedWindows),
+    Sliding(SlidingWindows),
+    Session(SessionWindows),
+}
+
+/// Cuts something grouped, whatever the windows are.
+macro_rules! cut {
+    ($grouped:expr, $args:expr) => {
+        match super::windows::parse($args)? {
+            super::windows::Cut::Time(windows) => Ok(Outcome::one($grouped.windowed_by(windows))),
+            super::windows::Cut::Unlimited(windows) => Ok(Outcome::one($grouped.windowed_by(windows))),
+            super::windows::Cut::Sliding(windows) => Ok(Outcome::one($grouped.windowed_by(windows))),
+            super::windows::Cut::Session(windows) => Ok(Outcome::one($grouped.windowed_by(windows))),
+        }
+    };
+}
+pub(crate) use cut;
+
+pub(crate) fn parse(a: Args<'_>) -> Result<Cut, BuildFailure> {
     a.only(&[
         "id",
         "op",
@@ -18,15 +36,15 @@ pub(crate) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_
         "grace_ms",
         "start_ms",
     ])?;
+    if a.long_or("grace_ms", 0) < 0 {
+        return Err(BuildFailure::Refused {
+            category: "invalid-argument",
+            message: "a Duration cannot be negative".into(),
+        });
+    }
     let span = |field: &str| millis(a.long_or(field, 0));
-    match a.text_or("type", "") {
+    Ok(match a.text_or("type", "") {
         kind @ ("tumbling" | "hopping") => {
-            if a.long_or("grace_ms", 0) < 0 {
-                return Err(BuildFailure::Refused {
-                    category: "invalid-argument",
-                    message: "a Duration cannot be negative".into(),
-                });
-            }
             let mut windows = TimeWindows::of(span("size_ms"));
             if kind == "hopping" {
                 windows = windows.advance_by(span("advance_ms"));
@@ -34,25 +52,13 @@ pub(crate) fn windowed_by<V: Value>(grouped: &KGroupedStream<Dyn, V>, a: Args<'_
             if a.has("grace_ms") {
                 windows = windows.grace(span("grace_ms"));
             }
-            Ok(Outcome::one(grouped.windowed_by(windows)))
+            Cut::Time(windows)
         }
-        "unlimited" => {
-            let windows = UnlimitedWindows::of().start_on(a.long_or("start_ms", 0));
-            Ok(Outcome::one(grouped.windowed_by(windows)))
-        }
-        "session" => {
-            let windows = SessionWindows::of(span("size_ms")).grace(span("grace_ms"));
-            Ok(Outcome::one(grouped.session_windowed_by(windows)))
-        }
-        other => Err(BuildFailure::Unsupported(format!("windowedBy {other}"))),
-    }
-}
-
-pub(crate) fn emitting<V: Value, W: Windows>(
-    windowed: TimeWindowedKStream<Dyn, V, W>,
-    a: Args<'_>,
-) -> Result<TimeWindowedKStream<Dyn, V, W>, BuildFailure> {
-    Ok(windowed.emit(strategy(a)?))
+        "unlimited" => Cut::Unlimited(UnlimitedWindows::of().start_on(a.long_or("start_ms", 0))),
+        "sliding" => Cut::Sliding(SlidingWindows::of(span("size_ms")).grace(span("grace_ms"))),
+        "session" => Cut::Session(SessionWindows::of(span("size_ms")).grace(span("grace_ms"))),
+        other => return Err(BuildFailure::Unsupported(format!("windowedBy {other}"))),
+    })
 }
 
 /// When results are emitted.

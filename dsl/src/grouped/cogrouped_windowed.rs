@@ -1,0 +1,93 @@
+//! Several grouped streams that build one result per key and window.
+use std::sync::Arc;
+
+use crate::{
+    engine::BoxError,
+    operators::session_aggregate::Merge,
+    options::Materialized,
+    table::KTable,
+    window::{SessionWindows, Windowed},
+};
+
+use super::{
+    CogroupedKStream,
+    cut::{Cut, TimeCut},
+};
+
+/// Several grouped streams in windows of time. Kafka Streams: `TimeWindowedCogroupedKStream`.
+pub struct TimeWindowedCogroupedKStream<K, A> {
+    cogrouped: CogroupedKStream<K, A>,
+    cut: TimeCut,
+}
+impl<K, A> Clone for TimeWindowedCogroupedKStream<K, A> {
+    fn clone(&self) -> Self {
+        Self {
+            cogrouped: self.cogrouped.clone(),
+            cut: self.cut.clone(),
+        }
+    }
+}
+impl<K: 'static, A: 'static> TimeWindowedCogroupedKStream<K, A> {
+    pub(super) fn new(cogrouped: CogroupedKStream<K, A>, cut: TimeCut) -> Self {
+        Self { cogrouped, cut }
+    }
+    /// Builds a result per key and window; each starts with `initial`.
+    #[must_use]
+    pub fn aggregate(&self, initial: impl Fn() -> A + Send + Sync + 'static) -> KTable<Windowed<K>, A> {
+        self.aggregate_with(initial, Materialized::new())
+    }
+    /// [`aggregate`](Self::aggregate) with options.
+    #[must_use]
+    pub fn aggregate_with(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<Windowed<K>, A> {
+        let cut = Cut::Time(self.cut.clone());
+        self.cogrouped.aggregate_in(initial, &materialized.into(), cut)
+    }
+}
+
+/// Several grouped streams in sessions. Kafka Streams: `SessionWindowedCogroupedKStream`.
+pub struct SessionWindowedCogroupedKStream<K, A> {
+    cogrouped: CogroupedKStream<K, A>,
+    windows: SessionWindows,
+}
+impl<K, A> Clone for SessionWindowedCogroupedKStream<K, A> {
+    fn clone(&self) -> Self {
+        Self {
+            cogrouped: self.cogrouped.clone(),
+            windows: self.windows,
+        }
+    }
+}
+impl<K: 'static, A: 'static> SessionWindowedCogroupedKStream<K, A> {
+    pub(super) fn new(cogrouped: CogroupedKStream<K, A>, windows: SessionWindows) -> Self {
+        Self { cogrouped, windows }
+    }
+    /// Builds a result per session; `merge` joins the results of two sessions that a record has connected.
+    #[must_use]
+    pub fn aggregate(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        merge: impl Fn(&K, A, A) -> A + Send + Sync + 'static,
+    ) -> KTable<Windowed<K>, A> {
+        let merge = move |key: &K, one, two| Ok::<_, BoxError>(Some(merge(key, one, two)));
+        self.try_aggregate_with(initial, merge, Materialized::new())
+    }
+    /// [`aggregate`](Self::aggregate) with options, by a function that can fail, or delete the row with None.
+    #[must_use]
+    pub fn try_aggregate_with<E: Into<BoxError>>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        merge: impl Fn(&K, A, A) -> Result<Option<A>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<Windowed<K>, A> {
+        let merge: Merge<K, A> = Arc::new(move |key: &K, one: Option<A>, two: A| match one {
+            None => Ok(Some(two)),
+            Some(one) => merge(key, one, two).map_err(Into::into),
+        });
+        let cut = Cut::Session(self.windows, merge);
+        self.cogrouped.aggregate_in(initial, &materialized.into(), cut)
+    }
+}

@@ -1,0 +1,304 @@
+//! One result per key and sliding window: `count`, `reduce` and `aggregate` in windows around records.
+//!
+//! Each record has a window that ends with it (the left one), and one that starts a millisecond after it (the right one)
+//! if there are records in it. Both ends are inclusive. A record changes every window of its key that holds it, newest
+//! first, and makes the windows that exist because of it: the right one of the record before it, its own left one, its
+//! own right one. Windows never start before the epoch: records that are younger than the difference share the window
+//! `[0, difference]` as their left one. A record without key or value is dropped and counted.
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use millstream_state::WindowRow;
+
+use crate::{
+    engine::{NodeFactory, ProcessResult, Receiver, Record, TaskContext, port},
+    grouped::fold::Fold,
+    serde::SharedSerde,
+    stream::factory,
+    table::{
+        faults::{self, Stop},
+        output::WindowPlan,
+    },
+    window::{EmitStrategy, SlidingWindows, Window},
+};
+
+use super::window_results::{Base, Emission, WindowResults};
+
+struct SlidingAggregate<K, V, A> {
+    windows: SlidingWindows,
+    /// What knows which values are null.
+    value: Option<SharedSerde<V>>,
+    results: WindowResults<K, V, A>,
+    starts: RefCell<Vec<i64>>,
+}
+
+pub(crate) fn sliding_aggregate<K: 'static, V: 'static, A: 'static>(
+    windows: SlidingWindows,
+    value: Option<SharedSerde<V>>,
+    fold: Fold<K, V, A>,
+    plan: WindowPlan<K, A>,
+    emission: Emission,
+) -> Arc<dyn NodeFactory> {
+    factory(move |scope| {
+        Ok(port(SlidingAggregate {
+            windows,
+            value: value.clone(),
+            results: WindowResults::open(scope, &fold, &plan, emission)?,
+            starts: RefCell::default(),
+        }))
+    })
+}
+
+/// One record on its way through the windows of its key.
+struct Step<'a, K, V> {
+    record: &'a Record<'a, K, V>,
+    key: &'a [u8],
+    closed: i64,
+}
+
+/// A result of the store, with the time of the newest record in it.
+struct Known {
+    bytes: Rc<[u8]>,
+    newest: i64,
+}
+impl From<&WindowRow> for Known {
+    fn from(row: &WindowRow) -> Self {
+        Self {
+            bytes: row.value.clone(),
+            newest: row.timestamp,
+        }
+    }
+}
+
+/// What the windows around a record tell about those that are to be made.
+#[derive(Default)]
+struct Around {
+    /// A window that holds the record and later ones: what is in it is in the record's right window too.
+    right: Option<Known>,
+    right_exists: bool,
+    /// The newest window that ends before the record.
+    left: Option<Known>,
+    left_exists: bool,
+    /// Time of the record before this one, if its right window may have to be made.
+    previous: Option<i64>,
+}
+
+impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SlidingAggregate<K, V, A> {
+    fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
+        let no_value = self.value.as_ref().is_some_and(|serde| serde.is_null(record.value));
+        if no_value || self.results.plan.key.is_null(record.key) {
+            cx.count_dropped();
+            return Ok(());
+        }
+        self.results.process(cx, &record, |key, buffer| {
+            let mut starts = self.starts.take();
+            starts.clear();
+            let result = self.add(cx, &record, key, &mut starts, buffer);
+            self.starts.replace(starts);
+            result
+        })
+    }
+}
+
+impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
+    fn window(&self, start: i64) -> Window {
+        Window {
+            start,
+            end: start.saturating_add(self.windows.difference_ms),
+        }
+    }
+
+    fn add(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        key: &[u8],
+        starts: &mut Vec<i64>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Stop> {
+        let closed = self.results.observed_time.get().saturating_sub(self.windows.grace_ms);
+        let last = self.window(record.timestamp);
+        if last.end < closed {
+            self.results.drop_late(cx, record.timestamp, last, closed);
+            return Ok(());
+        }
+        let step = Step { record, key, closed };
+        if record.timestamp < self.windows.difference_ms {
+            // Kafka Streams looks for closed windows only at later records.
+            return self.add_early(cx, &step, starts, buffer);
+        }
+        if let Some(around) = self.update_around(cx, &step, starts, buffer)? {
+            self.make(cx, &step, &around, starts, buffer)?;
+        }
+        if self.results.emission.strategy == EmitStrategy::OnWindowClose {
+            self.emit_closed(cx, record, closed)?;
+        }
+        Ok(())
+    }
+
+    /// Updates the windows that hold the record, newest first. None: there was a record at this time already, so all
+    /// windows exist.
+    fn update_around(
+        &self,
+        cx: &TaskContext,
+        step: &Step<'_, K, V>,
+        starts: &mut Vec<i64>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Around>, Stop> {
+        let timestamp = step.record.timestamp;
+        let mut around = Around::default();
+        let from = timestamp
+            .saturating_sub(self.windows.difference_ms.saturating_mul(2))
+            .max(0);
+        // One more than the time, so that the record's right window is seen on the way.
+        let to = timestamp.saturating_add(1);
+        for row in self.results.store.fetch(step.key, from, to, true) {
+            let row = row.map_err(|e| faults::store(&self.results.node, e))?;
+            starts.push(row.start);
+            let window = self.window(row.start);
+            if row.start > timestamp {
+                around.right_exists = true;
+            } else if window.end > timestamp {
+                around.right.get_or_insert_with(|| (&row).into());
+                self.update(cx, step, window, Base::Result(&row.value, row.timestamp), buffer)?;
+            } else if window.end == timestamp {
+                around.left_exists = true;
+                self.update(cx, step, window, Base::Result(&row.value, row.timestamp), buffer)?;
+                if row.timestamp >= timestamp {
+                    return Ok(None);
+                }
+                around.previous = Some(row.timestamp);
+            } else {
+                around.previous = Some(row.timestamp);
+                around.left = Some((&row).into());
+                break;
+            }
+        }
+        Ok(Some(around))
+    }
+
+    /// Makes the windows that are there because of the record.
+    fn make(
+        &self,
+        cx: &TaskContext,
+        step: &Step<'_, K, V>,
+        around: &Around,
+        starts: &[i64],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Stop> {
+        let timestamp = step.record.timestamp;
+        if let Some(previous) = around.previous {
+            let right_of_previous = self.window(previous.saturating_add(1));
+            if !starts.contains(&right_of_previous.start) && right_of_previous.end >= timestamp {
+                self.update(cx, step, right_of_previous, Base::Initial, buffer)?;
+            }
+        }
+        let left = Window {
+            start: timestamp.saturating_sub(self.windows.difference_ms),
+            end: timestamp,
+        };
+        if !around.left_exists {
+            let base = match (&around.left, around.previous) {
+                (Some(known), Some(previous)) if left.start <= previous => Base::Result(&known.bytes, timestamp),
+                _ => Base::Initial,
+            };
+            self.update(cx, step, left, base, buffer)?;
+        }
+        self.make_right(cx, step, around)
+    }
+    fn make_right(&self, cx: &TaskContext, step: &Step<'_, K, V>, around: &Around) -> Result<(), Stop> {
+        let timestamp = step.record.timestamp;
+        match &around.right {
+            Some(known) if !around.right_exists && known.newest > timestamp => {
+                let window = self.window(timestamp.saturating_add(1));
+                let place = (step.key, window);
+                self.results.start(cx, step.record, place, (&known.bytes, known.newest))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A record that is younger than the difference: its left window is `[0, difference]`.
+    fn add_early(
+        &self,
+        cx: &TaskContext,
+        step: &Step<'_, K, V>,
+        starts: &mut Vec<i64>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Stop> {
+        let timestamp = step.record.timestamp;
+        let mut around = Around::default();
+        let mut combined: Option<Known> = None;
+        for row in self
+            .results
+            .store
+            .fetch(step.key, 0, timestamp.saturating_add(1), false)
+        {
+            let row = row.map_err(|e| faults::store(&self.results.node, e))?;
+            starts.push(row.start);
+            if row.start == 0 {
+                combined = Some((&row).into());
+                around.previous = Some(row.timestamp).filter(|previous| *previous < timestamp);
+            } else if row.start <= timestamp {
+                around.right = Some((&row).into());
+                let base = Base::Result(&row.value, row.timestamp);
+                self.update(cx, step, self.window(row.start), base, buffer)?;
+            } else {
+                around.right_exists = true;
+            }
+        }
+        // No window holds the record and later ones, but there are later ones: all that are known are later.
+        if around.right.is_none() {
+            around.right = combined
+                .as_ref()
+                .filter(|known| known.newest > timestamp)
+                .map(|known| Known {
+                    bytes: known.bytes.clone(),
+                    newest: known.newest,
+                });
+        }
+        self.make_right(cx, step, &around)?;
+        if let Some(previous) = around.previous {
+            let right_of_previous = self.window(previous.saturating_add(1));
+            if !starts.contains(&right_of_previous.start) {
+                self.update(cx, step, right_of_previous, Base::Initial, buffer)?;
+            }
+        }
+        let base = combined
+            .as_ref()
+            .map_or(Base::Initial, |known| Base::Result(&known.bytes, known.newest));
+        self.update(cx, step, self.window(0), base, buffer)
+    }
+
+    fn update(
+        &self,
+        cx: &TaskContext,
+        step: &Step<'_, K, V>,
+        window: Window,
+        base: Base<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Stop> {
+        if window.end < step.closed {
+            self.results.drop_late(cx, step.record.timestamp, window, step.closed);
+            return Ok(());
+        }
+        self.results.update(cx, step.record, (step.key, window), base, buffer)
+    }
+
+    /// Emits the windows that have closed since the last round.
+    fn emit_closed(&self, cx: &TaskContext, record: &Record<'_, K, V>, closed: i64) -> Result<(), Stop> {
+        let Some(last) = self.results.clock.due(cx, closed) else {
+            return Ok(());
+        };
+        // Both ends of a window are inclusive.
+        let upper = closed.saturating_sub(self.windows.difference_ms).saturating_sub(1);
+        if upper < 0 {
+            return Ok(());
+        }
+        let lower = if last == -1 {
+            0
+        } else {
+            last.saturating_sub(self.windows.difference_ms).max(0)
+        };
+        self.results.emit(cx, record, (lower, upper), closed)
+    }
+}

@@ -1,0 +1,203 @@
+//! What a buffered row looks like in bytes: format 3 of Kafka Streams' suppression changelog.
+//!
+//! `time(8) ++ offset(8) ++ topic ++ partition(4) ++ headers ++ prior ++ old ++ new ++ buffer time(8)`. Texts and values
+//! carry their length in 4 bytes, -1 for null; an old value equal to the prior one is the length -2 alone.
+use std::rc::Rc;
+
+use crate::{Headers, RecordContext};
+
+const NULL: i32 = -1;
+const SAME_AS_PRIOR: i32 = -2;
+
+/// A buffered row, taken apart.
+pub(crate) struct BufferValue<'a> {
+    pub(crate) context: RecordContext,
+    /// The value before the first update that was buffered.
+    pub(crate) prior: Option<&'a [u8]>,
+    /// The value before the last update.
+    pub(crate) old: Option<&'a [u8]>,
+    pub(crate) new: Option<&'a [u8]>,
+    /// Moment by which rows leave the buffer.
+    pub(crate) time: i64,
+}
+
+impl<'a> BufferValue<'a> {
+    /// None: these are not bytes of this format.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let (timestamp, offset) = (long(&mut rest)?, long(&mut rest)?);
+        let topic = text(sized(&mut rest)??)?;
+        let (partition, count) = (int(&mut rest)?, int(&mut rest)?);
+        let headers = Headers::new();
+        for _ in 0..count {
+            let key = text(sized(&mut rest)??)?;
+            headers.add(&key, sized(&mut rest)?);
+        }
+        let prior = sized(&mut rest)?;
+        let old = match int(&mut rest)? {
+            SAME_AS_PRIOR => prior,
+            length => part(&mut rest, length)?,
+        };
+        let new = sized(&mut rest)?;
+        let time = long(&mut rest)?;
+        let context = RecordContext {
+            topic,
+            partition,
+            offset,
+            timestamp,
+            headers,
+        };
+        rest.is_empty().then_some(Self {
+            context,
+            prior,
+            old,
+            new,
+            time,
+        })
+    }
+
+    /// What the row counts in a buffer that is bounded by bytes: the estimate of Kafka Streams.
+    pub(crate) fn size(&self, key: &[u8]) -> u64 {
+        // Times, offset and partition: 8 + 8 + 8 + 4.
+        let mut bytes = 28 + key.len() + utf16(&self.context.topic);
+        self.context
+            .headers
+            .for_each(|key, value| bytes += utf16(key) + value.map_or(0, <[u8]>::len));
+        let old = if self.old == self.prior { None } else { self.old };
+        bytes += [self.prior, old, self.new]
+            .iter()
+            .map(|value| value.map_or(0, <[u8]>::len))
+            .sum::<usize>();
+        bytes as u64
+    }
+}
+
+/// Appends the bytes of a row.
+pub(crate) fn encode(
+    context: &RecordContext,
+    prior: Option<&[u8]>,
+    old: Option<&[u8]>,
+    new: Option<&[u8]>,
+    time: i64,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(&context.timestamp.to_be_bytes());
+    out.extend_from_slice(&context.offset.to_be_bytes());
+    put_sized(Some(context.topic.as_bytes()), out);
+    out.extend_from_slice(&context.partition.to_be_bytes());
+    out.extend_from_slice(&length_of(context.headers.len()).to_be_bytes());
+    context.headers.for_each(|key, value| {
+        put_sized(Some(key.as_bytes()), out);
+        put_sized(value, out);
+    });
+    put_sized(prior, out);
+    if old.is_some() && old == prior {
+        out.extend_from_slice(&SAME_AS_PRIOR.to_be_bytes());
+    } else {
+        put_sized(old, out);
+    }
+    put_sized(new, out);
+    out.extend_from_slice(&time.to_be_bytes());
+}
+
+fn length_of(length: usize) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX)
+}
+fn put_sized(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    match value {
+        None => out.extend_from_slice(&NULL.to_be_bytes()),
+        Some(value) => {
+            out.extend_from_slice(&length_of(value.len()).to_be_bytes());
+            out.extend_from_slice(value);
+        }
+    }
+}
+
+fn long(rest: &mut &[u8]) -> Option<i64> {
+    let (bytes, after) = rest.split_first_chunk::<8>()?;
+    *rest = after;
+    Some(i64::from_be_bytes(*bytes))
+}
+fn int(rest: &mut &[u8]) -> Option<i32> {
+    let (bytes, after) = rest.split_first_chunk::<4>()?;
+    *rest = after;
+    Some(i32::from_be_bytes(*bytes))
+}
+/// Outer None: too short. Inner None: null.
+fn sized<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let length = int(rest)?;
+    part(rest, length)
+}
+#[expect(
+    clippy::option_option,
+    reason = "null is a value of the format, and so is being too short"
+)]
+fn part<'a>(rest: &mut &'a [u8], length: i32) -> Option<Option<&'a [u8]>> {
+    if length == NULL {
+        return Some(None);
+    }
+    let (value, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    *rest = after;
+    Some(Some(value))
+}
+fn text(bytes: &[u8]) -> Option<Rc<str>> {
+    std::str::from_utf8(bytes).ok().map(Into::into)
+}
+fn utf16(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> RecordContext {
+        let headers = Headers::new();
+        headers.add("h", Some(b"1"));
+        headers.add("n", None);
+        RecordContext {
+            topic: "in".into(),
+            partition: 3,
+            offset: 7,
+            timestamp: 5,
+            headers,
+        }
+    }
+
+    #[test]
+    fn rows_are_read_as_they_were_written() {
+        let cases = [
+            (None, None, Some(&b"new"[..])),
+            (Some(&b"p"[..]), Some(&b"p"[..]), None),
+            (Some(b"p"), Some(b"o"), Some(b"")),
+            (None, Some(b"o"), Some(b"n")),
+        ];
+        for (prior, old, new) in cases {
+            let mut bytes = Vec::new();
+            encode(&context(), prior, old, new, -9, &mut bytes);
+            let read = BufferValue::parse(&bytes);
+            let parts = read.as_ref().map(|r| (r.prior, r.old, r.new, r.time));
+            assert_eq!(parts, Some((prior, old, new, -9)));
+            let origin = read.map(|r| {
+                (
+                    r.context.topic,
+                    r.context.partition,
+                    r.context.offset,
+                    r.context.headers,
+                )
+            });
+            assert_eq!(origin, Some(("in".into(), 3, 7, context().headers)));
+            for end in 0..bytes.len() {
+                assert!(BufferValue::parse(&bytes[..end]).is_none(), "cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_stands_twice_counts_once() {
+        let mut bytes = Vec::new();
+        encode(&context(), Some(b"xy"), Some(b"xy"), Some(b"z"), 0, &mut bytes);
+        // 28, key 1, topic 2, header names and values 3, values 3.
+        assert_eq!(BufferValue::parse(&bytes).map(|r| r.size(b"k")), Some(37));
+    }
+}

@@ -1,0 +1,154 @@
+//! What the overlay costs: reads of the database and rows copied.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::cell::Cell;
+
+use super::*;
+use crate::database::Mark;
+use crate::database::memory::MemoryDatabase;
+
+/// Counts reads.
+struct Counting {
+    rows: MemoryDatabase,
+    reads: Cell<usize>,
+}
+
+impl Counting {
+    fn new() -> Self {
+        Self {
+            rows: MemoryDatabase::new(1),
+            reads: Cell::new(0),
+        }
+    }
+}
+
+impl Database for Counting {
+    fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.reads.set(self.reads.get() + 1);
+        self.rows.get(family, key, out)
+    }
+    fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>> {
+        self.rows.page(family, range, reverse, max_rows)
+    }
+    fn approximate_count(&self, family: usize) -> Result<u64> {
+        self.rows.approximate_count(family)
+    }
+    fn mark(&self, family: usize) -> Mark {
+        self.rows.mark(family)
+    }
+    fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
+        self.rows.apply(fill)
+    }
+    fn wipe(&mut self, family: usize) -> Result<()> {
+        self.rows.wipe(family)
+    }
+    fn flush(&mut self) -> Result<()> {
+        self.rows.flush()
+    }
+}
+
+const ALL: KeyRange<'static> = (Bound::Unbounded, Bound::Unbounded);
+
+fn key(n: u32) -> [u8; 4] {
+    n.to_be_bytes()
+}
+
+fn commit(table: &mut Table, database: &mut Counting) {
+    database
+        .apply(&mut |batch| {
+            table.write(batch, None);
+            Ok(())
+        })
+        .unwrap();
+    table.committed(None);
+}
+
+fn reads(table: &mut Table, database: &Counting, keys: std::ops::Range<u32>) -> usize {
+    let before = database.reads.get();
+    for n in keys {
+        table.get(database, &key(n), &mut Vec::new()).unwrap();
+    }
+    database.reads.get() - before
+}
+
+#[test]
+fn a_scan_does_not_cost_the_rows_in_memory() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 1 << 20);
+    (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
+    assert_eq!(table.page(&database, ALL, false, 1_000).unwrap().len(), 100);
+    commit(&mut table, &mut database);
+    assert_eq!(reads(&mut table, &database, 0..100), 0, "committed rows stay");
+    assert_eq!(reads(&mut table, &database, 100..101), 1);
+    assert_eq!(reads(&mut table, &database, 100..101), 0, "what was read stays");
+    assert_eq!(table.page(&database, ALL, true, 1_000).unwrap().len(), 100);
+}
+
+#[test]
+fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
+    let mut database = Counting::new();
+    let budget = 100 * row_bytes(&key(0), Some(b"v"));
+    let mut table = Table::new(0, false, budget);
+    (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
+    commit(&mut table, &mut database);
+    assert!(table.bytes <= budget);
+    let missed = reads(&mut table, &database, 0..150);
+    assert!((50..=100).contains(&missed), "{missed} of 150 had to be read");
+}
+
+#[test]
+fn rows_that_were_not_used_go_first() {
+    let mut database = Counting::new();
+    let budget = 100 * row_bytes(&key(0), Some(b"v"));
+    let mut table = Table::new(0, false, budget);
+    (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
+    commit(&mut table, &mut database);
+    // Ten hot rows, and others that push.
+    for round in 1..20 {
+        (0..10).for_each(|n| table.put(&key(n), Some(b"w"), -1));
+        (0..30).for_each(|n| table.put(&key(round * 1_000 + n), Some(b"v"), -1));
+        reads(&mut table, &database, 0..10);
+        commit(&mut table, &mut database);
+    }
+    assert!(table.bytes <= budget);
+    assert!(
+        reads(&mut table, &database, 19_000..19_030) <= 10,
+        "the newest are there"
+    );
+}
+
+#[test]
+fn a_page_copies_no_more_rows_than_it_gives() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 1 << 20);
+    (0..10).for_each(|n| table.put(&key(2 * n), Some(b"v"), -1));
+    commit(&mut table, &mut database);
+    (0..1_000).for_each(|n| table.put(&key(n), Some(b"w"), -1));
+    for reverse in [false, true] {
+        assert_eq!(table.page(&database, ALL, reverse, 16).unwrap().len(), 16);
+    }
+}
+
+#[test]
+fn pages_follow_each_other_without_gaps_whatever_was_deleted() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 1 << 20);
+    (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
+    commit(&mut table, &mut database);
+    (10..60).for_each(|n| table.put(&key(n), None, -1));
+    (90..120).for_each(|n| table.put(&key(n), Some(b"w"), -1));
+    let expected: Vec<Vec<u8>> = (0..10).chain(60..120).map(|n| key(n).to_vec()).collect();
+    for max_rows in [1, 3, 16, 200] {
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        loop {
+            let lo = found.last().cloned();
+            let lo = lo.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let page = table.page(&database, (lo, Bound::Unbounded), false, max_rows).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page.iter().map(|row| row.key.to_vec()));
+        }
+        assert_eq!(found, expected, "{max_rows} rows a page");
+    }
+}
