@@ -191,6 +191,7 @@ impl<K: 'static, A: 'static> CogroupedKStream<K, A> {
             store: store.clone(),
             serdes: serdes.clone(),
             send_old: send_old.clone(),
+            versioned: planned.as_ref().is_some_and(|p| p.plan.versioned),
         };
         let make = |member: &Rc<dyn Member<K, A>>| -> Option<MadeOperator> {
             let planned = planned.clone()?;

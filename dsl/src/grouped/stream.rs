@@ -237,6 +237,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
             store: store.clone(),
             serdes: planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone())),
             send_old: send_old.clone(),
+            versioned: planned.as_ref().is_some_and(|p| p.plan.versioned),
         };
         let key_serde = planned.as_ref().map(|p| p.plan.key.clone());
         let value_serde = planned.as_ref().map(|p| p.plan.value.clone());

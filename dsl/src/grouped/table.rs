@@ -99,13 +99,14 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         grouped.key = builder.resolve_serde(&name, grouped.key.as_ref(), None);
         grouped.value = builder.resolve_serde(&name, grouped.value.as_ref(), None);
         let serdes = grouped.key.clone().zip(grouped.value.clone());
+        let versioned = self.view.is_versioned();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let Some((key, value)) = serdes.clone() else { return };
             let combined = writer
                 .config
                 .upgrade_from
                 .is_none_or(UpgradeFrom::knows_combined_changes);
-            let factory = table_group_by(selector.clone(), key, value, combined);
+            let factory = table_group_by(selector.clone(), key, value, combined, versioned);
             writer.add_processor(name, parents, factory);
         };
         let node = builder.add(&[self.node], GraphNode::new(name, write));
@@ -253,6 +254,7 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
             store,
             serdes: serdes.clone(),
             send_old: send_old.clone(),
+            versioned: planned.as_ref().is_some_and(|p| p.plan.versioned),
         };
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let Some(planned) = &planned else { return };

@@ -53,6 +53,9 @@ impl StreamsBuilder {
         let consumed = consumed.into();
         let mut builder = self.inner.borrow_mut();
         let table = TopicTable::new(&mut builder, &consumed, &materialized);
+        if materialized.is_versioned() {
+            builder.violation(&table.name, "a global table cannot be versioned");
+        }
         let topic = match &consumed.topics {
             SourceTopics::Names(names) if names.len() == 1 => names.first().cloned(),
             _ => None,

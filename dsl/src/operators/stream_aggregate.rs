@@ -11,6 +11,7 @@ use crate::{
     table::{
         faults,
         output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
+        store::Placed,
     },
 };
 
@@ -49,6 +50,7 @@ struct Updated<'a, A, N> {
     new: N,
     old: Option<A>,
     timestamp: i64,
+    placed: Placed,
 }
 
 impl<K, V, A> Receiver<K, V> for StreamAggregate<K, V, A> {
@@ -61,14 +63,14 @@ impl<K, V, A> Receiver<K, V> for StreamAggregate<K, V, A> {
         let mut scratch = self.scratch.take();
         let result = match self.update(cx, &record, &mut scratch) {
             Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
-            Ok(_) if self.rows.store.is_cached() => Ok(()),
+            Ok(updated) if self.rows.store.is_cached() || updated.placed == Placed::Refused => Ok(()),
             Ok(updated) => self.output.children.forward(
                 cx,
                 Change {
                     key: record.key,
                     new: updated.new.as_ref(),
                     old: updated.old.as_ref(),
-                    is_latest: true,
+                    is_latest: updated.placed == Placed::Newest,
                     timestamp: updated.timestamp,
                     headers: record.headers,
                     key_bytes: Some(updated.key),
@@ -111,12 +113,13 @@ impl<K, V, A> StreamAggregate<K, V, A> {
         let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, old))?;
         let timestamp = stored.map_or(record.timestamp, |stored| stored.max(record.timestamp));
         let origin = (record.timestamp, record.headers);
-        self.rows.put(cx, key, new.as_ref(), timestamp, origin, value_buffer)?;
+        let placed = self.rows.put(cx, key, new.as_ref(), timestamp, origin, value_buffer)?;
         Ok(Updated {
             key,
             new,
             old: shown,
             timestamp,
+            placed,
         })
     }
 }

@@ -39,7 +39,9 @@ impl<K, V, VT> Lookup<K, V, VT> for SameKey<K, VT> {
         if self.key.as_ref().is_some_and(|serde| serde.is_null(record.key)) {
             return Ok(Found::NoKey);
         }
-        let row = self.table.get(cx, record.key, record.key_bytes)?;
+        let row = self
+            .table
+            .get_as_of(cx, record.key, record.key_bytes, record.timestamp)?;
         Ok(Found::Row(row.map(|(value, _)| value)))
     }
 }

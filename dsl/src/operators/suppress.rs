@@ -302,6 +302,9 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     pub fn suppress(&self, suppressed: Suppressed<K>) -> Self {
         let mut builder = self.builder.borrow_mut();
         let (name, store) = names(&mut builder, suppressed.name.as_ref());
+        if self.view.is_versioned() {
+            builder.violation(&name, "a table with history, here or further up, cannot be suppressed");
+        }
         let wait_ms = match suppressed.until {
             Until::TimeLimit(wait_ms) => wait_ms,
             Until::WindowCloses(_) => builder.window_grace_ms(self.node).unwrap_or_else(|| {

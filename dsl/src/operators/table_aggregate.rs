@@ -10,6 +10,7 @@ use crate::{
     table::{
         faults,
         output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
+        store::Placed,
     },
 };
 
@@ -77,6 +78,7 @@ struct Updated<'a, A> {
     new: Outcome<'a, A>,
     old: Option<A>,
     timestamp: i64,
+    placed: Placed,
 }
 
 impl<K, V, A> TableAggregate<K, V, A> {
@@ -120,13 +122,15 @@ impl<K, V, A> TableAggregate<K, V, A> {
             outcome = Outcome::Owned(result);
         }
         let origin = (record.timestamp, record.headers);
-        self.rows
+        let placed = self
+            .rows
             .put(cx, key, outcome.as_ref(), timestamp, origin, value_buffer)?;
         Ok(Updated {
             key,
             new: outcome,
             old: shown,
             timestamp,
+            placed,
         })
     }
 }
@@ -136,14 +140,14 @@ impl<K, V, A> Receiver<K, GroupedChange<V>> for TableAggregate<K, V, A> {
         let mut scratch = self.scratch.take();
         let result = match self.update(cx, &record, &mut scratch) {
             Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
-            Ok(_) if self.rows.store.is_cached() => Ok(()),
+            Ok(updated) if self.rows.store.is_cached() || updated.placed == Placed::Refused => Ok(()),
             Ok(updated) => self.output.children.forward(
                 cx,
                 Change {
                     key: record.key,
                     new: updated.new.as_ref(),
                     old: updated.old.as_ref(),
-                    is_latest: true,
+                    is_latest: updated.placed == Placed::Newest,
                     timestamp: updated.timestamp,
                     headers: record.headers,
                     key_bytes: Some(updated.key),

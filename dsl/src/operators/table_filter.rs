@@ -26,6 +26,7 @@ struct TableFilter<K, V> {
     output: Output<K, V>,
     /// The old value comes with the update, not from a store of this operator.
     old_from_update: bool,
+    old: OldValue,
 }
 impl<K: 'static, V: 'static> TableFilter<K, V> {
     fn keep<'a>(&self, cx: &TaskContext, key: &K, value: Option<&'a V>) -> Result<Option<&'a V>, Box<ProcessError>> {
@@ -57,7 +58,7 @@ impl<K: 'static, V: 'static> TableReceiver<K, V> for TableFilter<K, V> {
             Err(error) => faults::handle(cx, error, timestamp, headers),
             Ok((new, old)) => self
                 .output
-                .emit(cx, change.with_values(new, old), OldValue::StoredSkippingNothing)
+                .emit(cx, change.with_values(new, old), self.old)
                 .or_else(|failed| failed.handle(cx, timestamp, headers)),
         }
     }
@@ -68,15 +69,27 @@ struct FilterGetter<K, V> {
     parent: Rc<dyn ValueGetter<K, V>>,
     predicate: Predicate<K, V>,
 }
+impl<K, V> FilterGetter<K, V> {
+    fn keep(&self, cx: &TaskContext, key: &K, row: RowOf<V>) -> Result<RowOf<V>, Box<ProcessError>> {
+        let Some((value, timestamp)) = row else { return Ok(None) };
+        let keep = cx.try_call(&self.node, || (self.predicate)(key, &value))?;
+        Ok(keep.then_some((value, timestamp)))
+    }
+}
 impl<K, V> ValueGetter<K, V> for FilterGetter<K, V> {
     fn get(&self, cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>> {
-        match self.parent.get(cx, key, key_bytes)? {
-            Some((value, timestamp)) => {
-                let keep = cx.try_call(&self.node, || (self.predicate)(key, &value))?;
-                Ok(keep.then_some((value, timestamp)))
-            }
-            None => Ok(None),
-        }
+        let row = self.parent.get(cx, key, key_bytes)?;
+        self.keep(cx, key, row)
+    }
+    fn get_as_of(
+        &self,
+        cx: &TaskContext,
+        key: &K,
+        key_bytes: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<RowOf<V>, Box<ProcessError>> {
+        let row = self.parent.get_as_of(cx, key, key_bytes, timestamp)?;
+        self.keep(cx, key, row)
     }
 }
 
@@ -84,6 +97,7 @@ struct FilterView<K, V> {
     parent: KTable<K, V>,
     predicate: Predicate<K, V>,
     stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<V>)>,
+    stored_versioned: Option<bool>,
     send_old: Cell<bool>,
 }
 impl<K: 'static, V: 'static> TableView<K, V> for FilterView<K, V> {
@@ -92,6 +106,9 @@ impl<K: 'static, V: 'static> TableView<K, V> for FilterView<K, V> {
             self.send_old.set(true);
         }
         self.send_old.get()
+    }
+    fn is_versioned(&self) -> bool {
+        self.stored_versioned.unwrap_or_else(|| self.parent.view.is_versioned())
     }
     fn view(&self) -> Option<View<K, V>> {
         if let Some((store, key, value)) = self.stored.clone() {
@@ -194,11 +211,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             stored: planned
                 .as_ref()
                 .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
+            stored_versioned: planned.as_ref().map(|p| p.plan.versioned),
             // With a stored parent this costs nothing and saves deletes of rows that were never shown.
             send_old: Cell::new(self.view.enable_old_values(false)),
         });
         let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());
         let value_serde = materialized.value.clone().or_else(|| self.value_serde.clone());
+        // History is told even where there is nothing: what comes behind may keep it.
+        let old = if self.view.is_versioned() {
+            OldValue::Stored
+        } else {
+            OldValue::StoredSkippingNothing
+        };
         let state = view.clone();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.send_old.get());
@@ -211,6 +235,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
                     predicate,
                     output,
                     old_from_update,
+                    old,
                 }))
             });
             writer.add_processor(name, parents, factory);

@@ -23,6 +23,7 @@ struct TableGroupBy<K, V, K2, V2> {
     value: SharedSerde<V2>,
     /// Whether old and new value of one group travel in one record. Older versions do not understand that.
     combined: bool,
+    versioned: bool,
     children: Children<K2, GroupedChange<V2>>,
     keys: RefCell<(Vec<u8>, Vec<u8>)>,
 }
@@ -32,6 +33,7 @@ pub(crate) fn table_group_by<K: 'static, V: 'static, K2: 'static, V2: 'static>(
     key: SharedSerde<K2>,
     value: SharedSerde<V2>,
     combined: bool,
+    versioned: bool,
 ) -> Arc<dyn NodeFactory> {
     factory(move |scope| {
         Ok(table_port(TableGroupBy {
@@ -40,6 +42,7 @@ pub(crate) fn table_group_by<K: 'static, V: 'static, K2: 'static, V2: 'static>(
             key: key.clone(),
             value: value.clone(),
             combined,
+            versioned,
             children: scope.children()?,
             keys: RefCell::default(),
         }))
@@ -126,6 +129,10 @@ impl<K, V, K2, V2> TableGroupBy<K, V, K2, V2> {
 
 impl<K, V, K2, V2> TableReceiver<K, V> for TableGroupBy<K, V, K2, V2> {
     fn receive_change(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
+        if self.versioned && !change.is_latest {
+            // History: the groups know the newest row already. Not counted, as in Kafka Streams.
+            return Ok(());
+        }
         let records = match self.records(cx, &change) {
             Ok(records) => records,
             Err(error) => return faults::handle(cx, error, change.timestamp, change.headers),

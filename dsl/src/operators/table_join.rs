@@ -53,6 +53,7 @@ impl Side {
 struct TableJoin<K, V, VO, VR> {
     node: Arc<str>,
     side: Side,
+    versioned: bool,
     send_old: bool,
     other: Rc<dyn ValueGetter<K, VO>>,
     joiner: Joiner<V, VO, VR>,
@@ -96,6 +97,11 @@ impl<K, V, VO, VR> TableJoin<K, V, VO, VR> {
 
 impl<K, V, VO, VR> TableReceiver<K, V> for TableJoin<K, V, VO, VR> {
     fn receive_change(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
+        if self.versioned && !change.is_latest {
+            // History: the newest row has been told already.
+            cx.count_dropped();
+            return Ok(());
+        }
         match self.results(cx, &change) {
             Err(error) => faults::handle(cx, error, change.timestamp, change.headers),
             Ok(None) => Ok(()),
@@ -154,6 +160,7 @@ struct JoinView<K, V, VO, VR> {
     joiner: Joiner<V, VO, VR>,
     stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<VR>)>,
     send_old: Cell<bool>,
+    versioned: bool,
 }
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> TableView<K, VR> for JoinView<K, V, VO, VR> {
     fn enable_old_values(&self, _force: bool) -> bool {
@@ -161,6 +168,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> TableView<K, VR> for Join
         self.right.view.enable_old_values(true);
         self.send_old.set(true);
         true
+    }
+    fn is_versioned(&self) -> bool {
+        self.versioned
     }
     fn view(&self) -> Option<View<K, VR>> {
         if let Some((store, key, value)) = self.stored.clone() {
@@ -188,6 +198,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> TableView<K, VR> for Join
 
 fn side_factory<K: 'static, V: 'static, VO: 'static, VR: 'static>(
     side: Side,
+    versioned: bool,
     send_old: bool,
     other: GetterFactory<K, VO>,
     joiner: Joiner<V, VO, VR>,
@@ -196,6 +207,7 @@ fn side_factory<K: 'static, V: 'static, VO: 'static, VR: 'static>(
         Ok(table_port(TableJoin {
             node: scope.name().clone(),
             side,
+            versioned,
             send_old,
             other: other(scope)?,
             joiner: joiner.clone(),
@@ -360,6 +372,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         let planned = wished
             .zip(store)
             .and_then(|(m, store)| m.plan(&mut builder, &store, self.key_serde.as_ref(), None));
+        let versioned = (self.view.is_versioned(), other.view.is_versioned());
         let views = self.view.view().zip(other.view.view());
         let view = Rc::new(JoinView {
             left: self.clone(),
@@ -370,6 +383,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
                 .as_ref()
                 .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
             send_old: Cell::new(false),
+            versioned: planned.as_ref().is_some_and(|p| p.plan.versioned),
         });
         let key_serde = planned
             .as_ref()
@@ -386,9 +400,9 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             let mirrored: Joiner<VO, V, VR> = Arc::new(move |own, other| mirrored(other, own));
             let other_side = if side == Side::Left { Side::Right } else { side };
             let [this_parent, other_parent] = &parents;
-            let this = side_factory(side, send_old, right.factory.clone(), joiner.clone());
+            let this = side_factory(side, versioned.0, send_old, right.factory.clone(), joiner.clone());
             writer.add_processor(&this_name, std::slice::from_ref(this_parent), this);
-            let that = side_factory(other_side, send_old, left.factory.clone(), mirrored);
+            let that = side_factory(other_side, versioned.1, send_old, left.factory.clone(), mirrored);
             writer.add_processor(&other_name, std::slice::from_ref(other_parent), that);
             let plan = planned.as_ref().map(|p| p.plan.clone());
             let merge = factory(move |scope| {

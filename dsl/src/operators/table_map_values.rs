@@ -60,15 +60,27 @@ struct MapGetter<K, V, V2> {
     parent: Rc<dyn ValueGetter<K, V>>,
     mapper: Mapper<K, V, V2>,
 }
+impl<K, V, V2> MapGetter<K, V, V2> {
+    fn map(&self, cx: &TaskContext, key: &K, row: RowOf<V>) -> Result<RowOf<V2>, Box<ProcessError>> {
+        let Some((value, timestamp)) = row else { return Ok(None) };
+        let mapped = cx.try_call(&self.node, || (self.mapper)(key, &value))?;
+        Ok(mapped.map(|mapped| (mapped, timestamp)))
+    }
+}
 impl<K, V, V2> ValueGetter<K, V2> for MapGetter<K, V, V2> {
     fn get(&self, cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V2>, Box<ProcessError>> {
-        match self.parent.get(cx, key, key_bytes)? {
-            None => Ok(None),
-            Some((value, timestamp)) => {
-                let mapped = cx.try_call(&self.node, || (self.mapper)(key, &value))?;
-                Ok(mapped.map(|mapped| (mapped, timestamp)))
-            }
-        }
+        let row = self.parent.get(cx, key, key_bytes)?;
+        self.map(cx, key, row)
+    }
+    fn get_as_of(
+        &self,
+        cx: &TaskContext,
+        key: &K,
+        key_bytes: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<RowOf<V2>, Box<ProcessError>> {
+        let row = self.parent.get_as_of(cx, key, key_bytes, timestamp)?;
+        self.map(cx, key, row)
     }
 }
 
@@ -76,6 +88,7 @@ struct MapView<K, V, V2> {
     parent: KTable<K, V>,
     mapper: Mapper<K, V, V2>,
     stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<V2>)>,
+    stored_versioned: Option<bool>,
     send_old: Cell<bool>,
 }
 impl<K: 'static, V: 'static, V2: 'static> TableView<K, V2> for MapView<K, V, V2> {
@@ -84,6 +97,9 @@ impl<K: 'static, V: 'static, V2: 'static> TableView<K, V2> for MapView<K, V, V2>
             self.send_old.set(true);
         }
         self.send_old.get()
+    }
+    fn is_versioned(&self) -> bool {
+        self.stored_versioned.unwrap_or_else(|| self.parent.view.is_versioned())
     }
     fn view(&self) -> Option<View<K, V2>> {
         if let Some((store, key, value)) = self.stored.clone() {
@@ -186,6 +202,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             stored: planned
                 .as_ref()
                 .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
+            stored_versioned: planned.as_ref().map(|p| p.plan.versioned),
             send_old: Cell::new(false),
         });
         let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());

@@ -21,6 +21,7 @@ use crate::{
     table::{
         KTable, faults,
         output::{Forwarder, OpenRows, Rows, RowsPlan, Scratch, ScratchCell},
+        store::Placed,
         view::SourceView,
     },
     topology::{Builder, GraphNode, SourceTopics, TopologyWriter},
@@ -90,13 +91,14 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
         let mut scratch = self.scratch.take();
         let result = match put(cx, rows, output, &change, &mut scratch) {
             Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
-            Ok(_) if rows.store.is_cached() => Ok(()),
-            Ok((bytes, old)) => {
+            Ok(written) if rows.store.is_cached() || written.placed == Placed::Refused => Ok(()),
+            Ok(Written { key_bytes, old, placed }) => {
                 let change = change.with_values(change.new, old.as_ref());
                 output.children.forward(
                     cx,
                     Change {
-                        key_bytes: Some(bytes),
+                        key_bytes: Some(key_bytes),
+                        is_latest: placed == Placed::Newest,
                         ..change
                     },
                 )
@@ -107,6 +109,13 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
     }
 }
 
+/// A row that was written, and the old value if somebody wants it.
+struct Written<'a, V> {
+    key_bytes: &'a [u8],
+    old: Option<V>,
+    placed: Placed,
+}
+
 /// Writes the row; gives the key's bytes and the old value if somebody wants it.
 fn put<'a, K: 'static, V: 'static>(
     cx: &TaskContext,
@@ -114,7 +123,7 @@ fn put<'a, K: 'static, V: 'static>(
     output: &Forwarder<K, V>,
     change: &Change<'a, K, V>,
     scratch: &'a mut Scratch,
-) -> Result<(&'a [u8], Option<V>), Box<ProcessError>> {
+) -> Result<Written<'a, V>, Box<ProcessError>> {
     let Scratch {
         key: key_buffer,
         value: value_buffer,
@@ -135,7 +144,7 @@ fn put<'a, K: 'static, V: 'static>(
         }
         old = Some(rows.decode(value_buffer)?);
     }
-    rows.put(
+    let placed = rows.put(
         cx,
         key,
         change.new,
@@ -143,7 +152,11 @@ fn put<'a, K: 'static, V: 'static>(
         (change.timestamp, change.headers),
         value_buffer,
     )?;
-    Ok((key, old))
+    Ok(Written {
+        key_bytes: key,
+        old,
+        placed,
+    })
 }
 
 /// The operator that makes rows of a topic's records.
@@ -259,6 +272,7 @@ impl StreamsBuilder {
             store,
             serdes: planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone())),
             materialized: Cell::new(materialized.name.is_some()),
+            versioned: materialized.is_versioned(),
             send_old: Cell::new(false),
         });
         let (topics, reset, source_name, state) = (consumed.topics, consumed.reset, source.clone(), view.clone());
@@ -280,7 +294,7 @@ impl StreamsBuilder {
             if stored {
                 let mut store = planned.store.clone();
                 let reuse = writer.config.optimizations.reuse_table_source_topics;
-                if let (true, SourceTopics::Names(names)) = (reuse, &topics) {
+                if let (true, false, SourceTopics::Names(names)) = (reuse, planned.plan.versioned, &topics) {
                     store.source_changelog = names.first().cloned();
                 }
                 writer.add_store(store, std::slice::from_ref(name));
@@ -390,6 +404,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             store,
             serdes: planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone())),
             materialized: Cell::new(materialized.name.is_some()),
+            versioned: materialized.is_versioned(),
             send_old: Cell::new(false),
         });
         let key_serde = planned.as_ref().map(|p| p.plan.key.clone());

@@ -5,7 +5,7 @@ use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     serde::{SharedSerde, serde_options},
-    store::StoreSerdes,
+    store::{StoreSerdes, default_segment_ms},
     stream::Named,
     table::output::{RowsPlan, WindowPlan},
     topology::{Builder, StoreBuilder},
@@ -37,6 +37,8 @@ pub struct Materialized<K, V> {
     logging: bool,
     topic_config: Vec<(String, String)>,
     retention_ms: Option<i64>,
+    /// History retention and length of segments, in milliseconds.
+    history_ms: Option<(i64, i64)>,
 }
 impl<K, V> Default for Materialized<K, V> {
     fn default() -> Self {
@@ -52,6 +54,7 @@ impl<K, V> Default for Materialized<K, V> {
             logging: true,
             topic_config: Vec::new(),
             retention_ms: None,
+            history_ms: None,
         }
     }
 }
@@ -128,6 +131,38 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.topic_config.push((key.into(), value.into()));
         self
     }
+    /// Keeps the history of each key for this long behind the newest row of the table: joins of streams find the row
+    /// that was valid at the time of their record, and updates that arrive out of order do not overwrite newer ones.
+    /// The table must be named; it is never cached. Kafka Streams: `Stores.persistentVersionedKeyValueStore`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table_with("prices", Materialized::<String, i64>::named("prices").versioned(hours(1)));
+    /// builder.stream::<String, i64>("orders").join(&prices, |n, price| n * price).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("prices", "tea".to_owned(), Some(3i64), 1_000)?;
+    /// runner.pipe_at("prices", "tea".to_owned(), Some(5i64), 2_000)?;
+    /// runner.pipe_at("orders", "tea".to_owned(), 10i64, 1_500)?; // late, and still at the price of its time
+    /// runner.pipe_at("orders", "tea".to_owned(), 10i64, 2_000)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("tea".to_owned(), 30), ("tea".to_owned(), 50)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "persistentVersionedKeyValueStore")]
+    #[must_use]
+    pub fn versioned(mut self, history_retention: Duration) -> Self {
+        let history_ms = whole_millis(history_retention);
+        self.history_ms = Some((history_ms, default_segment_ms(history_ms)));
+        self
+    }
+    /// Length of the segments in which a versioned table forgets. Default: a part of the history retention.
+    #[must_use]
+    pub fn segments(mut self, interval: Duration) -> Self {
+        if let Some((_, segment_ms)) = &mut self.history_ms {
+            *segment_ms = whole_millis(interval);
+        }
+        self
+    }
     /// How long a windowed table keeps its rows: at least the size of the windows and their grace, which is the default.
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
@@ -190,22 +225,36 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         let key = builder.resolve_serde(store, self.key.as_ref(), inherited_key);
         let value = builder.resolve_serde(store, self.value.as_ref(), inherited_value);
         let (key, value) = key.zip(value)?;
-        let kind = match self.max_entries {
-            Some(max_entries) => StoreKind::Lru {
+        if self.is_versioned() && self.name.is_none() {
+            builder.argument(store, "a versioned table needs a name");
+        }
+        let kind = match (self.max_entries, self.history_ms) {
+            (_, Some((history_retention_ms, segment_interval_ms))) => StoreKind::Versioned {
+                history_retention_ms,
+                segment_interval_ms,
+            },
+            (Some(max_entries), None) => StoreKind::Lru {
                 max_entries,
                 timestamped: true,
             },
-            None => StoreKind::KeyValue { timestamped: true },
+            (None, None) => StoreKind::KeyValue { timestamped: true },
         };
+        // An update that is history must be told apart from the newest one, so none waits for another.
+        let caching = self.caching && !self.is_versioned();
         Some(Planned {
-            store: self.builder(store, kind, key.clone(), value.clone(), self.caching),
+            store: self.builder(store, kind, key.clone(), value.clone(), caching),
             plan: RowsPlan {
                 store: store.clone(),
                 key,
                 value,
                 reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
+                versioned: self.is_versioned(),
             },
         })
+    }
+
+    pub(crate) fn is_versioned(&self) -> bool {
+        self.history_ms.is_some()
     }
 
     /// A store of windows with timestamps, or of sessions.
@@ -286,9 +335,10 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             backend: self.backend.unwrap_or(StoreBackend::Persistent),
             caching,
             logging: self.logging,
-            logged_headers: match self.max_entries {
-                None => LoggedHeaders::OfDeletions,
-                Some(_) => LoggedHeaders::Never,
+            logged_headers: if self.max_entries.is_some() || self.is_versioned() {
+                LoggedHeaders::Never
+            } else {
+                LoggedHeaders::OfDeletions
             },
         };
         let mut store = StoreBuilder::new(spec).with_serdes(StoreSerdes { key, value });

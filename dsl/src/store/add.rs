@@ -22,6 +22,16 @@ pub struct Store<K, V> {
     types: PhantomData<fn(K, V)>,
 }
 
+/// Length of the segments of a versioned store, as Kafka Streams chooses it.
+pub(crate) fn default_segment_ms(history_retention_ms: i64) -> i64 {
+    match history_retention_ms {
+        ..=60_000 => (history_retention_ms / 3).max(2_000),
+        60_001..=300_000 => (history_retention_ms / 5).max(20_000),
+        300_001..=3_600_000 => (history_retention_ms / 12).max(60_000),
+        _ => (history_retention_ms / 24).max(300_000),
+    }
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -93,17 +103,11 @@ impl<K: 'static, V: 'static> Store<K, V> {
     /// Key and time to the value valid then, for `history` back from the newest.
     pub fn versioned(name: impl Into<Arc<str>>, history: Duration) -> Self {
         let history_retention_ms = millis(history);
-        let segment_interval_ms = match history_retention_ms {
-            ..=60_000 => (history_retention_ms / 3).max(2_000),
-            60_001..=300_000 => (history_retention_ms / 5).max(20_000),
-            300_001..=3_600_000 => (history_retention_ms / 12).max(60_000),
-            _ => (history_retention_ms / 24).max(300_000),
-        };
         Self::of(
             name,
             StoreKind::Versioned {
                 history_retention_ms,
-                segment_interval_ms,
+                segment_interval_ms: default_segment_ms(history_retention_ms),
             },
         )
     }

@@ -8,6 +8,7 @@ mod window;
 
 pub use access::{Handle, StoreAccess, StoreFailure, StoreSerdes};
 pub use add::Store;
+pub(crate) use add::default_segment_ms;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
 pub use session::SessionStore;
 pub use versioned::{VersionedKeyValueStore, VersionedRecord};

@@ -1,15 +1,15 @@
 //! How an operator looks a row of a table up, also when the table has no store of its own.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, SessionStore, SuppressBuffer, WindowStore};
+use millstream_state::{KeyValueStore, SessionStore, StateError, SuppressBuffer, WindowStore};
 
 use crate::{
     engine::{NodeScope, ProcessError, ProcessErrorKind, TaskContext},
-    serde::{SharedSerde, write},
+    serde::{Serde, SharedSerde, write},
     window::Windowed,
 };
 
-use super::faults;
+use super::{faults, store::TableStore};
 
 /// A row of a table, with its timestamp.
 pub(crate) type RowOf<V> = Option<(V, i64)>;
@@ -18,6 +18,16 @@ pub(crate) type RowOf<V> = Option<(V, i64)>;
 pub(crate) trait ValueGetter<K, V> {
     /// `key_bytes`: the serialized key, if the caller has it.
     fn get(&self, cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>>;
+    /// Reads the value of a key that was valid at a time; tables without history know only the current one.
+    fn get_as_of(
+        &self,
+        cx: &TaskContext,
+        key: &K,
+        key_bytes: Option<&[u8]>,
+        _timestamp: i64,
+    ) -> Result<RowOf<V>, Box<ProcessError>> {
+        self.get(cx, key, key_bytes)
+    }
 }
 
 pub(crate) type GetterFactory<K, V> =
@@ -44,6 +54,13 @@ pub(crate) fn key_value(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<Ke
         .state()
         .key_value(store)
         .ok_or_else(|| no_store(scope, store))
+}
+/// The store of a table.
+pub(crate) fn table_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<TableStore, Box<ProcessError>> {
+    match scope.context().state().versioned(store) {
+        Some(store) => Ok(TableStore::Versioned(store)),
+        None => key_value(scope, store).map(TableStore::Plain),
+    }
 }
 /// A window store of the task.
 pub(crate) fn window(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<WindowStore>, Box<ProcessError>> {
@@ -85,13 +102,18 @@ struct Buffers {
 
 struct StoreGetter<K, V> {
     node: Arc<str>,
-    store: Rc<KeyValueStore>,
+    store: TableStore,
     key: SharedSerde<K>,
     value: SharedSerde<V>,
     buffers: RefCell<Buffers>,
 }
-impl<K, V> ValueGetter<K, V> for StoreGetter<K, V> {
-    fn get(&self, _cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>> {
+impl<K, V> StoreGetter<K, V> {
+    fn read(
+        &self,
+        key: &K,
+        key_bytes: Option<&[u8]>,
+        find: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<Option<i64>, StateError>,
+    ) -> Result<RowOf<V>, Box<ProcessError>> {
         let mut buffers = self.buffers.borrow_mut();
         let Buffers {
             key: key_buffer,
@@ -104,21 +126,37 @@ impl<K, V> ValueGetter<K, V> for StoreGetter<K, V> {
                 key_buffer
             }
         };
-        match self
-            .store
-            .get(bytes, value_buffer)
-            .map_err(|e| faults::store(&self.node, e))?
-        {
-            None => Ok(None),
-            Some(timestamp) => {
-                let value = self
-                    .value
-                    .deserialize(value_buffer)
-                    .map_err(|e| faults::read(&self.node, e))?;
-                Ok(Some((value, timestamp)))
-            }
-        }
+        let found = find(bytes, value_buffer).map_err(|e| faults::store(&self.node, e))?;
+        decode(&self.node, &*self.value, found, value_buffer)
     }
+}
+impl<K, V> ValueGetter<K, V> for StoreGetter<K, V> {
+    fn get(&self, _cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>> {
+        self.read(key, key_bytes, |key, buffer| self.store.get(key, buffer))
+    }
+    fn get_as_of(
+        &self,
+        _cx: &TaskContext,
+        key: &K,
+        key_bytes: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<RowOf<V>, Box<ProcessError>> {
+        self.read(key, key_bytes, |key, buffer| {
+            self.store.get_as_of(key, timestamp, buffer)
+        })
+    }
+}
+
+/// The row that was found, if one was, with its timestamp.
+fn decode<V>(
+    node: &Arc<str>,
+    serde: &dyn Serde<V>,
+    found: Option<i64>,
+    bytes: &[u8],
+) -> Result<RowOf<V>, Box<ProcessError>> {
+    found
+        .map(|timestamp| Ok((serde.deserialize(bytes).map_err(|e| faults::read(node, e))?, timestamp)))
+        .transpose()
 }
 
 /// Reads the rows of a key-value store.
@@ -132,7 +170,7 @@ pub(crate) fn store_view<K: 'static, V: 'static>(
         factory: Arc::new(move |scope| {
             Ok(Rc::new(StoreGetter {
                 node: scope.name().clone(),
-                store: key_value(scope, &name)?,
+                store: table_store(scope, &name)?,
                 key: key.clone(),
                 value: value.clone(),
                 buffers: RefCell::default(),
@@ -162,20 +200,11 @@ impl<K, V> ValueGetter<Windowed<K>, V> for WindowGetter<K, V> {
             value: value_buffer,
         } = &mut *buffers;
         write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
-        match self
+        let found = self
             .store
             .get(key_buffer, key.window.start, value_buffer)
-            .map_err(|e| faults::store(&self.node, e))?
-        {
-            None => Ok(None),
-            Some(timestamp) => {
-                let value = self
-                    .value
-                    .deserialize(value_buffer)
-                    .map_err(|e| faults::read(&self.node, e))?;
-                Ok(Some((value, timestamp)))
-            }
-        }
+            .map_err(|e| faults::store(&self.node, e))?;
+        decode(&self.node, &*self.value, found, value_buffer)
     }
 }
 
@@ -223,14 +252,8 @@ impl<K, V> ValueGetter<Windowed<K>, V> for SessionGetter<K, V> {
         let found = self
             .store
             .get(key_buffer, key.window.start, key.window.end, value_buffer);
-        if !found.map_err(|e| faults::store(&self.node, e))? {
-            return Ok(None);
-        }
-        let value = self
-            .value
-            .deserialize(value_buffer)
-            .map_err(|e| faults::read(&self.node, e))?;
-        Ok(Some((value, key.window.end)))
+        let found = found.map_err(|e| faults::store(&self.node, e))?;
+        decode(&self.node, &*self.value, found.then_some(key.window.end), value_buffer)
     }
 }
 

@@ -3,6 +3,7 @@ pub(crate) mod faults;
 pub(crate) mod getter;
 mod global;
 pub(crate) mod output;
+pub(crate) mod store;
 pub(crate) mod view;
 
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};

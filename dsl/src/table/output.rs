@@ -1,7 +1,7 @@
 //! Where the updates of a table go: into its store if it has one, and on to whoever listens, now or at the commit.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{CachedUpdate, KeyValueStore, SessionStore, StateError, WindowStore};
+use millstream_state::{CachedUpdate, SessionStore, StateError, WindowStore};
 
 use crate::{
     engine::{Change, NodeScope, ProcessError, ProcessResult, TableChildren, TaskContext},
@@ -12,6 +12,7 @@ use crate::{
 use super::{
     faults::{self, Stop},
     getter,
+    store::{Placed, TableStore},
 };
 
 /// A key as it comes out of a cache, with the bytes that a sink may reuse.
@@ -93,7 +94,7 @@ impl<K, V> Forwarder<K, V> {
 /// A key-value store of a table inside a task.
 pub(crate) struct Rows<K, V> {
     pub(crate) node: Arc<str>,
-    pub(crate) store: Rc<KeyValueStore>,
+    pub(crate) store: TableStore,
     pub(crate) key: SharedSerde<K>,
     pub(crate) value: SharedSerde<V>,
     /// Whether `key_bytes` of records are bytes of `key`.
@@ -109,6 +110,8 @@ pub(crate) struct RowsPlan<K, V> {
     pub(crate) key: SharedSerde<K>,
     pub(crate) value: SharedSerde<V>,
     pub(crate) reuse_key_bytes: bool,
+    /// Whether the store keeps history.
+    pub(crate) versioned: bool,
 }
 impl<K, V> Clone for RowsPlan<K, V> {
     fn clone(&self) -> Self {
@@ -117,6 +120,7 @@ impl<K, V> Clone for RowsPlan<K, V> {
             key: self.key.clone(),
             value: self.value.clone(),
             reuse_key_bytes: self.reuse_key_bytes,
+            versioned: self.versioned,
         }
     }
 }
@@ -124,7 +128,7 @@ impl<K, V> Clone for RowsPlan<K, V> {
 impl<K: 'static, V: 'static> RowsPlan<K, V> {
     /// Opens the store and arranges for its cache to be forwarded at commits.
     pub(crate) fn open(&self, scope: &mut NodeScope<'_>, send_old: bool) -> Result<OpenRows<K, V>, Box<ProcessError>> {
-        let store = getter::key_value(scope, &self.store)?;
+        let store = getter::table_store(scope, &self.store)?;
         let key = self.key.clone();
         let forwarder = Rc::new(Forwarder {
             node: scope.name().clone(),
@@ -176,7 +180,7 @@ impl<K, V> Rows<K, V> {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<V, Box<ProcessError>> {
         self.value.deserialize(bytes).map_err(|e| faults::read(&self.node, e))
     }
-    /// Writes a row, or deletes it. `change` tells the context.
+    /// Writes a row, or deletes it. One that is too old for its history is counted as dropped: it must not be forwarded.
     #[inline]
     pub(crate) fn put(
         &self,
@@ -186,7 +190,7 @@ impl<K, V> Rows<K, V> {
         timestamp: i64,
         origin: (i64, &millstream_state::Headers),
         buffer: &mut Vec<u8>,
-    ) -> ProcessResult {
+    ) -> Result<Placed, Box<ProcessError>> {
         let bytes = match value {
             None => None,
             Some(value) => {
@@ -195,9 +199,14 @@ impl<K, V> Rows<K, V> {
             }
         };
         let context = cx.record_context(origin.0, origin.1);
-        self.store
+        let placed = self
+            .store
             .put(key, bytes, timestamp, &context)
-            .map_err(|e| faults::store(&self.node, e))
+            .map_err(|e| faults::store(&self.node, e))?;
+        if placed == Placed::Refused {
+            cx.count_dropped();
+        }
+        Ok(placed)
     }
 }
 
@@ -279,9 +288,10 @@ impl<K: 'static, V: 'static> Output<K, V> {
             return Ok(());
         }
         let origin = (change.timestamp, change.headers);
-        rows.put(cx, key, change.new, change.timestamp, origin, value_buffer)
+        let placed = rows
+            .put(cx, key, change.new, change.timestamp, origin, value_buffer)
             .map_err(Stop::Here)?;
-        if rows.store.is_cached() {
+        if rows.store.is_cached() || placed == Placed::Refused {
             self.scratch.replace(scratch);
             return Ok(());
         }
@@ -292,7 +302,7 @@ impl<K: 'static, V: 'static> Output<K, V> {
         };
         let forwarded = Change {
             key_bytes: Some(key),
-            is_latest: true,
+            is_latest: placed == Placed::Newest,
             ..change.with_values(change.new, old_value)
         };
         let result = forwarder.children.forward(cx, forwarded);

@@ -12,6 +12,10 @@ use super::getter::{View, session_view, store_view, window_view};
 pub(crate) trait TableView<K, V> {
     /// Asks for old values in updates. Without `force` a table that would have to be stored for that refuses.
     fn enable_old_values(&self, force: bool) -> bool;
+    /// Whether updates may come out of order and say so: the rows have a history, here or further up.
+    fn is_versioned(&self) -> bool {
+        false
+    }
     /// How to read the table. A source is stored from now on. None: serdes are missing, which has been noted.
     fn view(&self) -> Option<View<K, V>>;
 }
@@ -21,6 +25,7 @@ pub(crate) struct SourceView<K, V> {
     pub(crate) store: Arc<str>,
     pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
     pub(crate) materialized: Cell<bool>,
+    pub(crate) versioned: bool,
     pub(crate) send_old: Cell<bool>,
 }
 impl<K: 'static, V: 'static> TableView<K, V> for SourceView<K, V> {
@@ -31,6 +36,9 @@ impl<K: 'static, V: 'static> TableView<K, V> for SourceView<K, V> {
         self.materialized.set(true);
         self.send_old.set(true);
         true
+    }
+    fn is_versioned(&self) -> bool {
+        self.versioned
     }
     fn view(&self) -> Option<View<K, V>> {
         self.materialized.set(true);
@@ -44,11 +52,15 @@ pub(crate) struct StoredView<K, V> {
     pub(crate) store: Arc<str>,
     pub(crate) serdes: Option<(SharedSerde<K>, SharedSerde<V>)>,
     pub(crate) send_old: Rc<Cell<bool>>,
+    pub(crate) versioned: bool,
 }
 impl<K: 'static, V: 'static> TableView<K, V> for StoredView<K, V> {
     fn enable_old_values(&self, _force: bool) -> bool {
         self.send_old.set(true);
         true
+    }
+    fn is_versioned(&self) -> bool {
+        self.versioned
     }
     fn view(&self) -> Option<View<K, V>> {
         let (key, value) = self.serdes.clone()?;

@@ -333,7 +333,9 @@ fn read_versioned(state: &TaskState, name: &str, view: &View<'_>, op: &str, quer
                 Some(time) => store.get_as_of(key, time),
                 None => store.get(key),
             };
-            found.map_err(failed)?.map_or(Ok(Json::Null), |row| view.version(&row))
+            // One version read alone does not say when it ended in Kafka Streams; ours does.
+            let alone = found.map_err(failed)?.map(|row| VersionedRow { valid_to: None, ..row });
+            alone.map_or(Ok(Json::Null), |row| view.version(&row))
         }
         "history" => {
             let from = query.args.long_or("from_ms", i64::MIN);

@@ -155,6 +155,7 @@ impl<KO: 'static, VO: 'static> Receiver<Option<KO>, Subscription> for AnswerNow<
 /// Answers all subscriptions to a foreign row that changed, in the order of their primary keys.
 pub(super) struct AnswerAll<KO, VO> {
     pub(super) node: Arc<str>,
+    pub(super) versioned: bool,
     pub(super) store: Rc<KeyValueStore>,
     pub(super) key: SharedSerde<KO>,
     pub(super) value: SharedSerde<VO>,
@@ -215,6 +216,11 @@ impl<KO: 'static, VO: 'static> AnswerAll<KO, VO> {
 
 impl<KO: 'static, VO: 'static> TableReceiver<KO, VO> for AnswerAll<KO, VO> {
     fn receive_change(&self, cx: &TaskContext, change: Change<'_, KO, VO>) -> ProcessResult {
+        if self.versioned && !change.is_latest {
+            // History: the newest row has been told already.
+            cx.count_dropped();
+            return Ok(());
+        }
         let mut scratch = self.scratch.take();
         let result = match self.prepare(&change, &mut scratch) {
             Err(error) => faults::handle(cx, error, change.timestamp, change.headers),

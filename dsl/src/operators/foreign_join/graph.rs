@@ -87,6 +87,9 @@ struct Parts<K, V, KO, VO, VR> {
     joined: TableJoined<K, KO>,
     primary_name: Arc<str>,
     foreign_name: Arc<str>,
+    /// Whether the tables have a history: then only their newest rows count.
+    versioned: bool,
+    foreign_versioned: bool,
 }
 
 impl<K: 'static, V: 'static, KO: 'static, VO: 'static, VR: 'static> Parts<K, V, KO, VO, VR> {
@@ -105,12 +108,13 @@ impl<K: 'static, V: 'static, KO: 'static, VO: 'static, VR: 'static> Parts<K, V, 
 
     fn write_subscribe(&self, writer: &mut TopologyWriter) {
         let names = &self.names;
-        let (left, extractor) = (self.left, self.extractor.clone());
+        let (left, versioned, extractor) = (self.left, self.versioned, self.extractor.clone());
         let (key, value, foreign_key) = (self.key.clone(), self.value.clone(), self.foreign_key.clone());
         let subscribe = factory(move |scope| {
             Ok(table_port(Subscribe {
                 node: scope.name().clone(),
                 left,
+                versioned,
                 extractor: extractor.clone(),
                 key: key.clone(),
                 value: value.clone(),
@@ -176,9 +180,11 @@ impl<K: 'static, V: 'static, KO: 'static, VO: 'static, VR: 'static> Parts<K, V, 
             self.foreign_key.clone(),
             self.foreign_value.clone(),
         );
+        let versioned = self.foreign_versioned;
         let answer_all = factory(move |scope| {
             Ok(table_port(AnswerAll {
                 node: scope.name().clone(),
+                versioned,
                 store: key_value(scope, &store)?,
                 key: key.clone(),
                 value: value.clone(),
@@ -298,6 +304,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             store,
             serdes: serdes.clone(),
             materialized: Cell::new(materialized.name.is_some()),
+            versioned: materialized.is_versioned(),
             send_old: Cell::new(false),
         });
         let parts = self.parts(&mut builder, other, (names, extractor, joiner, joined, left));
@@ -365,6 +372,8 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             joined,
             primary_name: self.name.clone(),
             foreign_name: other.name.clone(),
+            versioned: self.view.is_versioned(),
+            foreign_versioned: other.view.is_versioned(),
         })
     }
 }

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn every_byte_of_every_length_counts() {
         let mut seen = std::collections::HashSet::new();
-        let bytes = vec![7; 48];
+        let bytes = [7; 48];
         for length in 0..=bytes.len() {
             for at in 0..length {
                 let mut other = bytes[..length].to_vec();

@@ -21,6 +21,7 @@ pub(super) type Extractor<K, V, KO> = Arc<dyn Fn(&K, &V) -> Result<Option<KO>, B
 pub(super) struct Subscribe<K, V, KO> {
     pub(super) node: Arc<str>,
     pub(super) left: bool,
+    pub(super) versioned: bool,
     pub(super) extractor: Extractor<K, V, KO>,
     pub(super) key: SharedSerde<K>,
     pub(super) value: SharedSerde<V>,
@@ -148,6 +149,11 @@ fn inner_plan<K, V, KO>(
 
 impl<K: 'static, V: 'static, KO: 'static> TableReceiver<K, V> for Subscribe<K, V, KO> {
     fn receive_change(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
+        if self.versioned && !change.is_latest {
+            // History: the newest row has been told already.
+            cx.count_dropped();
+            return Ok(());
+        }
         let mut scratch = self.scratch.take();
         let planned = self
             .plan(cx, &change, &mut scratch)

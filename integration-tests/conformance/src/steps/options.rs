@@ -34,8 +34,11 @@ impl Maker<'_> {
                 "segment_ms",
                 "max_entries",
             ])?;
-            if st.has("history_ms") {
-                return Err(BuildFailure::Unsupported("versioned table".into()));
+            if let Some(history) = st.long("history_ms") {
+                made = made.versioned(millis(history));
+            }
+            if let Some(segment) = st.long("segment_ms") {
+                made = made.segments(millis(segment));
             }
             match st.text("kind") {
                 Some("in-memory") => made = made.in_memory(),

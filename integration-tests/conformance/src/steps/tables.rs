@@ -71,35 +71,36 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                     self.try_group_by_with(f, super::options::grouped::<Dyn, Dyn>(a)?),
                 ))
             }
-            "join" | "leftJoin" if a.has("foreign_key") => {
-                let other = a.list("from").get(1).copied().unwrap_or_default();
-                let other = maker.object(other)?;
-                if let Some(table) = other.as_any().downcast_ref::<KTable<Dyn, Dyn>>() {
-                    return join_on(self, table, a, maker);
-                }
-                match other.as_any().downcast_ref::<KTable<Dyn, i64>>() {
-                    Some(table) => join_on(self, table, a, maker),
-                    None => Err(unsupported(a)),
-                }
-            }
-            "suppress" => Ok(Outcome::one(self.suppress(super::options::suppressed::<K>(a)?))),
-            "join" | "leftJoin" | "outerJoin" => {
-                let other = a
-                    .list("from")
-                    .get(1)
-                    .copied()
-                    .ok_or_else(|| "a join with itself".to_owned())?;
-                let other = maker.object(other)?;
-                if let Some(table) = other.as_any().downcast_ref::<KTable<K, Dyn>>() {
-                    return join_tables(self, table, a, maker);
-                }
-                match other.as_any().downcast_ref::<KTable<K, i64>>() {
-                    Some(table) => join_tables(self, table, a, maker),
-                    None => Err(unsupported(a)),
-                }
-            }
+            "join" | "leftJoin" | "outerJoin" => join_any(self, a, maker),
             _ => Err(unsupported(a)),
         }
+    }
+}
+
+/// A join with another table, by the same key or by a foreign one.
+fn join_any<K: Key, V: Row>(left: &KTable<K, V>, a: Args<'_>, maker: &mut Maker<'_>) -> Result<Outcome, BuildFailure> {
+    let other = a
+        .list("from")
+        .get(1)
+        .copied()
+        .ok_or_else(|| "a join with itself".to_owned())?;
+    let other = maker.object(other)?;
+    let other = other.as_any();
+    if a.has("foreign_key") {
+        if let Some(table) = other.downcast_ref::<KTable<Dyn, Dyn>>() {
+            return join_on(left, table, a, maker);
+        }
+        return match other.downcast_ref::<KTable<Dyn, i64>>() {
+            Some(table) => join_on(left, table, a, maker),
+            None => Err(unsupported(a)),
+        };
+    }
+    if let Some(table) = other.downcast_ref::<KTable<K, Dyn>>() {
+        return join_tables(left, table, a, maker);
+    }
+    match other.downcast_ref::<KTable<K, i64>>() {
+        Some(table) => join_tables(left, table, a, maker),
+        None => Err(unsupported(a)),
     }
 }
 
