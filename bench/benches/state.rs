@@ -50,6 +50,7 @@ fn spec(kind: StoreKind) -> StoreSpec {
         backend: StoreBackend::Persistent,
         caching: false,
         logging: true,
+        logged_headers: false,
     }
 }
 

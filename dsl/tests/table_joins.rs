@@ -30,7 +30,7 @@ fn a_global_table_is_no_task_and_moves_no_stream_time() -> Outcome {
     let runner = Runner::new(&topology)?;
     runner.pipe_at("table", text("x"), Some(text("X")), 1_000)?;
     runner.pipe_at("in", text("a"), text("x"), 5)?;
-    assert_eq!(runner.graph().context().stream_time(), 5);
+    assert_eq!(runner.graph().stream_time(), 5);
     assert_eq!(runner.read::<String, String>("out"), [(text("a"), text("X"))]);
     Ok(())
 }
