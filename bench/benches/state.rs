@@ -9,8 +9,8 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use millstream::dsl::serde::TimeWindowedSerde;
 use millstream::prelude::{I64Serde, Serde, StringSerde, Window, Windowed, json};
 use millstream::state::{
-    ChangeLogger, Headers, RecordContext, StateEngine, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec,
-    TaskState,
+    ChangeLogger, Headers, LoggedHeaders, RecordContext, StateEngine, StateError, StoreBackend, StoreIndex, StoreKind,
+    StoreSpec, TaskState,
 };
 use tempfile::TempDir;
 
@@ -50,7 +50,7 @@ fn spec(kind: StoreKind) -> StoreSpec {
         backend: StoreBackend::Persistent,
         caching: false,
         logging: true,
-        logged_headers: false,
+        logged_headers: LoggedHeaders::Never,
     }
 }
 

@@ -58,7 +58,7 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                 };
                 let key = Expr::parse(key)?;
                 let f = move |k: &K, v: &Option<V>| key.apply(&k.to_dyn(), &v.to_dyn());
-                Ok(Outcome::one(stream.try_select_key(f)))
+                Ok(Outcome::one(stream.try_select_key_with(f, named(a))))
             }
             "groupBy" => {
                 a.only(&["id", "op", "from", "key", "value", "name", "key_serde", "value_serde"])?;
@@ -71,6 +71,7 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                     self.try_group_by_with(f, super::options::grouped::<Dyn, Dyn>(a)?),
                 ))
             }
+            "suppress" => Ok(Outcome::one(self.suppress(super::options::suppressed::<K>(a)?))),
             "join" | "leftJoin" | "outerJoin" => join_any(self, a, maker),
             _ => Err(unsupported(a)),
         }
