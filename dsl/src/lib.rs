@@ -31,7 +31,7 @@ pub mod prelude {
             WindowStore,
         },
         stream::{Consumed, KStream, Named, Partitioner, Produced, Repartitioned, StreamsBuilder, TimestampExtractor},
-        table::KTable,
+        table::{GlobalKTable, KTable},
         topology::{BuildError, Optimizations, Topology, TopologyConfig},
         window::{
             EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed,

@@ -118,7 +118,8 @@ impl StreamsConfig {
         self
     }
 
-    /// Memory of the persistent stores of the process: block cache and write buffers together. Default: 128 MiB.
+    /// Memory of the persistent stores of the process: rows kept in memory (a quarter), write buffers and block cache.
+    /// Default: 128 MiB.
     #[doc(alias = "rocksdb.config.setter")]
     pub fn state_memory_bytes(mut self, bytes: usize) -> Self {
         self.state_memory_bytes = bytes;

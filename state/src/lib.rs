@@ -31,7 +31,7 @@ pub use key_value::{KeyValueStore, Row, Rows};
 pub use session::{SessionRow, SessionRows, SessionStore};
 pub use spec::{ChangeLogger, ChangelogRecord, LoggedHeaders, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 pub use suppress::{BufferTotals, Evicted, SuppressBuffer};
-pub use task::TaskState;
+pub use task::{TaskState, row_cache_bytes};
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};
 pub use window::{WindowRow, WindowRows, WindowStore};

@@ -14,6 +14,12 @@ use crate::{
 /// Committed rows of one store that stay in memory even when the record cache is switched off.
 const MIN_CLEAN_BYTES: usize = 2 << 20;
 
+/// The part of the memory of the persistent stores that is for committed rows as the stream threads hold them; the
+/// rest is for the database.
+pub fn row_cache_bytes(state_memory_bytes: usize) -> usize {
+    state_memory_bytes / 4
+}
+
 enum Handle {
     KeyValue(Rc<KeyValueStore>),
     Window(Rc<WindowStore>),
@@ -37,16 +43,28 @@ pub struct TaskState {
 impl TaskState {
     /// `cache_bytes`: the record cache of this task; 0 switches caching off for every store.
     pub fn new(database: TaskDatabase, logger: Rc<dyn ChangeLogger>, cache_bytes: usize) -> Self {
+        Self::with_row_cache(database, logger, cache_bytes, 0)
+    }
+
+    /// As [`new`](Self::new); `row_cache_bytes`: memory for committed rows of this task, so that they need not be read
+    /// from the database again. See [`row_cache_bytes`].
+    pub fn with_row_cache(
+        database: TaskDatabase,
+        logger: Rc<dyn ChangeLogger>,
+        cache_bytes: usize,
+        row_cache_bytes: usize,
+    ) -> Self {
         let specs = database.specs().to_vec();
         let database = Rc::new(SharedDatabase::new(database));
         let share = cache_bytes / specs.len().max(1);
+        let clean_share = row_cache_bytes / specs.len().max(1);
         let mut cores = Vec::with_capacity(specs.len());
         let mut handles = HashMap::new();
         for (index, spec) in (0..).zip(specs) {
             let name = Arc::clone(&spec.name);
             let segments = Segments::of(&spec.kind);
             let kind = spec.kind.clone();
-            let clean = share.max(MIN_CLEAN_BYTES);
+            let clean = share.max(clean_share).max(MIN_CLEAN_BYTES);
             let core = Core::new(
                 spec,
                 StoreIndex(index),

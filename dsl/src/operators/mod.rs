@@ -4,6 +4,8 @@ mod filter;
 mod flat_map;
 mod flat_map_values;
 mod for_each;
+mod global_join;
+mod global_table;
 mod map;
 mod map_values;
 mod merge;

@@ -14,53 +14,84 @@ use crate::{
     topology::{GraphNode, JoinTopic, TopologyWriter},
 };
 
-type Joiner<K, V, VT, VR> = Arc<dyn Fn(&K, &V, Option<&VT>) -> Result<VR, BoxError> + Send + Sync>;
+pub(super) type Joiner<K, V, VT, VR> = Arc<dyn Fn(&K, &V, Option<&VT>) -> Result<VR, BoxError> + Send + Sync>;
 
-struct StreamTableJoin<K, V, VT, VR> {
-    node: Arc<str>,
-    left: bool,
-    key: Option<SharedSerde<K>>,
-    value: Option<SharedSerde<V>>,
-    table: Rc<dyn ValueGetter<K, VT>>,
-    joiner: Joiner<K, V, VT, VR>,
-    children: Children<K, VR>,
+/// What a record's key finds in the table.
+pub(super) enum Found<VT> {
+    /// The record has no key to look up.
+    NoKey,
+    /// The row, if there is one.
+    Row(Option<VT>),
 }
 
-impl<K, V, VT, VR> StreamTableJoin<K, V, VT, VR> {
-    fn join(
-        &self,
-        cx: &TaskContext,
-        record: &Record<'_, K, V>,
-        null_key: bool,
-    ) -> Result<Option<VR>, Box<ProcessError>> {
-        let row = if null_key {
-            None
-        } else {
-            self.table.get(cx, record.key, record.key_bytes)?
-        };
-        if row.is_none() && !self.left {
-            return Ok(None);
+/// Where the row for a record comes from.
+pub(super) trait Lookup<K, V, VT> {
+    fn find(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<Found<VT>, Box<ProcessError>>;
+}
+
+/// Rows by the record's own key.
+struct SameKey<K, VT> {
+    key: Option<SharedSerde<K>>,
+    table: Rc<dyn ValueGetter<K, VT>>,
+}
+impl<K, V, VT> Lookup<K, V, VT> for SameKey<K, VT> {
+    fn find(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<Found<VT>, Box<ProcessError>> {
+        if self.key.as_ref().is_some_and(|serde| serde.is_null(record.key)) {
+            return Ok(Found::NoKey);
         }
-        let row = row.as_ref().map(|(value, _)| value);
-        cx.try_call(&self.node, || (self.joiner)(record.key, record.value, row))
+        let row = self.table.get(cx, record.key, record.key_bytes)?;
+        Ok(Found::Row(row.map(|(value, _)| value)))
+    }
+}
+
+/// A join of a stream with rows, whatever they are looked up by.
+pub(super) struct RowJoin<K, V, VT, VR, L> {
+    pub(super) node: Arc<str>,
+    pub(super) left: bool,
+    pub(super) value: Option<SharedSerde<V>>,
+    pub(super) lookup: L,
+    pub(super) joiner: Joiner<K, V, VT, VR>,
+    pub(super) children: Children<K, VR>,
+}
+
+impl<K, V, VT, VR, L: Lookup<K, V, VT>> RowJoin<K, V, VT, VR, L> {
+    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<Option<VR>, Box<ProcessError>> {
+        let row = match self.lookup.find(cx, record)? {
+            Found::NoKey if self.left => None,
+            Found::NoKey => {
+                cx.count_dropped();
+                return Ok(None);
+            }
+            Found::Row(None) if !self.left => return Ok(None),
+            Found::Row(row) => row,
+        };
+        cx.try_call(&self.node, || (self.joiner)(record.key, record.value, row.as_ref()))
             .map(Some)
     }
 }
 
-impl<K, V, VT, VR> Receiver<K, V> for StreamTableJoin<K, V, VT, VR> {
+impl<K, V, VT, VR, L: Lookup<K, V, VT>> Receiver<K, V> for RowJoin<K, V, VT, VR, L> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
-        let null_key = self.key.as_ref().is_some_and(|serde| serde.is_null(record.key));
-        let null_value = self.value.as_ref().is_some_and(|serde| serde.is_null(record.value));
-        if null_value || (null_key && !self.left) {
+        if self.value.as_ref().is_some_and(|serde| serde.is_null(record.value)) {
             cx.count_dropped();
             return Ok(());
         }
-        match self.join(cx, &record, null_key) {
+        match self.join(cx, &record) {
             Ok(Some(result)) => self.children.forward(cx, record.with_value(&result)),
             Ok(None) => Ok(()),
             Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
         }
     }
+}
+
+/// A joiner that needs a row.
+pub(super) fn inner_joiner<K: 'static, V: 'static, VT: 'static, VR: 'static, E: Into<BoxError>>(
+    joiner: impl Fn(&K, &V, &VT) -> Result<VR, E> + Send + Sync + 'static,
+) -> Joiner<K, V, VT, VR> {
+    Arc::new(move |k, v, row| match row {
+        Some(row) => joiner(k, v, row).map_err(Into::into),
+        None => Err("an inner join has no result without a row".into()),
+    })
 }
 
 /// The other side of a join of a stream: a table. Streams are joined within a window, see
@@ -106,11 +137,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joiner: impl Fn(&K, &V, &VT) -> Result<VR, E> + Send + Sync + 'static,
         joined: impl Into<Joined<K, V>>,
     ) -> KStream<K, VR> {
-        let joiner: Joiner<K, V, VT, VR> = Arc::new(move |k, v, row| match row {
-            Some(row) => joiner(k, v, row).map_err(Into::into),
-            None => Err("an inner join has no result without a row".into()),
-        });
-        self.add_table_join(table, joiner, joined.into(), false)
+        self.add_table_join(table, inner_joiner(joiner), joined.into(), false)
     }
     /// Records with the row of their key, or None where there is none.
     #[doc(alias = "leftJoin")]
@@ -169,12 +196,14 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             let Some(view) = view.clone() else { return };
             let (joiner, key, value, get) = (joiner.clone(), key.clone(), value.clone(), view.factory);
             let factory = factory(move |scope| {
-                Ok(port(StreamTableJoin {
+                Ok(port(RowJoin {
                     node: scope.name().clone(),
                     left,
-                    key: key.clone(),
                     value: value.clone(),
-                    table: get(scope)?,
+                    lookup: SameKey {
+                        key: key.clone(),
+                        table: get(scope)?,
+                    },
                     joiner: joiner.clone(),
                     children: scope.children()?,
                 }))

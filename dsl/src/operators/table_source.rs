@@ -10,9 +10,12 @@ use std::{
 };
 
 use crate::{
-    engine::{Change, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TableChildren, TaskContext, port},
+    engine::{
+        Change, NodeFactory, ProcessError, ProcessResult, Receiver, Record, SourceFactory, TableChildren, TaskContext,
+        port,
+    },
     operators::{RepartitionParts, repartition},
-    options::Materialized,
+    options::{Materialized, Planned},
     serde::{OptionSerde, SharedSerde},
     stream::{Consumed, ExtractInput, KStream, StreamsBuilder, TimestampExtractor, factory, source_factory},
     table::{
@@ -143,6 +146,57 @@ fn put<'a, K: 'static, V: 'static>(
     Ok((key, old))
 }
 
+/// The operator that makes rows of a topic's records.
+pub(super) fn topic_rows<K: 'static, V: 'static>(plan: Option<RowsPlan<K, V>>, send_old: bool) -> Arc<dyn NodeFactory> {
+    let input: Input<Option<K>, Option<V>, K, V> = Input {
+        key: Arc::new(|key| key.as_ref()),
+        value: Arc::new(|value| value.as_ref()),
+    };
+    table_source(input, plan, send_old)
+}
+
+/// A table of a topic in the making, global or not: names in the order of Kafka Streams, serdes, store and source.
+pub(super) struct TopicTable<K, V> {
+    pub(super) store: Arc<str>,
+    pub(super) source: Arc<str>,
+    pub(super) name: Arc<str>,
+    pub(super) key: Option<SharedSerde<K>>,
+    pub(super) value: Option<SharedSerde<V>>,
+    pub(super) planned: Option<Planned<RowsPlan<K, V>>>,
+    pub(super) make_source: Option<Arc<dyn SourceFactory>>,
+}
+impl<K: 'static, V: 'static> TopicTable<K, V> {
+    pub(super) fn new(builder: &mut Builder, consumed: &Consumed<K, V>, materialized: &Materialized<K, V>) -> Self {
+        let prefix = match &consumed.topics {
+            SourceTopics::Names(names) => names.first().map(|topic| format!("{topic}-")).unwrap_or_default(),
+            _ => SOURCE.to_owned(),
+        };
+        let store = materialized.store_name(builder, &prefix);
+        let source = suffixed(builder, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
+        let name = builder.name_burning(consumed.name.name(), SOURCE);
+        let key = builder.resolve_serde(&name, consumed.key.as_ref(), None);
+        let value = builder.resolve_serde(&name, consumed.value.as_ref(), None);
+        let planned = materialized.plan(builder, &store, key.as_ref(), value.as_ref());
+        let make_source = key.clone().zip(value.clone()).map(|(key, value)| {
+            let extractor = nullable_extractor(consumed.extractor.clone(), &key, &value);
+            source_factory::<Option<K>, Option<V>>(
+                Arc::new(OptionSerde::new(key)),
+                Arc::new(OptionSerde::new(value)),
+                extractor,
+            )
+        });
+        Self {
+            store,
+            source,
+            name,
+            key,
+            value,
+            planned,
+            make_source,
+        }
+    }
+}
+
 const SOURCE: &str = "KTABLE-SOURCE-";
 const TO_TABLE: &str = "KSTREAM-TOTABLE-";
 
@@ -180,29 +234,20 @@ impl StreamsBuilder {
     ) -> KTable<K, V> {
         let (consumed, materialized) = (consumed.into(), materialized.into());
         let mut builder = self.inner.borrow_mut();
-        let prefix = match &consumed.topics {
-            SourceTopics::Names(names) => names.first().map(|topic| format!("{topic}-")).unwrap_or_default(),
-            _ => SOURCE.to_owned(),
-        };
-        let store = materialized.store_name(&mut builder, &prefix);
-        let source = suffixed(&mut builder, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
-        let name = builder.name_burning(consumed.name.name(), SOURCE);
-        let key = builder.resolve_serde(&name, consumed.key.as_ref(), None);
-        let value = builder.resolve_serde(&name, consumed.value.as_ref(), None);
-        let planned = materialized.plan(&mut builder, &store, key.as_ref(), value.as_ref());
+        let TopicTable {
+            store,
+            source,
+            name,
+            key,
+            value,
+            planned,
+            make_source,
+        } = TopicTable::new(&mut builder, &consumed, &materialized);
         let view = Rc::new(SourceView {
             store,
             serdes: planned.as_ref().map(|p| (p.plan.key.clone(), p.plan.value.clone())),
             materialized: Cell::new(materialized.name.is_some()),
             send_old: Cell::new(false),
-        });
-        let make_source = key.clone().zip(value.clone()).map(|(key, value)| {
-            let extractor = nullable_extractor(consumed.extractor, &key, &value);
-            source_factory::<Option<K>, Option<V>>(
-                Arc::new(OptionSerde::new(key)),
-                Arc::new(OptionSerde::new(value)),
-                extractor,
-            )
         });
         let (topics, reset, source_name, state) = (consumed.topics, consumed.reset, source.clone(), view.clone());
         if !matches!(&topics, SourceTopics::Names(names) if names.len() == 1) {
@@ -214,15 +259,11 @@ impl StreamsBuilder {
             };
             writer.add_source(&source_name, topics.clone(), reset, make_source.clone());
             let stored = state.materialized.get();
-            let input: Input<Option<K>, Option<V>, K, V> = Input {
-                key: Arc::new(|key| key.as_ref()),
-                value: Arc::new(|value| value.as_ref()),
-            };
             let plan = stored.then(|| planned.plan.clone());
             writer.add_processor(
                 name,
                 std::slice::from_ref(&source_name),
-                table_source(input, plan, state.send_old.get()),
+                topic_rows(plan, state.send_old.get()),
             );
             if stored {
                 let mut store = planned.store.clone();

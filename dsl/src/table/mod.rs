@@ -1,6 +1,7 @@
 //! A table while a topology is made: the latest value of each key, and the updates that lead there.
 pub(crate) mod faults;
 pub(crate) mod getter;
+mod global;
 pub(crate) mod output;
 pub(crate) mod view;
 
@@ -12,6 +13,7 @@ use crate::{
     topology::{BuilderRef, GraphId},
 };
 
+pub use global::GlobalKTable;
 use view::TableView;
 
 /// A table: the latest value of each key. Values are never null: a null deletes the row.

@@ -129,9 +129,7 @@ impl TopologyWriter {
     }
     /// A store, connected to `processors`. The same store may be added again by the same builder value.
     pub fn add_store(&mut self, mut store: StoreBuilder, processors: &[Arc<str>]) {
-        if store.default_backend {
-            store.spec.backend = self.config.default_backend;
-        }
+        self.settle_backend(&mut store);
         let of_deletions = store.spec.logged_headers == LoggedHeaders::OfDeletions;
         // Kafka Streams has no stores in memory that know headers.
         let aware = self.config.store_format == StoreFormat::Headers && store.spec.backend == StoreBackend::Persistent;
@@ -160,6 +158,11 @@ impl TopologyWriter {
             self.connect(processor, &name);
         }
     }
+    fn settle_backend(&self, store: &mut StoreBuilder) {
+        if store.default_backend {
+            store.spec.backend = self.config.default_backend;
+        }
+    }
     /// Lets a processor use a store; all processors of a store are one sub-topology.
     pub fn connect(&mut self, processor: &Arc<str>, store: &Arc<str>) {
         if self.global_stores.iter().any(|s| s.spec.name == *store) {
@@ -182,11 +185,12 @@ impl TopologyWriter {
     /// A table that every instance holds whole: its source, its store and the processor that fills it.
     pub fn add_global(
         &mut self,
-        store: StoreBuilder,
+        mut store: StoreBuilder,
         topic: &Arc<str>,
         source: (&Arc<str>, Arc<dyn SourceFactory>),
         processor: (&Arc<str>, Arc<dyn NodeFactory>),
     ) {
+        self.settle_backend(&mut store);
         let store_name = store.spec.name.clone();
         self.check_unread(source.0, topic);
         if self

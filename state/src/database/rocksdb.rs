@@ -14,7 +14,7 @@ use rocksdb::{
 };
 
 use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
-use crate::{Result, StateError, StoreSpec};
+use crate::{Result, StateError, StoreSpec, row_cache_bytes};
 
 const MARKS: &str = "millstream-marks";
 const MEMTABLE_BYTES: usize = 16 << 20;
@@ -30,8 +30,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Half for write buffers, half for blocks, filters and indexes.
+    /// Of what the row caches leave, half is for write buffers, half for blocks, filters and indexes.
     pub(crate) fn new(memory_bytes: usize) -> Self {
+        let memory_bytes = memory_bytes - row_cache_bytes(memory_bytes);
         let write_bytes = memory_bytes / 2;
         // A HyperClockCache does not split into shards that are smaller than a filter block.
         let cache = Cache::new_hyper_clock_cache(memory_bytes - write_bytes, 0);

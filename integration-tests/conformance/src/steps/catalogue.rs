@@ -63,6 +63,7 @@ impl Catalogue {
             .subtopologies()
             .iter()
             .flat_map(|s| &s.stores)
+            .chain(topology.global_stores())
             .map(|s| &*s.spec.name)
             .collect();
         names.sort_by_key(|name| name.rsplit('-').next().and_then(|n| n.parse::<u64>().ok()));

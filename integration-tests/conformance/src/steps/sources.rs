@@ -54,6 +54,7 @@ impl Maker<'_> {
                 Ok(Outcome::one(self.builder.stream(consumed)))
             }
             "table" => self.table(a),
+            "globalTable" => self.global_table(a),
             "addStore" => self.add_store(a),
             "addGlobalStore" => self.add_global_store(a),
             _ => Err(unsupported(a)),

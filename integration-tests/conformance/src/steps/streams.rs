@@ -59,6 +59,7 @@ impl<K: Key, V: Value> Handle for KStream<K, V> {
                     .ok_or_else(|| "a join with itself".to_owned())?;
                 let other = maker.object(other)?;
                 tables::join(self, &other, a)
+                    .or_else(|| tables::join_global(self, &other, a))
                     .or_else(|| joins::join(self, &other, a))
                     .unwrap_or_else(|| Err(unsupported(a)))
             }

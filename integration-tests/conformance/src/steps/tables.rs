@@ -1,7 +1,11 @@
 //! Steps on tables, and joins of streams with tables.
 use std::any::Any;
 
-use millstream_dsl::{options::Joined, stream::KStream, table::KTable};
+use millstream_dsl::{
+    options::Joined,
+    stream::KStream,
+    table::{GlobalKTable, KTable},
+};
 
 use super::{
     BuildFailure, Handle, Maker, Object, Outcome,
@@ -105,6 +109,72 @@ impl Maker<'_> {
             self.builder.table(consumed)
         }))
     }
+}
+
+impl Maker<'_> {
+    /// `globalTable`.
+    pub(crate) fn global_table(&mut self, a: Args<'_>) -> Result<Outcome, BuildFailure> {
+        a.only(&["id", "op", "topic", "store", "extractor", "name"])?;
+        let topic = a.need("topic")?;
+        let (key, value) = (
+            super::topic_serde(self.case, topic, "key"),
+            super::topic_serde(self.case, topic, "value"),
+        );
+        let consumed = super::sources::consumed(self.case, a, true)?;
+        let made = self.materialized::<Dyn, Dyn>(a, &format!("{topic}-"), key, value)?;
+        let table = if a.has("store") {
+            self.builder.global_table_with(consumed, made)
+        } else {
+            self.builder.global_table(consumed)
+        };
+        Ok(Outcome::one(table))
+    }
+}
+
+impl Handle for GlobalKTable<Dyn, Dyn> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn step(&self, a: Args<'_>, _: &mut Maker<'_>) -> Result<Outcome, BuildFailure> {
+        Err(unsupported(a))
+    }
+}
+
+/// A join of a stream with a global table; none if the other side is none.
+pub(crate) fn join_global<K: Key, V: Value>(
+    stream: &KStream<K, V>,
+    other: &Object,
+    a: Args<'_>,
+) -> Option<Result<Outcome, BuildFailure>> {
+    let table = other.as_any().downcast_ref::<GlobalKTable<Dyn, Dyn>>()?;
+    Some(join_all_rows(stream, table, a))
+}
+
+fn join_all_rows<K: Key, V: Value>(
+    stream: &KStream<K, V>,
+    table: &GlobalKTable<Dyn, Dyn>,
+    a: Args<'_>,
+) -> Result<Outcome, BuildFailure> {
+    a.only(&["id", "op", "from", "joiner", "key", "name"])?;
+    let joiner = Joiner::parse(a.text_or("joiner", "concat"))?;
+    let expr = Expr::parse(a.text_or("key", "key"))?;
+    let key = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn());
+    Ok(Outcome::one(match a.text_or("op", "") {
+        "join" => stream.try_join_global_with(
+            table,
+            key,
+            move |k: &K, l: &V, r: &Dyn| joiner.apply(&k.to_dyn(), &l.to_dyn(), r),
+            named(a),
+        ),
+        "leftJoin" => stream.try_left_join_global_with(
+            table,
+            key,
+            move |k: &K, l: &V, r: Option<&Dyn>| joiner.apply(&k.to_dyn(), &l.to_dyn(), r.unwrap_or(&Dyn::Null)),
+            named(a),
+        ),
+        _ => return Err(unsupported(a)),
+    }))
 }
 
 /// A join of a stream with a table; none if the other side is no table of these keys.
