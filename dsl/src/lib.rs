@@ -21,7 +21,7 @@ pub mod prelude {
         engine::{BoxError, Handlers, LogAndContinue, LogAndFail, OffsetReset, PunctuationType, Record},
         grouped::{CogroupedKStream, KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream},
         operators::{Branches, Processing},
-        options::{BufferConfig, Grouped, Joined, Materialized, StreamJoined, Suppressed},
+        options::{BufferConfig, Grouped, Joined, Materialized, StreamJoined, Suppressed, TableJoined},
         processor::{
             FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation, Schedule,
         },

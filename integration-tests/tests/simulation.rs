@@ -115,6 +115,20 @@ fn a_cluster_out_of_reach_ends_no_thread() {
     survives(&counting().faults(faults), "cut off", 50);
 }
 
+/// Threads of one process numbered their restorations each for itself: one that gave a task back cancelled the restoration of
+/// another thread's task, which was then never finished. Needs two threads, and restorations that take long.
+#[test]
+fn a_restoration_is_cancelled_only_by_its_own_thread() {
+    for seed in [102_177, 102_995, 103_956, 114_468] {
+        let scenario = scenario(seed);
+        let run = scenario
+            .simulator
+            .run(seed)
+            .unwrap_or_else(|failure| panic!("{failure}"));
+        (scenario.verify)(&run).unwrap();
+    }
+}
+
 #[test]
 fn a_watch_ends_the_run_with_its_sentence() {
     let simulator = counting()

@@ -42,8 +42,10 @@ pub(crate) struct Settings {
     pub(crate) exactly_once: bool,
     /// Pause before a step is tried again.
     pub(crate) backoff: Duration,
-    /// How long a step is tried before its outcome counts as unknown (commit) or failed (everything else).
+    /// How long a transaction's commit is tried before its outcome counts as unknown.
     pub(crate) patience: Duration,
+    /// How long everything else is tried before it counts as failed. Kafka Streams: `task.timeout.ms`.
+    pub(crate) endurance: Duration,
 }
 
 enum State {
@@ -126,6 +128,14 @@ impl CommitMachine {
         self.enter(State::Renew);
     }
 
+    /// A transaction's commit is asked about soon; whatever else takes long gets better, or a person has looked.
+    fn patience(&self) -> Duration {
+        match self.state {
+            State::Transaction => self.settings.patience,
+            _ => self.settings.endurance,
+        }
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.retry_at = None;
@@ -138,7 +148,8 @@ impl CommitMachine {
             return CommitStep::Pending { wake_at: self.retry_at };
         }
         self.retry_at = None;
-        let give_up_at = *self.give_up_at.get_or_insert(now + self.settings.patience);
+        let patience = self.patience();
+        let give_up_at = *self.give_up_at.get_or_insert(now + patience);
         loop {
             let progress = match &self.state {
                 State::Idle => Progress::Finish(Outcome::Ready),
@@ -164,7 +175,8 @@ impl CommitMachine {
                     }
                 }
             }
-            self.give_up_at.get_or_insert(now + self.settings.patience);
+            let patience = self.patience();
+            self.give_up_at.get_or_insert(now + patience);
         }
     }
 

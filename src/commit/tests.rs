@@ -109,6 +109,7 @@ fn machine(exactly_once: bool) -> CommitMachine {
         exactly_once,
         backoff: Duration::from_millis(100),
         patience: Duration::from_secs(10),
+        endurance: Duration::from_secs(10),
     })
 }
 

@@ -144,7 +144,7 @@ fn make_updater(b: &Arc<Blueprint>, client_id: &str, waker: Arc<dyn Waker>) -> R
         metrics: b.metrics.clone(),
         batch_records: b.config.restore_batch_records,
     };
-    Ok((UpdaterHandle { sender, waker }, StateUpdater::new(parts)))
+    Ok((UpdaterHandle::new(sender, waker), StateUpdater::new(parts)))
 }
 
 fn restore_consumer_config(b: &Blueprint, client_id: &str) -> ConsumerConfig {

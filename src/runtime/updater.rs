@@ -6,6 +6,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, Sender, TryRecvError},
     },
     time::Duration,
@@ -62,11 +63,25 @@ pub(crate) enum Command {
 /// Reaches the updater.
 #[derive(Clone)]
 pub(crate) struct UpdaterHandle {
-    pub(crate) sender: Sender<Command>,
-    pub(crate) waker: Arc<dyn Waker>,
+    sender: Sender<Command>,
+    waker: Arc<dyn Waker>,
+    tickets: Arc<AtomicU64>,
 }
 
 impl UpdaterHandle {
+    pub(crate) fn new(sender: Sender<Command>, waker: Arc<dyn Waker>) -> Self {
+        Self {
+            sender,
+            waker,
+            tickets: Arc::default(),
+        }
+    }
+
+    /// A number no other request of the process has, whichever thread makes it.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
+    }
+
     pub(crate) fn send(&self, command: Command) {
         match self.sender.send(command) {
             Ok(()) => self.waker.wake(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     feed::Awake,
-    report::SeenRecord,
+    report::{Records, SeenRecord},
     simulator::{Plan, Watch},
 };
 use crate::{
@@ -89,7 +89,8 @@ impl Checker {
         Ok(())
     }
 
-    fn offsets_only_grow(&mut self) -> Check {
+    /// Exactly once, committed offsets only grow. Called whenever some may have changed, to know the highest ones.
+    pub(super) fn offsets_only_grow(&mut self) -> Check {
         for committed in self.cluster.committed_offsets(&self.application_id) {
             let end = self.bounds(&committed.partition, Isolation::ReadUncommitted)?.1;
             let before = self.committed.get(&committed.partition).copied();
@@ -168,7 +169,7 @@ impl Checker {
         &mut self,
         plan: &Plan,
         disks: impl Iterator<Item = &'a MemoryDisk>,
-    ) -> Check<(BTreeMap<Arc<str>, Vec<SeenRecord>>, u64)> {
+    ) -> Check<(Records, u64)> {
         self.look()?;
         if let Some(left) = self.left_over(plan)? {
             return Err(format!("after the last instance had stopped, {left}"));

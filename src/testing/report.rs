@@ -24,12 +24,15 @@ pub struct SeenRecord {
     pub value: Option<Vec<u8>>,
 }
 
+/// Committed records by topic.
+pub(super) type Records = BTreeMap<Arc<str>, Vec<SeenRecord>>;
+
 /// A simulation that ended well: everything was processed, no transaction was left open, and what readers had seen during the
 /// faults was still there afterwards.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub(super) seed: u64,
-    pub(super) records: BTreeMap<Arc<str>, Vec<SeenRecord>>,
+    pub(super) records: Records,
     pub(super) happened: BTreeMap<&'static str, u64>,
     pub(super) fingerprint: u64,
     pub(super) steps: u64,

@@ -9,7 +9,7 @@ use super::{
     instance::{EPOCH_MS, Instance, Stepped},
     network::refused,
     random::Random,
-    report::{Failure, Run},
+    report::{Failure, Records, Run},
     simulator::Plan,
     strike::{Consequence, Strike, kinds, strike},
     world::{Leg, Parcel, SharedWorld, World, lock},
@@ -122,13 +122,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "records by topic, and how long recovery took")]
-    fn phases(
-        &mut self,
-    ) -> Step<(
-        std::collections::BTreeMap<Arc<str>, Vec<super::report::SeenRecord>>,
-        u64,
-    )> {
+    /// Gives the committed records, and how long recovery took.
+    fn phases(&mut self) -> Step<(Records, u64)> {
         let lasting = micros(self.plan.lasting);
         self.advance(lasting, |_| Ok(false))?;
         let calm_at = self.calm();
@@ -229,7 +224,7 @@ impl<'a> Simulation<'a> {
             }
             if !self.strikes.is_empty() && now >= self.next_strike_us {
                 self.strike();
-            } else if !self.deliver() && !self.step_somebody(now)? {
+            } else if !self.deliver()? && !self.step_somebody(now)? {
                 self.sleep(until_us);
             }
         }
@@ -257,9 +252,9 @@ impl<'a> Simulation<'a> {
     }
 
     /// The next leg of a message that is due; false: none is.
-    fn deliver(&mut self) -> bool {
+    fn deliver(&mut self) -> Step<bool> {
         let Some((mut parcel, leg)) = lock(&self.world).take_due() else {
-            return false;
+            return Ok(false);
         };
         // The message reaches the cluster, which wakes clients, with the world unlocked.
         let refusal = match leg {
@@ -280,10 +275,14 @@ impl<'a> Simulation<'a> {
         };
         let mut world = lock(&self.world);
         note_leg(&mut world, &parcel, leg, refusal.as_ref());
+        let committed = parcel.message.kind() == RequestKind::CommitOffsets && matches!(leg, Leg::Arrive);
         world.put_back(parcel);
         drop(world);
+        if committed {
+            self.checker.offsets_only_grow()?;
+        }
         self.pass(20);
-        true
+        Ok(true)
     }
 
     /// One step of some part of some instance that is ready; false: none is.

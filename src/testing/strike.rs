@@ -79,27 +79,8 @@ pub(super) fn strike(
                 instance.request_stop();
             }
         }
-        Strike::Pause => {
-            let for_us = world.random.spread(50 * MS, 40 * SECOND);
-            if instance.is_up() && now >= instance.paused_until_us {
-                world.happens(if for_us > 6 * SECOND {
-                    "paused beyond its session"
-                } else {
-                    "paused"
-                });
-                instance.paused_until_us = now + for_us;
-            }
-        }
-        Strike::Stall => {
-            let for_us = world.random.spread(10 * MS, 20 * SECOND);
-            if let Life::Up(machines) = &mut instance.life {
-                let actor = world.random.below(machines.actors.len());
-                if let Some(actor) = machines.actors.get_mut(actor) {
-                    world.happens("a thread stalled");
-                    actor.busy_until_us = now + for_us;
-                }
-            }
-        }
+        Strike::Pause => pause(world, instance),
+        Strike::Stall => stall(world, instance),
         Strike::Storm => {
             world.happens("storm");
             world.weather.storm_until_us = now + world.random.spread(100 * MS, 5 * SECOND);
@@ -133,6 +114,29 @@ pub(super) fn strike(
         }
     }
     Consequence::None
+}
+
+fn pause(world: &mut World, instance: &mut Instance) {
+    let for_us = world.random.spread(50 * MS, 40 * SECOND);
+    if instance.is_up() && world.now_us >= instance.paused_until_us {
+        world.happens(if for_us > 6 * SECOND {
+            "paused beyond its session"
+        } else {
+            "paused"
+        });
+        instance.paused_until_us = world.now_us + for_us;
+    }
+}
+
+fn stall(world: &mut World, instance: &mut Instance) {
+    let for_us = world.random.spread(10 * MS, 20 * SECOND);
+    if let Life::Up(machines) = &mut instance.life {
+        let actor = world.random.below(machines.actors.len());
+        if let Some(actor) = machines.actors.get_mut(actor) {
+            world.happens("a thread stalled");
+            actor.busy_until_us = world.now_us + for_us;
+        }
+    }
 }
 
 fn skew(random: &mut Random) -> i64 {

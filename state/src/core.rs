@@ -20,6 +20,9 @@ pub struct CachedUpdate<'a> {
     pub context: &'a RecordContext,
 }
 
+/// Is told of a row key that leaves the record cache, and whether it has a value.
+pub(crate) type Applied<'a> = &'a dyn Fn(&[u8], bool, &RecordContext) -> Result<()>;
+
 /// Takes updates that leave the record cache.
 pub(crate) type FlushTo<'a> = &'a mut dyn FnMut(CachedUpdate<'_>) -> Result<()>;
 
@@ -34,6 +37,12 @@ pub(crate) struct Core {
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
     /// They are to be deleted at the next commit; once is enough.
     pub(crate) expiry_pending: Cell<bool>,
+    /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
+    /// shows in the changelog of a store that was given a null.
+    pub(crate) row_sequence: Cell<i32>,
+    pub(crate) log_sequence: Cell<i32>,
+    /// Both, at the last commit.
+    committed_sequences: Cell<(i32, i32)>,
     cached: bool,
     cache_bytes: usize,
     logger: Rc<dyn ChangeLogger>,
@@ -52,8 +61,12 @@ impl Core {
         cache_bytes: usize,
         clean_budget_bytes: usize,
     ) -> Self {
-        let observed = database.mark(index).unwrap_or_default().observed;
+        let mark = database.mark(index).unwrap_or_default();
+        let sequence = first_sequence(mark);
         Self {
+            row_sequence: Cell::new(sequence),
+            log_sequence: Cell::new(sequence),
+            committed_sequences: Cell::new((sequence, sequence)),
             table: RefCell::new(Table::new(
                 index.0 as usize,
                 spec.kind.is_timestamped(),
@@ -61,7 +74,7 @@ impl Core {
             )),
             cached: spec.caching && cache_bytes > 0,
             cache_bytes,
-            observed: Cell::new(observed),
+            observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
             key_buffer: Cell::default(),
@@ -165,7 +178,7 @@ impl Core {
         &self,
         mut f: Option<FlushTo<'_>>,
         logged: fn(&[u8]) -> &[u8],
-        applied: &dyn Fn(&[u8], bool, &RecordContext) -> Result<()>,
+        applied: Applied<'_>,
     ) -> Result<()> {
         let order = self.table.borrow().waiting_order();
         let (mut row_key, mut value) = (Vec::new(), Vec::new());
@@ -226,6 +239,8 @@ impl Core {
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
         self.database.recency(self.index, Recency::committed);
+        self.committed_sequences
+            .set((self.row_sequence.get(), self.log_sequence.get()));
     }
 
     pub(crate) fn discard(&self) {
@@ -234,12 +249,22 @@ impl Core {
         self.expiry_pending.set(false);
         self.table.borrow_mut().forget();
         self.database.recency(self.index, Recency::discard);
-        self.observed
-            .set(self.database.mark(self.index).unwrap_or_default().observed);
+        let mark = self.database.mark(self.index).unwrap_or_default();
+        self.observed.set(mark.observed);
+        let (row, log) = self.committed_sequences.get();
+        self.row_sequence.set(row);
+        self.log_sequence.set(log);
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         let table = self.table.borrow();
         table.dirty_bytes() + table.waiting_bytes()
     }
+}
+
+/// Where numbering duplicates goes on. Every number stands for a record of the changelog, so the next offset is beyond
+/// all that were given; Kafka Streams begins at 0 after a restart, and a duplicate may then overwrite another.
+fn first_sequence(mark: Mark) -> i32 {
+    let offset = mark.offset.unwrap_or(0) & i64::from(i32::MAX);
+    i32::try_from(offset).unwrap_or(0)
 }

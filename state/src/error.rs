@@ -35,6 +35,22 @@ pub enum StateError {
         /// What is wrong with it.
         message: String,
     },
+    /// The topology has changed the kind of a store whose rows are on disk.
+    #[error(
+        "{}: store {store} holds rows of a {found} store, and the topology now says {wanted}; give the changed store a \
+         new name, or reset the application",
+        path.display()
+    )]
+    Incompatible {
+        /// The database.
+        path: PathBuf,
+        /// Name of the store.
+        store: String,
+        /// What is on disk.
+        found: String,
+        /// What the topology asks for.
+        wanted: String,
+    },
     /// Another failure of the file system.
     #[error("{}: {source}", path.display())]
     Io {

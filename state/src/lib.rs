@@ -11,6 +11,8 @@ mod engine;
 mod error;
 mod headers;
 mod key_value;
+#[cfg(any(feature = "rocksdb", test))]
+mod layout;
 mod lru;
 mod segments;
 mod session;

@@ -68,6 +68,11 @@ impl Segments {
         self.id(observed.saturating_sub(self.retention_ms))
     }
 
+    /// The first time of the first segment that is alive.
+    pub(crate) fn kept_from(&self, observed: i64) -> i64 {
+        self.first_alive(observed).saturating_mul(self.interval_ms)
+    }
+
     /// The first time that can still be read.
     pub(crate) fn readable_from(&self, observed: i64) -> i64 {
         observed.saturating_sub(self.retention_ms).saturating_add(1)

@@ -62,13 +62,29 @@ impl SessionStore {
         latest_start: i64,
         reverse: bool,
     ) -> SessionRows {
-        let observed = self.core.observed.get();
-        let earliest_end = earliest_end.max(self.segments.readable_from(observed)).max(0);
+        let readable = self.segments.readable_from(self.core.observed.get());
         let keys = Keys {
             lo: lo.map(Into::into),
             hi: hi.map(Into::into),
         };
-        let times = (earliest_end, observed);
+        self.rows(keys, (earliest_end.max(readable), i64::MAX), latest_start, reverse)
+    }
+
+    /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of
+    /// segments that have not been dropped: an operator that emits sessions when they close may come late.
+    pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> SessionRows {
+        let observed = self.core.observed.get();
+        let kept = match self.core.spec.backend {
+            StoreBackend::InMemory => self.segments.readable_from(observed),
+            StoreBackend::Persistent => self.segments.kept_from(observed),
+        };
+        let keys = Keys { lo: None, hi: None };
+        self.rows(keys, (earliest_end.max(kept), latest_end), i64::MAX, false)
+    }
+
+    fn rows(&self, keys: Keys, ends: (i64, i64), latest_start: i64, reverse: bool) -> SessionRows {
+        let (earliest_end, latest_end) = (ends.0.max(0), ends.1);
+        let times = (earliest_end, latest_end.min(self.core.observed.get()));
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
             &self.segments,
@@ -80,6 +96,7 @@ impl SessionStore {
         SessionRows {
             scans,
             earliest_end,
+            latest_end,
             latest_start,
         }
     }
@@ -160,6 +177,7 @@ impl SessionStore {
 pub struct SessionRows {
     scans: SegmentScans,
     earliest_end: i64,
+    latest_end: i64,
     latest_start: i64,
 }
 
@@ -172,7 +190,7 @@ impl Iterator for SessionRows {
                 Ok(row) => row,
                 Err(error) => return Some(Err(error)),
             };
-            if end >= self.earliest_end && start <= self.latest_start {
+            if end >= self.earliest_end && end <= self.latest_end && start <= self.latest_start {
                 return Some(Ok(SessionRow {
                     key,
                     start,

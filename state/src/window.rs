@@ -30,10 +30,6 @@ pub struct WindowStore {
     core: Rc<Core>,
     segments: Segments,
     retain_duplicates: bool,
-    /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
-    /// shows in the changelog of a store that was given a null.
-    row_sequence: Cell<i32>,
-    log_sequence: Cell<i32>,
 }
 
 impl WindowStore {
@@ -49,8 +45,6 @@ impl WindowStore {
             core,
             segments,
             retain_duplicates,
-            row_sequence: Cell::new(0),
-            log_sequence: Cell::new(0),
         }
     }
 
@@ -131,7 +125,7 @@ impl WindowStore {
         }
         // Deleting one of several duplicates means nothing: only the changelog hears of it.
         if alive && !(self.retain_duplicates && value.is_none()) {
-            self.with_row_key(key, start, self.next(&self.row_sequence), |row_key| {
+            self.with_row_key(key, start, self.next(&self.core.row_sequence), |row_key| {
                 self.core.table.borrow_mut().put(row_key, value, row_timestamp);
             });
         }
@@ -145,16 +139,17 @@ impl WindowStore {
     }
 
     fn log(&self, key: &[u8], value: Option<&[u8]>, start: i64, timestamp: i64, context: &RecordContext) -> Result<()> {
-        self.with_row_key(key, start, self.next(&self.log_sequence), |row_key| {
+        self.with_row_key(key, start, self.next(&self.core.log_sequence), |row_key| {
             let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
             self.core.log(logged, value, timestamp, &context.headers)
         })
     }
 
     fn next(&self, sequence: &Cell<i32>) -> i32 {
-        if self.retain_duplicates {
-            sequence.set(sequence.get().wrapping_add(1) & i32::MAX);
+        if !self.retain_duplicates {
+            return 0;
         }
+        sequence.set(sequence.get().wrapping_add(1) & i32::MAX);
         sequence.get()
     }
 

@@ -42,13 +42,13 @@ fn an_update_of_a_row_that_is_there_allocates_nothing() {
     for duplicates in [false, true] {
         let state = open(windows(duplicates));
         let store = state.window("windows").unwrap();
-        let put = |n: i64| drop(store.put(b"key", Some(&n.to_be_bytes()), 5, n, &context).unwrap());
+        let put = |n: i64| assert!(store.put(b"key", Some(&n.to_be_bytes()), 5, n, &context).unwrap());
         put(0);
         let expected = if duplicates { NEW_ROW * 1_000 + GROWTH } else { 0 };
         let allocated = allocations(put);
         assert!(allocated <= expected, "window, duplicates {duplicates}: {allocated}");
         let mut value = Vec::with_capacity(16);
-        let get = |_| drop(store.get(b"key", 5, &mut value).unwrap());
+        let get = |_| assert!(store.get(b"key", 5, &mut value).unwrap().is_some());
         if !duplicates {
             assert_eq!(allocations(get), 0, "window get");
         }
@@ -60,7 +60,7 @@ fn an_update_of_a_row_that_is_there_allocates_nothing() {
     };
     let state = open(spec("sessions", kind));
     let store = state.session("sessions").unwrap();
-    let put = |n: i64| drop(store.put(b"key", 1, 5, Some(&n.to_be_bytes()), &context).unwrap());
+    let put = |n: i64| assert!(store.put(b"key", 1, 5, Some(&n.to_be_bytes()), &context).unwrap());
     put(0);
     assert_eq!(allocations(put), 0, "session");
 }
@@ -70,7 +70,7 @@ fn a_new_window_allocates_its_row() {
     let context = context(5);
     let state = open(windows(false));
     let store = state.window("windows").unwrap();
-    let put = |n: i64| drop(store.put(&n.to_be_bytes(), Some(b"v"), 5, 5, &context).unwrap());
+    let put = |n: i64| assert!(store.put(&n.to_be_bytes(), Some(b"v"), 5, 5, &context).unwrap());
     let allocated = allocations(put);
     assert!(
         allocated <= NEW_ROW * 1_000 + GROWTH,

@@ -4,6 +4,7 @@ mod filter;
 mod flat_map;
 mod flat_map_values;
 mod for_each;
+mod foreign_join;
 mod global_join;
 mod global_table;
 mod map;

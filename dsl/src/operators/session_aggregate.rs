@@ -245,10 +245,8 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         if upper < lower {
             return Ok(());
         }
-        let rows: millstream_state::Result<Vec<SessionRow>> =
-            self.store.find(None, None, lower, i64::MAX, false).collect();
+        let rows: millstream_state::Result<Vec<SessionRow>> = self.store.find_kept(lower, upper).collect();
         let mut rows = rows.map_err(|e| faults::store(&self.node, e))?;
-        rows.retain(|row| row.end <= upper);
         rows.sort_by(|a, b| (a.end, a.start, &a.key).cmp(&(b.end, b.start, &b.key)));
         for row in rows {
             let value = self.read(&row.value)?;

@@ -155,6 +155,18 @@ pub(super) fn topic_rows<K: 'static, V: 'static>(plan: Option<RowsPlan<K, V>>, s
     table_source(input, plan, send_old)
 }
 
+/// The operator that makes rows of results, which may be none.
+pub(super) fn result_rows<K: 'static, V: 'static>(
+    plan: Option<RowsPlan<K, V>>,
+    send_old: bool,
+) -> Arc<dyn NodeFactory> {
+    let input: Input<K, Option<V>, K, V> = Input {
+        key: Arc::new(|key| Some(key)),
+        value: Arc::new(|value| value.as_ref()),
+    };
+    table_source(input, plan, send_old)
+}
+
 /// A table of a topic in the making, global or not: names in the order of Kafka Streams, serdes, store and source.
 pub(super) struct TopicTable<K, V> {
     pub(super) store: Arc<str>,

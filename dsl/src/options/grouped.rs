@@ -1,8 +1,6 @@
 //! How a stream or table is grouped.
-use std::sync::Arc;
-
 use crate::{
-    serde::{Serde, SharedSerde},
+    serde::{SharedSerde, serde_options},
     stream::Named,
 };
 
@@ -42,26 +40,8 @@ impl<K: 'static, V: 'static> Grouped<K, V> {
             ..Self::default()
         }
     }
-    /// Serdes of key and value.
-    #[must_use]
-    pub fn with(mut self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
-        self.key = Some(Arc::new(key));
-        self.value = Some(Arc::new(value));
-        self
-    }
-    /// Serde of the key.
-    #[must_use]
-    pub fn key_serde(mut self, serde: impl Serde<K> + 'static) -> Self {
-        self.key = Some(Arc::new(serde));
-        self
-    }
-    /// Serde of the value.
-    #[must_use]
-    pub fn value_serde(mut self, serde: impl Serde<V> + 'static) -> Self {
-        self.value = Some(Arc::new(serde));
-        self
-    }
 }
+serde_options!(Grouped);
 impl<K: 'static, V: 'static> From<&str> for Grouped<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)

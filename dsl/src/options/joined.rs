@@ -4,7 +4,7 @@ use std::sync::Arc;
 use millstream_state::StoreBackend;
 
 use crate::{
-    serde::{Serde, SharedSerde},
+    serde::{Serde, SharedSerde, serde_options},
     stream::Named,
 };
 
@@ -35,14 +35,8 @@ impl<K: 'static, V: 'static> Joined<K, V> {
             ..Self::default()
         }
     }
-    /// Serdes of key and value of the stream, for its repartition topic.
-    #[must_use]
-    pub fn with(mut self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
-        self.key = Some(Arc::new(key));
-        self.value = Some(Arc::new(value));
-        self
-    }
 }
+serde_options!(Joined);
 impl<K: 'static, V: 'static> From<&str> for Joined<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)

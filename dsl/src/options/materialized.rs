@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
-    serde::{Serde, SharedSerde},
+    serde::{SharedSerde, serde_options},
     store::StoreSerdes,
     stream::Named,
     table::output::{RowsPlan, WindowPlan},
@@ -92,23 +92,6 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.stored = false;
         self
     }
-    /// Serdes of key and value.
-    #[must_use]
-    pub fn with(self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
-        self.key_serde(key).value_serde(value)
-    }
-    /// Serde of the key.
-    #[must_use]
-    pub fn key_serde(mut self, serde: impl Serde<K> + 'static) -> Self {
-        self.key = Some(Arc::new(serde));
-        self
-    }
-    /// Serde of the value.
-    #[must_use]
-    pub fn value_serde(mut self, serde: impl Serde<V> + 'static) -> Self {
-        self.value = Some(Arc::new(serde));
-        self
-    }
     /// Rows in memory only; restored from the changelog.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
@@ -152,6 +135,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self
     }
 }
+serde_options!(Materialized);
 impl<K: 'static, V: 'static> From<&str> for Materialized<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)
@@ -246,13 +230,12 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             builder.argument(store_name, message);
         }
         let segment_interval_ms = (retention_ms / 2).max(60_000);
-        let kept_ms = match (on_close && self.is_persistent(builder), extent.sessions) {
-            (false, _) => retention_ms,
+        let kept_ms = if on_close && !extent.sessions && self.is_persistent(builder) {
             // Kafka Streams' store for emission on close shows one millisecond more: else a tumbling window without
             // grace would have left the store when it is to be emitted.
-            (true, false) => retention_ms.saturating_add(1),
-            // And it shows sessions as long as their segment is there.
-            (true, true) => retention_ms.saturating_add(segment_interval_ms),
+            retention_ms.saturating_add(1)
+        } else {
+            retention_ms
         };
         let kind = if extent.sessions {
             StoreKind::Session {

@@ -3,6 +3,7 @@ mod grouped;
 mod joined;
 mod materialized;
 mod suppressed;
+mod table_joined;
 
 pub use grouped::Grouped;
 pub use joined::{Joined, StreamJoined};
@@ -10,3 +11,4 @@ pub use materialized::Materialized;
 pub(crate) use materialized::{Extent, Planned};
 pub(crate) use suppressed::{Bounds, Until, WhenFull};
 pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use table_joined::TableJoined;

@@ -94,6 +94,22 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
 }
 
 /// A processor that gives records of the same key. Kafka Streams: `FixedKeyProcessor`.
+///
+/// It gives values for the key it got; there is no way to another key:
+///
+/// ```compile_fail,E0599
+/// use millstream_dsl::prelude::*;
+/// struct Rename;
+/// impl FixedKeyProcessor<String, i64, i64> for Rename {
+///     fn process(
+///         &mut self,
+///         ctx: &FixedKeyContext<'_, '_, String, i64>,
+///         record: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         Ok(ctx.forward(record.with_key(&"another".to_owned()))?)
+///     }
+/// }
+/// ```
 pub trait FixedKeyProcessor<K, V, VOut> {
     /// Called once, before the first record.
     ///

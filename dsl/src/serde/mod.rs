@@ -7,6 +7,7 @@ mod default;
 mod grouped_change;
 mod json;
 mod optional;
+mod options;
 mod primitive;
 mod windowed;
 
@@ -16,6 +17,7 @@ pub use default::{DefaultSerde, default_serde_of};
 pub(crate) use grouped_change::{GroupedChange, GroupedChangeSerde};
 pub use json::{JsonSerde, json};
 pub use optional::OptionSerde;
+pub(crate) use options::serde_options;
 pub use primitive::{BytesSerde, F32Serde, F64Serde, I16Serde, I32Serde, I64Serde, StringSerde, UnitSerde};
 pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::{
     engine::{OffsetReset, SourceFactory},
-    serde::{DefaultSerde, Serde, SharedSerde},
+    serde::{DefaultSerde, SharedSerde, serde_options},
     topology::{Builder, SourceTopics},
 };
 
@@ -63,23 +63,6 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
     /// Every topic whose whole name matches a regular expression. Needs the classic group protocol.
     pub fn pattern(pattern: impl Into<Arc<str>>) -> Self {
         Self::of(SourceTopics::Pattern(pattern.into()))
-    }
-    /// Serdes of key and value.
-    #[must_use]
-    pub fn with(self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
-        self.key_serde(key).value_serde(value)
-    }
-    /// Serde of the key.
-    #[must_use]
-    pub fn key_serde(mut self, serde: impl Serde<K> + 'static) -> Self {
-        self.key = Some(Arc::new(serde));
-        self
-    }
-    /// Serde of the value.
-    #[must_use]
-    pub fn value_serde(mut self, serde: impl Serde<V> + 'static) -> Self {
-        self.value = Some(Arc::new(serde));
-        self
     }
     /// Where the timestamp comes from. Default: the record's own, negative ones are an error.
     #[must_use]
@@ -149,23 +132,6 @@ impl<K: 'static, V: 'static> Produced<K, V> {
     pub fn options() -> Self {
         Self::topic("")
     }
-    /// Serdes of key and value.
-    #[must_use]
-    pub fn with(self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
-        self.key_serde(key).value_serde(value)
-    }
-    /// Serde of the key.
-    #[must_use]
-    pub fn key_serde(mut self, serde: impl Serde<K> + 'static) -> Self {
-        self.key = Some(Arc::new(serde));
-        self
-    }
-    /// Serde of the value.
-    #[must_use]
-    pub fn value_serde(mut self, serde: impl Serde<V> + 'static) -> Self {
-        self.value = Some(Arc::new(serde));
-        self
-    }
     /// Chooses partitions. Default: murmur2 of the key bytes.
     #[doc(alias = "StreamPartitioner")]
     #[must_use]
@@ -213,13 +179,6 @@ impl<K: 'static, V: 'static> Repartitioned<K, V> {
             ..Self::default()
         }
     }
-    /// Serdes of key and value.
-    #[must_use]
-    pub fn with(mut self, key: impl Serde<K> + 'static, value: impl Serde<V> + 'static) -> Self {
-        self.key = Some(Arc::new(key));
-        self.value = Some(Arc::new(value));
-        self
-    }
     /// Number of partitions, enforced. Default: as many as the sources have.
     #[must_use]
     pub fn partitions(mut self, partitions: i32) -> Self {
@@ -233,3 +192,7 @@ impl<K: 'static, V: 'static> Repartitioned<K, V> {
         self
     }
 }
+
+serde_options!(Consumed);
+serde_options!(Produced);
+serde_options!(Repartitioned);

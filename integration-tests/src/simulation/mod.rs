@@ -5,7 +5,7 @@ mod batch;
 mod scenarios;
 
 pub use batch::{Batch, Tally, run_batch};
-pub use scenarios::{Scenario, scenario};
+pub use scenarios::{Scenario, Verify, scenario};
 
 /// Events that a large enough batch of seeds must have seen: a fault that never struck proves nothing.
 pub const MUST_HAPPEN: [&str; 36] = [

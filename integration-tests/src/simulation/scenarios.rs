@@ -18,8 +18,11 @@ pub struct Scenario {
     /// Ready to run.
     pub simulator: Simulator,
     /// Compares the output with the fold; gives how many elements were compared.
-    pub verify: fn(&Run) -> Result<usize, String>,
+    pub verify: Verify,
 }
+
+/// Compares the output of a run with the fold; gives how many elements were compared.
+pub type Verify = fn(&Run) -> Result<usize, String>;
 
 /// Small and even enough to draw settings; the simulator has a generator of its own.
 struct Draw(u64);
@@ -55,7 +58,7 @@ pub fn scenario(seed: u64) -> Scenario {
         .commit_interval(Duration::from_millis(commit_ms))
         .stream_threads(threads)
         .record_cache_bytes(0);
-    let (name, topology, verify): (_, _, fn(&Run) -> Result<usize, String>) = match draw.below(5) {
+    let (name, topology, verify): (_, _, Verify) = match draw.below(5) {
         _ if at_least_once => ("relay-at-least-once", relay(), verify_nothing_lost),
         0 => ("relay", relay(), verify_relay),
         1 => ("count", count(), verify_counts),

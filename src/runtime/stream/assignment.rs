@@ -191,10 +191,10 @@ impl StreamThread {
         };
         for task in tasks {
             if let Some(slot) = self.slots.get_mut(&task).filter(|s| matches!(s, Slot::Created)) {
-                self.tickets += 1;
-                slot.become_(Slot::Restoring(self.tickets));
+                let ticket = self.cx.updater.next_ticket();
+                slot.become_(Slot::Restoring(ticket));
                 self.cx.updater.send(Command::Open(OpenRequest {
-                    ticket: self.tickets,
+                    ticket,
                     task,
                     committed: committed.clone(),
                     reply: self.opened.0.clone(),

@@ -42,6 +42,8 @@ use crate::{
 /// Records of one task that are processed before anything else is looked at.
 const BATCH: usize = 1000;
 const BACKOFF: Duration = Duration::from_millis(100);
+/// How long the cluster may be out of reach before a thread gives up: the default of `task.timeout.ms` in Kafka Streams.
+const ENDURANCE: Duration = Duration::from_secs(300);
 
 /// What a thread shares with the rest of the instance.
 #[derive(Clone)]
@@ -83,7 +85,6 @@ pub(crate) struct StreamThread {
     commit_requested: bool,
     aborts_in_a_row: u32,
     resume_at: Duration,
-    tickets: u64,
     leaving: bool,
     failing: Option<Failing>,
     ended: Option<Ended>,
@@ -106,6 +107,7 @@ impl StreamThread {
             exactly_once,
             backoff: BACKOFF,
             patience: cx.config.transaction_timeout.max(Duration::from_secs(10)) * 3,
+            endurance: ENDURANCE,
         });
         if exactly_once {
             commit.start_init();
@@ -126,7 +128,6 @@ impl StreamThread {
             commit_requested: false,
             aborts_in_a_row: 0,
             resume_at: Duration::ZERO,
-            tickets: 0,
             leaving: false,
             failing: None,
             ended: None,

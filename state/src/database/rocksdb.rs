@@ -14,9 +14,12 @@ use rocksdb::{
 };
 
 use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
+use crate::layout::{Change, Layout};
 use crate::{Result, StateError, StoreSpec, row_cache_bytes};
 
 const MARKS: &str = "millstream-marks";
+/// Begins the keys of layouts in the family of the marks; names of stores hold no zero byte.
+const LAYOUT: &[u8] = b"\0layout ";
 const MEMTABLE_BYTES: usize = 16 << 20;
 const MAX_WAL_BYTES: u64 = 64 << 20;
 const BLOCK_BYTES: usize = 4096;
@@ -88,7 +91,8 @@ impl RocksDatabase {
     pub(crate) fn open(path: &Path, specs: &[StoreSpec], budget: &Budget) -> Result<Self> {
         let options = budget.database_options();
         let families: Vec<String> = specs.iter().map(|spec| format!("store-{}", spec.name)).collect();
-        // RocksDB insists on opening every family there is, also those of stores that the topology has lost.
+        // RocksDB insists on opening every family there is, also those of stores that the topology has lost. They are kept
+        // until the task is wiped: whoever takes a deployment back finds them, and restores no more than the rest.
         let existing = if path.join("CURRENT").exists() {
             DB::list_cf(&options, path).map_err(|error| open_error(path, &error))?
         } else {
@@ -110,10 +114,51 @@ impl RocksDatabase {
             family_options: budget.family_options(),
             poisoned: false,
         };
-        for family in 0..opened.families.len() {
-            opened.marks[family] = opened.read_mark(family)?;
+        for (family, spec) in specs.iter().enumerate() {
+            let mark = opened.read_mark(family)?;
+            if let Some(known) = opened.marks.get_mut(family) {
+                *known = mark;
+            }
+            opened.check_layout(family, spec)?;
         }
         Ok(opened)
+    }
+
+    /// Rows that a changed topology would read wrongly are refused, or given up where the changelog has them.
+    fn check_layout(&mut self, family: usize, spec: &StoreSpec) -> Result<()> {
+        let wanted = Layout::of(&spec.kind);
+        let row = [LAYOUT, spec.name.as_bytes()].concat();
+        let found = self.database.get_pinned_cf(self.handle(MARKS)?, &row);
+        let found = found
+            .map_err(|error| self.error(&error))?
+            .map(|bytes| Layout::read(&bytes));
+        let change = found
+            .as_ref()
+            .map_or(Change::None, |found| wanted.differs_from(found, spec.logging));
+        match change {
+            Change::None => {}
+            Change::Rows => {
+                tracing::info!(
+                    store = &*spec.name,
+                    "rows are laid out anew: the store is restored from its changelog"
+                );
+                self.wipe(family)?;
+            }
+            Change::Kind if self.is_empty(family)? => {}
+            Change::Kind => {
+                return Err(StateError::Incompatible {
+                    path: self.path.clone(),
+                    store: spec.name.to_string(),
+                    found: found.map(|layout| layout.to_string()).unwrap_or_default(),
+                    wanted: wanted.to_string(),
+                });
+            }
+        }
+        if found.as_ref() != Some(&wanted) {
+            let written = self.database.put_cf(self.handle(MARKS)?, &row, wanted.to_string());
+            written.map_err(|error| self.error(&error))?;
+        }
+        Ok(())
     }
 
     fn handle(&self, name: &str) -> Result<&ColumnFamily> {

@@ -5,6 +5,14 @@ use super::{index_key, row_key, time_of_index, value::BufferValue};
 use crate::database::{Database, Mark};
 use crate::{ChangelogRecord, Result, StateError, StoreSpec};
 
+/// A key with records in the batch.
+struct Touched<'a> {
+    /// Time of its row in the database.
+    before: Option<i64>,
+    /// Its last record with the time in it; None: deleted.
+    newest: Option<(&'a [u8], i64)>,
+}
+
 /// Applies changelog records in format 3. Kafka Streams wrote others before 2.4.2; such a changelog is malformed here.
 pub(crate) fn restore(
     database: &mut dyn Database,
@@ -14,8 +22,8 @@ pub(crate) fn restore(
     next_offset: i64,
 ) -> Result<()> {
     let observed = database.mark(family).observed;
-    // Key to (time of the row in the database, newest record): a batch sees its own records.
-    let mut touched: BTreeMap<&[u8], (Option<i64>, Option<(&[u8], i64)>)> = BTreeMap::new();
+    // A batch sees its own records.
+    let mut touched: BTreeMap<&[u8], Touched<'_>> = BTreeMap::new();
     let (mut key_buffer, mut time) = (Vec::new(), Vec::new());
     for record in records {
         let newest = match record.value {
@@ -28,17 +36,17 @@ pub(crate) fn restore(
             }
         };
         if let Some(entry) = touched.get_mut(record.key) {
-            entry.1 = newest;
+            entry.newest = newest;
             continue;
         }
         index_key(record.key, &mut key_buffer);
         let known = database.get(family, &key_buffer, &mut time)?;
-        let known = known.then(|| time_of_index(&time)).flatten();
-        touched.insert(record.key, (known, newest));
+        let before = known.then(|| time_of_index(&time)).flatten();
+        touched.insert(record.key, Touched { before, newest });
     }
     database.apply(&mut |batch| {
         let mut buffer = Vec::new();
-        for (key, (before, newest)) in &touched {
+        for (key, Touched { before, newest }) in &touched {
             if let Some(before) = before {
                 row_key(*before, key, &mut buffer);
                 batch.delete(family, &buffer);

@@ -32,9 +32,9 @@ const KNOWN: [&str; 9] = [
 
 type Made<T> = Result<T, BuildFailure>;
 
-fn aggregator<K: Key, V: Value>(
-    a: Args<'_>,
-) -> Result<impl Fn(&K, &V, Dyn) -> Result<Option<Dyn>, FunctionFailed> + Send + Sync + 'static, String> {
+type Folded = Result<Option<Dyn>, FunctionFailed>;
+
+fn aggregator<K: Key, V: Value>(a: Args<'_>) -> Made<impl Fn(&K, &V, Dyn) -> Folded + Send + Sync + 'static> {
     let fold = Fold::parse(a.text_or("agg", "concat"))?;
     Ok(move |_: &K, v: &V, agg: Dyn| some::<Dyn>(fold.apply(&agg, &v.to_dyn())?))
 }

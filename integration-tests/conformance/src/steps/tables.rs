@@ -2,7 +2,7 @@
 use std::any::Any;
 
 use millstream_dsl::{
-    options::Joined,
+    options::{Joined, TableJoined},
     stream::KStream,
     table::{GlobalKTable, KTable},
 };
@@ -71,8 +71,19 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                     self.try_group_by_with(f, super::options::grouped::<Dyn, Dyn>(a)?),
                 ))
             }
+            "join" | "leftJoin" if a.has("foreign_key") => {
+                let other = a.list("from").get(1).copied().unwrap_or_default();
+                let other = maker.object(other)?;
+                if let Some(table) = other.as_any().downcast_ref::<KTable<Dyn, Dyn>>() {
+                    return join_on(self, table, a, maker);
+                }
+                match other.as_any().downcast_ref::<KTable<Dyn, i64>>() {
+                    Some(table) => join_on(self, table, a, maker),
+                    None => Err(unsupported(a)),
+                }
+            }
             "suppress" => Ok(Outcome::one(self.suppress(super::options::suppressed::<K>(a)?))),
-            "join" | "leftJoin" | "outerJoin" if !a.has("foreign_key") => {
+            "join" | "leftJoin" | "outerJoin" => {
                 let other = a
                     .list("from")
                     .get(1)
@@ -222,6 +233,49 @@ fn join_rows<K: Key, V: Value, R: Row>(
             joined,
         ),
         _ => return Err(unsupported(a)),
+    }))
+}
+
+/// A join of two tables by a foreign key.
+fn join_on<K: Key, V: Row, O: Row>(
+    left: &KTable<K, V>,
+    right: &KTable<Dyn, O>,
+    a: Args<'_>,
+    maker: &mut Maker<'_>,
+) -> Result<Outcome, BuildFailure> {
+    a.only(&[
+        "id",
+        "op",
+        "from",
+        "joiner",
+        "foreign_key",
+        "name",
+        "store",
+        "key_serde",
+        "value_serde",
+    ])?;
+    let joiner = Joiner::parse(a.text_or("joiner", "concat"))?;
+    let expr = Expr::parse(a.need("foreign_key")?)?;
+    let (key, value) = (a.text_or("key_serde", "string"), a.text_or("value_serde", "string"));
+    let joined = a.text("name").map_or_else(TableJoined::new, TableJoined::named);
+    let made = maker.materialized::<K, Dyn>(a, "KTABLE-FK-JOIN-OUTPUT-", key, value)?;
+    let extract = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn());
+    let apply = move |l: Dyn, r: Dyn| some::<Dyn>(joiner.apply(&Dyn::Null, &l, &r)?);
+    Ok(Outcome::one(match a.text_or("op", "") {
+        "join" => left.try_join_on_with(
+            right,
+            extract,
+            move |l: &V, r: &O| apply(l.to_dyn(), r.to_dyn()),
+            joined,
+            made,
+        ),
+        _ => left.try_left_join_on_with(
+            right,
+            extract,
+            move |l: &V, r: Option<&O>| apply(l.to_dyn(), r.map_or(Dyn::Null, O::to_dyn)),
+            joined,
+            made,
+        ),
     }))
 }
 

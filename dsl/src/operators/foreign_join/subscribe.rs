@@ -1,0 +1,168 @@
+//! The side of the primary table: an update of a row becomes subscriptions to foreign keys.
+//!
+//! A row that changes its foreign key takes the old subscription back first. The subscription carries the hash of the
+//! row's value, so that an answer to an older value is recognised when it comes back.
+use std::{cell::RefCell, sync::Arc};
+
+use crate::{
+    engine::{BoxError, Change, Children, ProcessError, ProcessResult, Record, TableReceiver, TaskContext},
+    serde::{SharedSerde, write},
+    table::faults,
+};
+
+use super::{
+    hash::hash128,
+    wire::{Instruction, Subscription},
+};
+
+/// The foreign key of a row; None: it has none.
+pub(super) type Extractor<K, V, KO> = Arc<dyn Fn(&K, &V) -> Result<Option<KO>, BoxError> + Send + Sync>;
+
+pub(super) struct Subscribe<K, V, KO> {
+    pub(super) node: Arc<str>,
+    pub(super) left: bool,
+    pub(super) extractor: Extractor<K, V, KO>,
+    pub(super) key: SharedSerde<K>,
+    pub(super) value: SharedSerde<V>,
+    pub(super) foreign_key: SharedSerde<KO>,
+    pub(super) children: Children<Option<KO>, Subscription>,
+    pub(super) scratch: RefCell<Scratch>,
+}
+
+#[derive(Default)]
+pub(super) struct Scratch {
+    subscription: Subscription,
+    value: Vec<u8>,
+    foreign_keys: (Vec<u8>, Vec<u8>),
+}
+
+/// Subscriptions of one update: the one to take back, and the one to make.
+struct Plan<KO> {
+    first: Option<(Option<KO>, Instruction)>,
+    second: Option<(Option<KO>, Instruction)>,
+}
+
+impl<K, V, KO> Subscribe<K, V, KO> {
+    fn extract(&self, cx: &TaskContext, key: &K, value: Option<&V>) -> Result<Option<KO>, Box<ProcessError>> {
+        let Some(value) = value else { return Ok(None) };
+        let extracted = cx.try_call(&self.node, || (self.extractor)(key, value))?;
+        Ok(extracted.filter(|key| !self.foreign_key.is_null(key)))
+    }
+
+    /// Foreign keys are the same when their bytes are.
+    fn same(&self, scratch: &mut Scratch, a: Option<&KO>, b: &KO) -> Result<bool, Box<ProcessError>> {
+        let Some(a) = a else { return Ok(false) };
+        let (first, second) = &mut scratch.foreign_keys;
+        let fault = |e| faults::write("foreign key", &self.node, e);
+        write(&*self.foreign_key, a, first).map_err(fault)?;
+        write(&*self.foreign_key, b, second).map_err(fault)?;
+        Ok(first == second)
+    }
+
+    fn plan(
+        &self,
+        cx: &TaskContext,
+        change: &Change<'_, K, V>,
+        scratch: &mut Scratch,
+    ) -> Result<Plan<KO>, Box<ProcessError>> {
+        let old = self.extract(cx, change.key, change.old)?;
+        let new = self.extract(cx, change.key, change.new)?;
+        let moved = match &old {
+            Some(old) => !self.same(scratch, new.as_ref(), old)?,
+            None => false,
+        };
+        Ok(if self.left {
+            left_plan(change, old, new, moved)
+        } else {
+            inner_plan(cx, change, old, new, moved)
+        })
+    }
+
+    fn prepare(
+        &self,
+        cx: &TaskContext,
+        change: &Change<'_, K, V>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Box<ProcessError>> {
+        let hash = match change.new {
+            None => None,
+            Some(value) => {
+                write(&*self.value, value, &mut scratch.value).map_err(|e| faults::write("value", &self.node, e))?;
+                Some(hash128(&scratch.value))
+            }
+        };
+        let subscription = &mut scratch.subscription;
+        subscription.hash = hash;
+        subscription.partition = Some(cx.partition());
+        write(&*self.key, change.key, &mut subscription.primary_key)
+            .map_err(|e| faults::write("key", &self.node, e))?;
+        Ok(())
+    }
+}
+
+fn left_plan<K, V, KO>(change: &Change<'_, K, V>, old: Option<KO>, new: Option<KO>, moved: bool) -> Plan<KO> {
+    if change.old.is_none() && change.new.is_none() {
+        return Plan {
+            first: None,
+            second: None,
+        };
+    }
+    Plan {
+        first: old.filter(|_| moved).map(|old| (Some(old), Instruction::Forget)),
+        // Also without a foreign key: there is a result all the same, or its end.
+        second: Some((new, Instruction::KeepAndAnswer)),
+    }
+}
+
+fn inner_plan<K, V, KO>(
+    cx: &TaskContext,
+    change: &Change<'_, K, V>,
+    old: Option<KO>,
+    new: Option<KO>,
+    moved: bool,
+) -> Plan<KO> {
+    if change.new.is_some() && new.is_none() {
+        // A row without a foreign key has no result.
+        cx.count_dropped();
+    }
+    match (old, new) {
+        // The result of the old foreign key may have to go, so there is an answer in any case.
+        (Some(old), Some(new)) if moved => Plan {
+            first: Some((Some(old), Instruction::Forget)),
+            second: Some((Some(new), Instruction::KeepAndAnswer)),
+        },
+        (Some(_), Some(new)) => Plan {
+            first: None,
+            second: Some((Some(new), Instruction::KeepAndAnswerIfFound)),
+        },
+        (Some(old), None) => Plan {
+            first: Some((Some(old), Instruction::ForgetAndAnswer)),
+            second: None,
+        },
+        (None, new) => Plan {
+            first: None,
+            second: new.map(|new| (Some(new), Instruction::KeepAndAnswerIfFound)),
+        },
+    }
+}
+
+impl<K: 'static, V: 'static, KO: 'static> TableReceiver<K, V> for Subscribe<K, V, KO> {
+    fn receive_change(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
+        let mut scratch = self.scratch.take();
+        let planned = self
+            .plan(cx, &change, &mut scratch)
+            .and_then(|plan| self.prepare(cx, &change, &mut scratch).map(|()| plan));
+        let result = match planned {
+            Err(error) => faults::handle(cx, error, change.timestamp, change.headers),
+            Ok(Plan { first, second }) => [first, second].iter().flatten().try_for_each(|(key, instruction)| {
+                scratch.subscription.instruction = *instruction;
+                self.children.forward(
+                    cx,
+                    Record::new(key, &scratch.subscription, change.timestamp, change.headers),
+                )
+            }),
+        };
+        self.scratch.replace(scratch);
+        result
+    }
+}

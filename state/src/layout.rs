@@ -1,0 +1,121 @@
+//! How are the rows of a store laid out, and may a changed topology read them?
+//!
+//! A store is known by its name alone, so a topology that changes its kind would find rows of another shape. The layout
+//! is written beside the marks and compared when the task is opened.
+use std::fmt;
+
+use crate::StoreKind;
+
+/// Grows when the bytes of rows change: stores of an older version are restored from their changelogs.
+const FORMAT: u32 = 1;
+
+/// What decides the bytes of a store's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Also decides the bytes of the changelog.
+    kind: String,
+    /// Decides only where and how rows are filed here.
+    filing: String,
+}
+
+/// What a changed layout means for the rows there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// They can be read.
+    None,
+    /// They cannot, but the changelog makes them anew.
+    Rows,
+    /// The changelog would not help either, or there is none.
+    Kind,
+}
+
+impl Layout {
+    pub(crate) fn of(kind: &StoreKind) -> Self {
+        let (name, filing) = match *kind {
+            StoreKind::KeyValue { timestamped } => ("key-value", format!("timestamped {timestamped}")),
+            StoreKind::Window {
+                timestamped,
+                segment_interval_ms,
+                retain_duplicates: false,
+                ..
+            } => (
+                "window",
+                format!("timestamped {timestamped}, segments of {segment_interval_ms} ms"),
+            ),
+            StoreKind::Window {
+                segment_interval_ms, ..
+            } => (
+                "window with duplicates",
+                format!("segments of {segment_interval_ms} ms"),
+            ),
+            StoreKind::Session {
+                segment_interval_ms, ..
+            } => ("session", format!("segments of {segment_interval_ms} ms")),
+            StoreKind::Versioned {
+                segment_interval_ms, ..
+            } => ("versioned", format!("segments of {segment_interval_ms} ms")),
+            // Its rows are never on disk, its changelog is that of a key-value store.
+            StoreKind::Lru { timestamped, .. } => ("key-value", format!("timestamped {timestamped}")),
+            StoreKind::Raw => ("raw", String::new()),
+            StoreKind::Suppress => ("suppress", String::new()),
+        };
+        Self {
+            kind: name.to_owned(),
+            filing: format!("format {FORMAT}, {filing}"),
+        }
+    }
+
+    /// Reads what `Display` wrote.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (kind, filing) = text.split_once(FILED).unwrap_or((&text, ""));
+        Self {
+            kind: kind.to_owned(),
+            filing: filing.to_owned(),
+        }
+    }
+
+    /// `logged`: there is a changelog the rows can be made of.
+    pub(crate) fn differs_from(&self, found: &Self, logged: bool) -> Change {
+        if self == found {
+            Change::None
+        } else if self.kind == found.kind && logged {
+            Change::Rows
+        } else {
+            Change::Kind
+        }
+    }
+}
+
+const FILED: &str = " / ";
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{FILED}{}", self.kind, self.filing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_reads_what_it_wrote() {
+        for kind in [StoreKind::KeyValue { timestamped: true }, StoreKind::Raw] {
+            let layout = Layout::of(&kind);
+            assert_eq!(Layout::read(layout.to_string().as_bytes()), layout);
+        }
+    }
+
+    #[test]
+    fn what_the_changelog_makes_anew_is_not_refused() {
+        let layout = |timestamped| Layout::of(&StoreKind::KeyValue { timestamped });
+        assert_eq!(layout(true).differs_from(&layout(true), false), Change::None);
+        assert_eq!(layout(true).differs_from(&layout(false), true), Change::Rows);
+        assert_eq!(layout(true).differs_from(&layout(false), false), Change::Kind);
+        assert_eq!(
+            layout(true).differs_from(&Layout::of(&StoreKind::Raw), true),
+            Change::Kind
+        );
+    }
+}
