@@ -11,13 +11,20 @@ use crate::{
     VersionedStore, WindowStore,
 };
 
-/// Committed rows of one store that stay in memory even when the record cache is switched off.
-const MIN_CLEAN_BYTES: usize = 2 << 20;
+/// Committed rows of one store that stay in memory where nobody says how many.
+const CLEAN_BYTES: usize = 2 << 20;
+/// At least so many: the hot keys of a store.
+const MIN_CLEAN_BYTES: usize = 64 << 10;
 
 /// The part of the memory of the persistent stores that is for committed rows as the stream threads hold them; the
 /// rest is for the database.
 pub fn row_cache_bytes(state_memory_bytes: usize) -> usize {
     state_memory_bytes / 4
+}
+
+/// Bytes of committed rows that one of so many stores may keep.
+fn clean_share(row_cache_bytes: usize, cache_share: usize, stores: usize) -> usize {
+    (row_cache_bytes / stores.max(1)).max(cache_share).max(MIN_CLEAN_BYTES)
 }
 
 enum Handle {
@@ -43,7 +50,8 @@ pub struct TaskState {
 impl TaskState {
     /// `cache_bytes`: the record cache of this task; 0 switches caching off for every store.
     pub fn new(database: TaskDatabase, logger: Rc<dyn ChangeLogger>, cache_bytes: usize) -> Self {
-        Self::with_row_cache(database, logger, cache_bytes, 0)
+        let stores = database.specs().len();
+        Self::with_row_cache(database, logger, cache_bytes, CLEAN_BYTES * stores)
     }
 
     /// As [`new`](Self::new); `row_cache_bytes`: memory for committed rows of this task, so that they need not be read
@@ -57,14 +65,13 @@ impl TaskState {
         let specs = database.specs().to_vec();
         let database = Rc::new(SharedDatabase::new(database));
         let share = cache_bytes / specs.len().max(1);
-        let clean_share = row_cache_bytes / specs.len().max(1);
+        let clean = clean_share(row_cache_bytes, share, specs.len());
         let mut cores = Vec::with_capacity(specs.len());
         let mut handles = HashMap::new();
         for (index, spec) in (0..).zip(specs) {
             let name = Arc::clone(&spec.name);
             let segments = Segments::of(&spec.kind);
             let kind = spec.kind.clone();
-            let clean = share.max(clean_share).max(MIN_CLEAN_BYTES);
             let core = Core::new(
                 spec,
                 StoreIndex(index),
@@ -92,6 +99,16 @@ impl TaskState {
                 cores,
                 handles,
             }),
+        }
+    }
+
+    /// Gives the record cache and the committed rows of this task other budgets: the tasks of a thread share what it
+    /// has, and their number changes.
+    pub fn share_memory(&self, cache_bytes: usize, row_cache_bytes: usize) {
+        let stores = self.inner.cores.len().max(1);
+        let share = cache_bytes / stores;
+        for core in &self.inner.cores {
+            core.share_memory(share, clean_share(row_cache_bytes, share, stores));
         }
     }
 
