@@ -168,6 +168,7 @@ impl StreamThread {
         }
         self.news.extend(self.link.news.try_iter());
         self.offsets.pump();
+        self.hear_of_failure()?;
         if !self.commit.is_idle() {
             return self.step_commit(now);
         }
@@ -190,6 +191,19 @@ impl StreamThread {
         } else {
             Next::WaitUntil(self.wake_at(now, work.wake_at))
         })
+    }
+
+    /// A group that will never take us is no reason to wait for the first producer, which may not get ready either.
+    fn hear_of_failure(&mut self) -> Result<()> {
+        let failed = |news: &ToThread| matches!(news, ToThread::Failed(_));
+        if matches!(self.purpose, Purpose::Init)
+            && !self.commit.is_idle()
+            && let Some(index) = self.news.iter().position(failed)
+            && let Some(ToThread::Failed(error)) = self.news.remove(index)
+        {
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// The producer's errors mean "undo and go on"; everything else ends the thread.
