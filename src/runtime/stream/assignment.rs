@@ -14,7 +14,7 @@ use crate::{
         link::ToThread,
         updater::{Command, OpenRequest, Opened, OpenedTask},
     },
-    state::{StoreIndex, TaskState, row_cache_bytes},
+    state::{StoreIndex, TaskOptions, TaskState, row_cache_bytes},
     task::{Task, TaskCollector, TaskParts, task_name},
 };
 
@@ -266,12 +266,12 @@ impl StreamThread {
             .collect();
         let collector = Rc::new(TaskCollector::new(self.output.clone(), id, sinks, changelogs));
         let shares = self.cx.config.stream_threads * self.slots.len().max(1);
-        let state = TaskState::with_row_cache(
-            opened.database,
-            collector.clone(),
-            self.cx.config.record_cache_bytes / shares,
-            row_cache_bytes(self.cx.config.state_memory_bytes) / shares,
-        );
+        let options = TaskOptions {
+            cache_bytes: self.cx.config.record_cache_bytes / shares,
+            row_cache_bytes: row_cache_bytes(self.cx.config.state_memory_bytes) / shares,
+            globals: self.cx.globals.as_ref(),
+        };
+        let state = TaskState::with(opened.database, collector.clone(), options);
         let name: Arc<str> = task_name(id).into();
         let environment = TaskEnvironment {
             application_id: application_id.as_str().into(),

@@ -35,7 +35,7 @@ use crate::{
     config::StreamsConfig,
     dsl::engine::Topology,
     error::{Error, Result},
-    state::StateError,
+    state::{GlobalReader, StateError},
     task::Output,
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct ThreadContext {
     pub(crate) state: Arc<StateMachine>,
     pub(crate) stop: Arc<StopFlags>,
     pub(crate) updater: UpdaterHandle,
+    pub(crate) globals: Option<GlobalReader>,
     pub(crate) waker: Arc<dyn Waker>,
     pub(crate) on_error: Arc<dyn Fn(&Error) -> UncaughtAction + Send + Sync>,
 }
@@ -164,7 +165,7 @@ impl StreamThread {
         }
         if self.cx.stop.requested() && !self.leaving {
             self.leaving = true;
-            self.link.leave(false);
+            self.link.leave(self.cx.stop.of_all());
         }
         self.news.extend(self.link.news.try_iter());
         self.offsets.pump();

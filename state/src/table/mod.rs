@@ -374,6 +374,10 @@ impl Table {
         self.bytes = 0;
     }
 
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
     }
