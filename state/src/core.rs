@@ -2,11 +2,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::database::{BatchWriter, KeyRange, Mark};
+use crate::database::{BatchWriter, Database, KeyRange, Mark};
+use crate::global::Watch;
 use crate::lru::Recency;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -32,7 +33,7 @@ pub(crate) struct Core {
     pub(crate) database: Rc<SharedDatabase>,
     pub(crate) table: RefCell<Table>,
     /// Highest time put so far; what is older than the retention is gone.
-    pub(crate) observed: Cell<i64>,
+    observed: Cell<i64>,
     /// Rows below this key have expired.
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
     /// They are to be deleted at the next commit; once is enough.
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     key_buffer: Cell<Vec<u8>>,
     /// How often the overlay was dropped: what a store derives from its rows is then out of date.
     life: Cell<u64>,
+    /// Somebody else writes the rows (global stores): how to hear of it.
+    watch: Option<Watch>,
 }
 
 impl Core {
@@ -79,11 +82,62 @@ impl Core {
             expiry_pending: Cell::new(false),
             key_buffer: Cell::default(),
             life: Cell::new(0),
+            watch: None,
             spec,
             index,
             database,
             logger,
         }
+    }
+
+    /// Reads rows that somebody else writes.
+    pub(crate) fn watching(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.is_read_only() {
+            let store = self.spec.name.to_string();
+            return Err(StateError::ReadOnlyStore { store });
+        }
+        Ok(())
+    }
+
+    /// Highest time put so far.
+    pub(crate) fn observed(&self) -> i64 {
+        self.refresh();
+        self.observed.get()
+    }
+
+    /// What was kept of rows that have been written since is forgotten.
+    fn refresh(&self) {
+        if let Some(observed) = self.watch.as_ref().and_then(Watch::news) {
+            self.table.borrow_mut().forget();
+            self.observed.set(observed);
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
+        let Some(watch) = &self.watch else {
+            return self
+                .database
+                .with(self.index, |database| read(database, &mut self.table.borrow_mut()));
+        };
+        self.refresh();
+        let found = self
+            .database
+            .with(self.index, |database| read(database, &mut self.table.borrow_mut()));
+        found.map_err(|error| watch.failed(&self.spec.name, error))
+    }
+
+    /// Whether a commit would change rows.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.table.borrow().is_dirty()
     }
 
     pub(crate) fn is_cached(&self) -> bool {
@@ -124,14 +178,11 @@ impl Core {
     }
 
     pub(crate) fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
-        self.database
-            .with(self.index, |database| self.table.borrow_mut().get(database, key, out))
+        self.read(|database, table| table.get(database, key, out))
     }
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
-        self.database.with(self.index, |database| {
-            self.table.borrow_mut().page(database, range, reverse, max_rows)
-        })
+        self.read(|database, table| table.page(database, range, reverse, max_rows))
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {

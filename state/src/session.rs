@@ -62,7 +62,7 @@ impl SessionStore {
         latest_start: i64,
         reverse: bool,
     ) -> SessionRows {
-        let readable = self.segments.readable_from(self.core.observed.get());
+        let readable = self.segments.readable_from(self.core.observed());
         let keys = Keys {
             lo: lo.map(Into::into),
             hi: hi.map(Into::into),
@@ -73,7 +73,7 @@ impl SessionStore {
     /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of
     /// segments that have not been dropped: an operator that emits sessions when they close may come late.
     pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> SessionRows {
-        let observed = self.core.observed.get();
+        let observed = self.core.observed();
         let kept = match self.core.spec.backend {
             StoreBackend::InMemory => self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.kept_from(observed),
@@ -84,7 +84,7 @@ impl SessionStore {
 
     fn rows(&self, keys: Keys, ends: (i64, i64), latest_start: i64, reverse: bool) -> SessionRows {
         let (earliest_end, latest_end) = (ends.0.max(0), ends.1);
-        let times = (earliest_end, latest_end.min(self.core.observed.get()));
+        let times = (earliest_end, latest_end.min(self.core.observed()));
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
             &self.segments,
@@ -107,7 +107,7 @@ impl SessionStore {
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<bool> {
         value.clear();
-        if end < self.segments.readable_from(self.core.observed.get()) {
+        if end < self.segments.readable_from(self.core.observed()) {
             return Ok(false);
         }
         let found = self.with_row_key(key, start, end, |row_key| self.core.get(row_key, value))?;
@@ -119,6 +119,7 @@ impl SessionStore {
     /// # Errors
     /// Of the database or the changelog.
     pub fn put(&self, key: &[u8], start: i64, end: i64, value: Option<&[u8]>, context: &RecordContext) -> Result<bool> {
+        self.core.check_writable()?;
         let observed = self.core.observe(end);
         let alive = match self.core.spec.backend {
             StoreBackend::InMemory => end >= self.segments.readable_from(observed),

@@ -74,7 +74,7 @@ impl WindowStore {
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<i64>> {
         value.clear();
-        if start < self.segments.readable_from(self.core.observed.get()) {
+        if start < self.segments.readable_from(self.core.observed()) {
             return Ok(None);
         }
         self.with_row_key(key, start, 0, |row_key| self.core.get(row_key, value))
@@ -99,6 +99,7 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        self.core.check_writable()?;
         if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
             // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
             // of it. (Kafka Streams' store in memory does take its time.)
@@ -200,7 +201,7 @@ impl WindowStore {
     }
 
     fn rows(&self, keys: Keys, from: i64, to: i64, reverse: bool) -> WindowRows {
-        let observed = self.core.observed.get();
+        let observed = self.core.observed();
         let from = from.max(self.segments.readable_from(observed)).max(0);
         let to = to.min(observed);
         let single = keys.lo.is_some() && keys.lo == keys.hi;

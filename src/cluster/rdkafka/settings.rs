@@ -1,4 +1,5 @@
 //! Settings of the librdkafka clients: what we decide, what we recommend, what the user may not touch, and why.
+use super::ffi::refusals;
 use crate::cluster::{ClusterError, ConsumerConfig, ErrorClass, Isolation, ProducerConfig};
 
 /// Properties the library decides, with the reason a user is told.
@@ -57,7 +58,7 @@ const RESERVED: [(&str, &str); 20] = [
 pub(super) struct Properties(Vec<(String, String)>);
 
 impl Properties {
-    /// Refuses reserved names, all of them in one message.
+    /// Refuses reserved names, and those that librdkafka does not know or take; all of them in one message.
     pub(super) fn checked(properties: &[(String, String)]) -> Result<Self, ClusterError> {
         let mut refused = Vec::new();
         for (name, _) in properties {
@@ -66,19 +67,18 @@ impl Properties {
                 refused.push(format!("{name} ({reason})"));
             }
         }
-        if refused.is_empty() {
-            return Ok(Self(properties.to_vec()));
+        if !refused.is_empty() {
+            return Err(wrong(format!(
+                "properties that the library decides itself were set; remove them: {}",
+                refused.join(", ")
+            )));
         }
-        let message = format!(
-            "properties that the library decides itself were set; remove them: {}",
-            refused.join(", ")
-        );
-        Err(ClusterError {
-            class: ErrorClass::Fatal,
-            code: 0,
-            message,
-            partition: None,
-        })
+        let set = properties.iter().map(|(name, value)| (bare_name(name), value.as_str()));
+        let refused = refusals(set);
+        if !refused.is_empty() {
+            return Err(wrong(format!("the Kafka client refuses {}", refused.join(", "))));
+        }
+        Ok(Self(properties.to_vec()))
     }
 
     fn apply(&self, prefix: &str, other: &str, settings: &mut Vec<(String, String)>) {
@@ -93,6 +93,15 @@ impl Properties {
             .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
         // The last one counts: own properties after common ones, both after ours.
         settings.extend(common.chain(own).map(|(name, value)| (name.to_string(), value.clone())));
+    }
+}
+
+fn wrong(message: String) -> ClusterError {
+    ClusterError {
+        class: ErrorClass::Fatal,
+        code: 0,
+        message,
+        partition: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         link::ToThread,
         updater::{Command, OpenRequest, Opened, OpenedTask},
     },
-    state::{StoreIndex, TaskState, row_cache_bytes},
+    state::{StoreIndex, TaskOptions, TaskState, row_cache_bytes},
     task::{Task, TaskCollector, TaskParts, task_name},
 };
 
@@ -285,8 +285,13 @@ impl StreamThread {
             .filter_map(|(n, s)| Some((StoreIndex(n as u32), s.source_changelog.clone()?)))
             .collect();
         let collector = Rc::new(TaskCollector::new(self.output.clone(), id, sinks, changelogs));
-        let (cache_bytes, row_bytes) = self.memory_of_a_task();
-        let state = TaskState::with_row_cache(opened.database, collector.clone(), cache_bytes, row_bytes);
+        let (cache_bytes, row_cache_bytes) = self.memory_of_a_task();
+        let options = TaskOptions {
+            cache_bytes,
+            row_cache_bytes,
+            globals: self.cx.globals.as_ref(),
+        };
+        let state = TaskState::with(opened.database, collector.clone(), options);
         let name: Arc<str> = task_name(id).into();
         let environment = TaskEnvironment {
             application_id: application_id.as_str().into(),

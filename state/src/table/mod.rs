@@ -374,6 +374,10 @@ impl Table {
         self.bytes = 0;
     }
 
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// How many bytes of committed rows may stay.
     pub(crate) fn set_clean_budget(&mut self, bytes: usize) {
         self.clean_budget_bytes = bytes;
