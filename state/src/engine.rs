@@ -119,7 +119,7 @@ impl StateEngine {
             return Ok(TaskDatabase::new(specs, Box::new(database), lock));
         }
         if let Some(disk) = &self.inner.disk {
-            return Ok(TaskDatabase::new(specs, Box::new(disk.open(task, specs.len())), lock));
+            return Ok(TaskDatabase::new(specs, Box::new(disk.open(task, specs.len())?), lock));
         }
         Ok(TaskDatabase::new(
             specs,

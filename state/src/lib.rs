@@ -25,7 +25,7 @@ mod versioned;
 mod window;
 
 pub use self::core::CachedUpdate;
-pub use database::disk::MemoryDisk;
+pub use database::disk::{DiskCopy, MemoryDisk};
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use headers::{Header, Headers, RecordContext};
