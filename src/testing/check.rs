@@ -48,7 +48,7 @@ impl Checker {
             let topic: Arc<str> = name.as_str().into();
             for partition in 0..*partitions {
                 reader
-                    .assign(&at(&topic, partition), StartOffset::At(0))
+                    .assign(&at(&topic, partition), StartOffset::Earliest)
                     .map_err(text)?;
             }
             let of_topic = plan.watches.iter().filter(|(t, _)| t == name);
@@ -148,8 +148,9 @@ impl Checker {
         Ok((0..count).map(|p| at(&topic, p)).collect())
     }
 
-    /// What is still to be processed, or still open; `None`: nothing.
-    pub(super) fn left_over(&mut self, plan: &Plan) -> Check<Option<String>> {
+    /// What is still to be processed, or still open; `None`: nothing. `to_the_end`: control records behind the last record must
+    /// count as read, too.
+    pub(super) fn left_over(&mut self, plan: &Plan, to_the_end: bool) -> Check<Option<String>> {
         let open = self.cluster.open_transactions();
         if let Some(id) = open.first() {
             return Ok(Some(format!("the transaction of {id} is open")));
@@ -162,11 +163,19 @@ impl Checker {
                     continue;
                 }
                 for partition in self.partitions(&source.full_name(&self.application_id))? {
-                    let from = committed.get(&partition).copied().unwrap_or(0);
+                    let known = committed.get(&partition).copied();
+                    let from = known.unwrap_or(0);
                     let left = read(&self.cluster, &partition, self.isolation, from)?.len();
                     if left > 0 {
                         let TopicPartition { topic, partition } = partition;
                         return Ok(Some(format!("{left} records of {topic}-{partition} are not processed")));
+                    }
+                    let end = self.bounds(&partition, self.isolation)?.1;
+                    if to_the_end && known.is_some_and(|known| known < end) {
+                        let TopicPartition { topic, partition } = partition;
+                        return Ok(Some(format!(
+                            "{topic}-{partition} ends at {end}, only {from} is committed"
+                        )));
                     }
                 }
             }
@@ -202,7 +211,13 @@ pub(super) fn read(
     from: i64,
 ) -> Check<Vec<SeenRecord>> {
     let mut reader = consumer(cluster, isolation)?;
-    reader.assign(partition, StartOffset::At(from)).map_err(text)?;
+    // What was forgotten is not asked for.
+    let from = if from == 0 {
+        StartOffset::Earliest
+    } else {
+        StartOffset::At(from)
+    };
+    reader.assign(partition, from).map_err(text)?;
     let mut records = Vec::new();
     drain(reader.as_mut(), partition, &mut records)?;
     Ok(records)

@@ -61,6 +61,9 @@ pub enum Observation {
         stable: i64,
         /// What the application has committed, if it reads the topic.
         committed: Option<i64>,
+        /// Records behind it that readers see. A transaction that times out after the last instance has stopped leaves none, but
+        /// moves the end.
+        left: u64,
     },
     /// A row of a key-value store on the disk of an instance.
     Row {

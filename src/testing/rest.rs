@@ -27,7 +27,7 @@ impl Checker {
         compacted: bool,
     ) -> Check<(Records, u64)> {
         self.look()?;
-        if let Some(left) = self.left_over(plan)? {
+        if let Some(left) = self.left_over(plan, false)? {
             return Err(format!("after the last instance had stopped, {left}"));
         }
         self.nothing_hangs()?;
@@ -46,6 +46,10 @@ impl Checker {
                 let end = self.bounds(&partition, Isolation::ReadUncommitted)?.1;
                 let stable = self.bounds(&partition, Isolation::ReadCommitted)?.1;
                 let committed = self.committed.get(&partition).copied();
+                let left = match committed {
+                    Some(from) => read(&self.cluster, &partition, self.isolation, from)?.len() as u64,
+                    None => 0,
+                };
                 let TopicPartition { topic, partition } = partition;
                 if stable != end {
                     return Err(format!(
@@ -58,6 +62,7 @@ impl Checker {
                     end,
                     stable,
                     committed,
+                    left,
                 });
             }
         }

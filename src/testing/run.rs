@@ -135,7 +135,7 @@ impl<'a> Simulation<'a> {
         let within = calm_at + self.plan.recovery_bound_us();
         let mut left = None;
         let recovered = self.advance(within, |sim| {
-            left = sim.checker.left_over(sim.plan)?;
+            left = sim.checker.left_over(sim.plan, true)?;
             Ok(left.is_none() && sim.feed.next_us() == u64::MAX && sim.instances.iter().all(Instance::is_running))
         })?;
         if !recovered {

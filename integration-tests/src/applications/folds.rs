@@ -24,7 +24,7 @@ pub enum Shape {
     /// The last value of each key; `None`: a deletion, or nothing at all.
     Last(BTreeMap<Key, Option<Value>>),
     /// Each key's values, element by element: what comes before the `|` is given, what comes after is a version of the second
-    /// list, or `-` before the first; versions never go back.
+    /// list; versions never go back.
     Versioned(BTreeMap<Key, (Vec<Value>, Vec<Value>)>),
     /// At least once: each value is there, and first occurrences are in order where that is said.
     Contains {
@@ -170,6 +170,10 @@ fn stream_table(inputs: &Inputs<'_>) -> (Shape, Stores) {
     for record in records(inputs, "in") {
         let values = &mut sequences.entry(key(record)).or_default().0;
         values.push(value(record).unwrap_or_default());
+    }
+    // Before the first row there is none.
+    for (_, versions) in sequences.values_mut() {
+        versions.push(b"-".to_vec());
     }
     for record in records(inputs, "table") {
         if let Some((_, versions)) = sequences.get_mut(&key(record)) {

@@ -75,6 +75,11 @@ impl Application {
         }
     }
 
+    /// Whether its results hold at least once, even if a process that was replaced goes on for a while.
+    pub fn stands_zombies(self) -> bool {
+        matches!(self, Self::Relay | Self::StreamJoin)
+    }
+
     /// Whether it makes sense at least once: repetitions can be told from mistakes.
     pub fn tells_repetitions(self) -> bool {
         matches!(

@@ -84,6 +84,10 @@ pub enum Event {
         /// What the group has committed, for topics the application reads.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         committed: Option<i64>,
+        /// Records behind the committed offset that readers of committed records see; `None`: not counted, then the end must be
+        /// committed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
     },
     /// A row of a store of a process that has stopped.
     Row {

@@ -70,12 +70,14 @@ fn event(of: &Observation) -> Option<Event> {
             end,
             stable,
             committed,
+            left,
         } => Event::AtRest {
             topic: topic.to_string(),
             partition: *partition,
             end: *end,
             stable: *stable,
             committed: *committed,
+            left: Some(*left),
         },
         state => return state_event(state),
     })
