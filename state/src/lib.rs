@@ -26,7 +26,7 @@ mod versioned;
 mod window;
 
 pub use self::core::CachedUpdate;
-pub use database::disk::MemoryDisk;
+pub use database::disk::{DiskCopy, MemoryDisk};
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use global::{GlobalReader, GlobalState};
