@@ -6,6 +6,7 @@ mod flat_map_values;
 mod for_each;
 mod foreign_join;
 mod global_join;
+mod grace_join;
 mod global_table;
 mod map;
 mod map_values;

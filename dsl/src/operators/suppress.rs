@@ -9,7 +9,7 @@ use std::{
 };
 
 use millstream_state::{
-    BufferTotals, Evicted, LoggedHeaders, StateError, StoreBackend, StoreKind, StoreSpec, SuppressBuffer,
+    BufferTotals, Evicted, LoggedHeaders, StoreBackend, StoreKind, StoreSpec, SuppressBuffer,
 };
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     stream::factory,
     table::{
         KTable,
-        faults::{self, Stop},
+        faults::{self, Failed, Stop},
         getter::{self, RowOf, ValueGetter, View},
         view::TableView,
     },
@@ -81,17 +81,6 @@ struct Suppress<K, V> {
     children: TableChildren<K, V>,
     observed_time: Cell<i64>,
     buffers: RefCell<Buffers>,
-}
-
-/// What can end a round of eviction.
-enum Failed {
-    Store(StateError),
-    Stop(Stop),
-}
-impl From<StateError> for Failed {
-    fn from(error: StateError) -> Self {
-        Self::Store(error)
-    }
 }
 
 impl<K: 'static, V: 'static> TableReceiver<K, V> for Suppress<K, V> {
@@ -174,10 +163,7 @@ impl<K: 'static, V: 'static> Suppress<K, V> {
         let result = self
             .buffer
             .evict_while(go_on, |row| self.emit(cx, &row).map_err(Failed::Stop));
-        result.map_err(|failed| match failed {
-            Failed::Store(error) => Stop::Here(faults::store(&self.node, error)),
-            Failed::Stop(stop) => stop,
-        })
+        result.map_err(|failed| failed.in_node(&self.node))
     }
     fn emit(&self, cx: &TaskContext, row: &Evicted<'_>) -> Result<(), Stop> {
         if row.new.is_none() && matches!(self.rule.until, Until::WindowCloses(_)) {

@@ -49,6 +49,14 @@ impl TopologyWriter {
             message: message.into(),
         });
     }
+    /// Notes an option with a value it cannot have.
+    pub fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violations.push(Violation {
+            kind: super::ViolationKind::Argument,
+            name: name.clone(),
+            message: message.into(),
+        });
+    }
     /// A source.
     pub fn add_source(
         &mut self,

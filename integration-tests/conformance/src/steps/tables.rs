@@ -11,6 +11,7 @@ use super::{
     BuildFailure, Handle, Maker, Object, Outcome,
     grouped::some,
     named, serde,
+    stores::millis,
     types::{Key, Row, Value},
     unsupported,
 };
@@ -219,10 +220,14 @@ fn join_rows<K: Key, V: Value, R: Row>(
         "key_serde",
         "value_serde",
         "other_serde",
+        "grace_ms",
     ])?;
     let joiner = Joiner::parse(a.text_or("joiner", "concat"))?;
     let joined = a.text("name").map_or_else(Joined::new, Joined::named);
-    let joined = joined.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    let mut joined = joined.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    if let Some(grace) = a.long("grace_ms") {
+        joined = joined.grace(millis(grace));
+    }
     Ok(Outcome::one(match a.text_or("op", "") {
         "join" => stream.try_join_with(
             table,
