@@ -33,6 +33,7 @@ pub(crate) mod table_group_by;
 mod table_join;
 mod table_map_values;
 mod table_source;
+mod table_transform_values;
 mod to;
 mod to_stream;
 pub(crate) mod window_aggregate;

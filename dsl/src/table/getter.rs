@@ -31,7 +31,7 @@ pub(crate) trait ValueGetter<K, V> {
 }
 
 pub(crate) type GetterFactory<K, V> =
-    Arc<dyn Fn(&NodeScope<'_>) -> Result<Rc<dyn ValueGetter<K, V>>, Box<ProcessError>> + Send + Sync>;
+    Arc<dyn Fn(&mut NodeScope<'_>) -> Result<Rc<dyn ValueGetter<K, V>>, Box<ProcessError>> + Send + Sync>;
 
 /// What it takes to read a table: a getter, and the stores the reading operator must be connected to.
 pub(crate) struct View<K, V> {

@@ -35,6 +35,7 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
             globals,
             description,
             fingerprint,
+            wrapper: writer.wrapper,
         }),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    engine::OffsetReset,
+    engine::{OffsetReset, ProcessorWrapper},
     serde::{SharedSerde, default_serde_of},
 };
 
@@ -52,6 +52,7 @@ pub struct Builder {
     pub(crate) nodes: Vec<GraphNode>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) config: TopologyConfig,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
     serdes: HashMap<TypeId, Box<dyn Any>>,
     /// A `JoinTopic` for each stream that was joined by a new key.
     join_topics: HashMap<GraphId, Box<dyn Any>>,
@@ -67,6 +68,7 @@ impl Default for Builder {
             nodes: vec![root],
             violations: Vec::new(),
             config: TopologyConfig::default(),
+            wrapper: None,
             serdes: HashMap::new(),
             join_topics: HashMap::new(),
             stream_sources: Vec::new(),

@@ -20,7 +20,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
+use crate::engine::{ProcessError, ProcessorWrapper, TaskEnvironment, TaskGraph};
 
 pub use config::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom};
 pub use error::{BuildError, Violation, ViolationKind};
@@ -66,6 +66,7 @@ pub(crate) struct TopologyData {
     pub(crate) global_stores_built: Vec<StoreBuilder>,
     pub(crate) description: String,
     pub(crate) fingerprint: u64,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
 }
 
 /// The immutable result of `StreamsBuilder::build`: `Send + Sync`, cheap to clone.

@@ -6,7 +6,7 @@ use std::{
 
 use millstream_state::{LoggedHeaders, StoreBackend};
 
-use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
+use crate::engine::{NodeFactory, OffsetReset, ProcessorWrapper, SourceFactory};
 
 use super::{
     BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, StoreFormat, Topology, TopologyConfig,
@@ -32,6 +32,7 @@ pub struct TopologyWriter {
     pub(crate) copartitioned: Vec<Copartition>,
     pub(crate) config: TopologyConfig,
     pub(crate) violations: Vec<Violation>,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
     /// Stream-stream joins, by name, whose sides are one stream.
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
