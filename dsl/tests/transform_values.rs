@@ -1,7 +1,7 @@
 //! Values of a table made by something with state and time.
 use std::error::Error;
 
-use millstream_dsl::{engine::ProcessErrorKind, prelude::*, testing::Runner};
+use millstream_dsl::{prelude::*, testing::Runner};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -80,23 +80,49 @@ fn calls() -> Processing {
     Processing::new().named("calls").with_store(Store::<String, i64>::key_value("calls"))
 }
 
+/// The numbers that a grouping behind adds and takes away.
+fn added_and_taken(materialized: Materialized<String, i64>) -> Result<Vec<String>, Box<dyn Error>> {
+    let builder = StreamsBuilder::new();
+    builder
+        .table::<String, String>("in")
+        .transform_values_with(Calls::default, calls(), materialized)
+        .group_by(|k, n| (k.clone(), *n))
+        .aggregate(
+            String::new,
+            |_, n, all| format!("{all}+{n}"),
+            |_, n, all| format!("{all}-{n}"),
+        )
+        .to_stream()
+        .to("out");
+    let runner = Runner::new(&builder.build()?)?;
+    for value in ["x", "y", "z"] {
+        runner.pipe("in", text("k"), Some(text(value)))?;
+    }
+    let out = runner.read::<String, Option<String>>("out");
+    Ok(out.into_iter().filter_map(|(_, v)| v).collect())
+}
+
 #[test]
 fn with_a_store_of_the_result_old_values_come_from_there_and_not_from_another_call() -> TestResult {
-    for (materialized, expected) in [
-        (Materialized::named("result"), [1, 2, 1, 3, 2]),
-        // Without one the transformer runs for the old value, too.
-        (Materialized::new(), [2, 4, 3, 6, 5]),
-    ] {
+    assert_eq!(added_and_taken(Materialized::named("result"))?, ["+1", "+1-1+2", "+1-1+2-2+3"]);
+    // Without one the transformer runs for the old value, too.
+    assert_eq!(added_and_taken(Materialized::new())?, ["+1", "+1-4+3", "+1-4+3-6+5"]);
+    Ok(())
+}
+
+#[test]
+fn a_transformer_that_fails_is_a_matter_of_the_processing_handler() -> TestResult {
+    let build = || -> Result<Topology, BuildError> {
         let builder = StreamsBuilder::new();
-        let seen = builder.table::<String, String>("in").transform_values_with(Calls::default, calls(), materialized);
-        // A grouping asks for old values.
-        seen.group_by(|k, n| (k.clone(), *n))
-            .aggregate(Vec::new, |_, n, mut all| { all.push(*n); all }, |_, n, mut all| { all.push(*n); all })
-            .to_stream()
-            .for_each(|_, _| {});
-        let _ = expected;
-        let _ = seen;
-        let _ = builder;
-    }
+        builder.table::<String, String>("in").transform_values(|| Show).to_stream().to("out");
+        builder.build()
+    };
+    let error = Runner::new(&build()?)?.pipe("in", text("k"), Some(text("bad"))).err().map(|e| e.to_string());
+    assert_eq!(error.as_deref(), Some("UserFunction in KTABLE-TRANSFORMVALUES-0000000003: a bad value"));
+    let handlers = Handlers { processing: std::sync::Arc::new(LogAndContinue), ..Handlers::default() };
+    let runner = Runner::with(&build()?, handlers, 0)?;
+    runner.pipe("in", text("k"), Some(text("bad")))?;
+    runner.pipe("in", text("k"), Some(text("good")))?;
+    assert_eq!(runner.read::<String, Option<String>>("out").len(), 1);
     Ok(())
 }

@@ -272,15 +272,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         if name.is_none() {
             let shared = self.builder.borrow().join_topic::<K, V>(self.node);
             if let Some(shared) = shared {
-                // The names that another topic would have got are used up all the same.
-                burn_names(&mut self.builder.borrow_mut());
+                // The names that another topic would have got are used up all the same. Kafka Streams goes on with the
+                // source that is not there, and asks for no equal partition counts with it.
+                let mut builder = self.builder.borrow_mut();
+                let source = burn_names(&mut builder);
+                builder.shared_sources.insert(source.clone(), shared.source.clone());
                 return Self {
                     builder: self.builder.clone(),
                     node: shared.node,
-                    name: shared.source.clone(),
+                    name: shared.source,
                     key_serde: shared.key,
                     value_serde: shared.value,
-                    sources: Arc::new(BTreeSet::from([shared.source])),
+                    sources: Arc::new(BTreeSet::from([source])),
                     repartition_required: false,
                 };
             }

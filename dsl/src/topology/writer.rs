@@ -37,6 +37,8 @@ pub struct TopologyWriter {
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
+    /// Sources that are not there, and the ones whose records they stand for.
+    pub(crate) shared_sources: HashMap<Arc<str>, Arc<str>>,
     /// Sources of repartition topics that have become one, and its source.
     pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
 }
@@ -244,8 +246,10 @@ impl TopologyWriter {
             sources.dedup();
             sources
         };
+        let there = |source| self.shared_sources.get(source).unwrap_or(source).clone();
+        let sources: Vec<Arc<str>> = sources.iter().map(there).collect();
         let rule = Copartition {
-            sources: replaced(sources),
+            sources: replaced(&sources),
             asked: replaced(asked),
         };
         self.copartitioned.push(rule);

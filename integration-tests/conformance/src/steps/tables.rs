@@ -3,7 +3,7 @@ use std::any::Any;
 
 use millstream_dsl::{
     options::{Joined, TableJoined},
-    stream::KStream,
+    stream::{KStream, Named},
     table::{GlobalKTable, KTable},
 };
 
@@ -59,7 +59,8 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                 };
                 let key = Expr::parse(key)?;
                 let f = move |k: &K, v: &Option<V>| key.apply(&k.to_dyn(), &v.to_dyn());
-                Ok(Outcome::one(stream.try_select_key_with(f, named(a))))
+                // The name is that of the stream, as in Kafka Streams.
+                Ok(Outcome::one(stream.try_select_key_with(f, Named::generated())))
             }
             "groupBy" => {
                 a.only(&["id", "op", "from", "key", "value", "name", "key_serde", "value_serde"])?;
