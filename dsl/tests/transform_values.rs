@@ -36,7 +36,11 @@ fn deletions_are_seen_and_times_and_origins_are_those_of_the_update() -> TestRes
     let runner = Runner::new(&builder.build()?)?;
     runner.pipe_at("in", text("k"), Some(text("v")), 5)?;
     runner.pipe_at("in", text("k"), None::<String>, 6)?;
-    let out: Vec<_> = runner.read::<String, Option<String>>("out").into_iter().map(|(_, v)| v).collect();
+    let out: Vec<_> = runner
+        .read::<String, Option<String>>("out")
+        .into_iter()
+        .map(|(_, v)| v)
+        .collect();
     assert_eq!(out, [Some(text("k=v at 5 from 0")), Some(text("k=- at 6 from 1"))]);
     Ok(())
 }
@@ -45,12 +49,19 @@ fn deletions_are_seen_and_times_and_origins_are_those_of_the_update() -> TestRes
 fn whoever_reads_the_table_has_a_transformer_of_its_own_that_sees_missing_rows_too() -> TestResult {
     let builder = StreamsBuilder::new();
     let table = builder.table::<String, String>("table").transform_values(|| Show);
-    builder.stream::<String, String>("in").join(&table, |v, row| format!("{v}: {row}")).to("out");
+    builder
+        .stream::<String, String>("in")
+        .join(&table, |v, row| format!("{v}: {row}"))
+        .to("out");
     let runner = Runner::new(&builder.build()?)?;
     runner.pipe_at("in", text("k"), text("a"), 1)?;
     runner.pipe_at("table", text("k"), Some(text("v")), 5)?;
     runner.pipe_at("in", text("k"), text("b"), 9)?;
-    let out: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    let out: Vec<_> = runner
+        .read::<String, String>("out")
+        .into_iter()
+        .map(|(_, v)| v)
+        .collect();
     assert_eq!(out, ["a: k=- at -1 from -1", "b: k=v at 5 from -1"]);
     Ok(())
 }
@@ -77,7 +88,9 @@ impl ValueTransformer<String, String, i64> for Calls {
 }
 
 fn calls() -> Processing {
-    Processing::new().named("calls").with_store(Store::<String, i64>::key_value("calls"))
+    Processing::new()
+        .named("calls")
+        .with_store(Store::<String, i64>::key_value("calls"))
 }
 
 /// The numbers that a grouping behind adds and takes away.
@@ -104,7 +117,10 @@ fn added_and_taken(materialized: Materialized<String, i64>) -> Result<Vec<String
 
 #[test]
 fn with_a_store_of_the_result_old_values_come_from_there_and_not_from_another_call() -> TestResult {
-    assert_eq!(added_and_taken(Materialized::named("result"))?, ["+1", "+1-1+2", "+1-1+2-2+3"]);
+    assert_eq!(
+        added_and_taken(Materialized::named("result"))?,
+        ["+1", "+1-1+2", "+1-1+2-2+3"]
+    );
     // Without one the transformer runs for the old value, too.
     assert_eq!(added_and_taken(Materialized::new())?, ["+1", "+1-4+3", "+1-4+3-6+5"]);
     Ok(())
@@ -114,12 +130,25 @@ fn with_a_store_of_the_result_old_values_come_from_there_and_not_from_another_ca
 fn a_transformer_that_fails_is_a_matter_of_the_processing_handler() -> TestResult {
     let build = || -> Result<Topology, BuildError> {
         let builder = StreamsBuilder::new();
-        builder.table::<String, String>("in").transform_values(|| Show).to_stream().to("out");
+        builder
+            .table::<String, String>("in")
+            .transform_values(|| Show)
+            .to_stream()
+            .to("out");
         builder.build()
     };
-    let error = Runner::new(&build()?)?.pipe("in", text("k"), Some(text("bad"))).err().map(|e| e.to_string());
-    assert_eq!(error.as_deref(), Some("UserFunction in KTABLE-TRANSFORMVALUES-0000000003: a bad value"));
-    let handlers = Handlers { processing: std::sync::Arc::new(LogAndContinue), ..Handlers::default() };
+    let error = Runner::new(&build()?)?
+        .pipe("in", text("k"), Some(text("bad")))
+        .err()
+        .map(|e| e.to_string());
+    assert_eq!(
+        error.as_deref(),
+        Some("UserFunction in KTABLE-TRANSFORMVALUES-0000000003: a bad value")
+    );
+    let handlers = Handlers {
+        processing: std::sync::Arc::new(LogAndContinue),
+        ..Handlers::default()
+    };
     let runner = Runner::with(&build()?, handlers, 0)?;
     runner.pipe("in", text("k"), Some(text("bad")))?;
     runner.pipe("in", text("k"), Some(text("good")))?;

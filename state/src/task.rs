@@ -7,8 +7,8 @@ use crate::core::Core;
 use crate::segments::Segments;
 use crate::task_database::SharedDatabase;
 use crate::{
-    ChangeLogger, KeyValueStore, RecordBuffer, Result, SessionStore, StoreIndex, StoreKind, SuppressBuffer, TaskDatabase,
-    VersionedStore, WindowStore,
+    ChangeLogger, KeyValueStore, RecordBuffer, Result, SessionStore, StoreIndex, StoreKind, SuppressBuffer,
+    TaskDatabase, VersionedStore, WindowStore,
 };
 
 /// Committed rows of one store that stay in memory even when the record cache is switched off.

@@ -9,8 +9,8 @@ use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
 use crate::versioned::{Retention, Versions, history_key, note_key};
-use crate::{record_buffer, suppress};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+use crate::{record_buffer, suppress};
 
 /// The committed state of one task: `Send`, so that it can be restored away from the stream thread.
 pub struct TaskDatabase {

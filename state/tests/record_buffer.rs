@@ -101,8 +101,16 @@ fn a_buffer_comes_back_from_its_changelog_and_numbers_go_on() -> Result<(), Stat
     put(&restored, "k", "d", 11)?;
     put(&restored, "k", "e", 21)?;
     assert_eq!(release(&restored)?, left(&[("b", 11), ("c", 11), ("d", 11)]));
-    let keys: Vec<_> = changelog.records.borrow().iter().map(|record| record.0.clone()).collect();
-    assert_eq!(keys.first().map(Vec::as_slice), Some(&b"\0\0\0\0\0\0\0\0\x01k\0\0\0\x01"[..]));
+    let keys: Vec<_> = changelog
+        .records
+        .borrow()
+        .iter()
+        .map(|record| record.0.clone())
+        .collect();
+    assert_eq!(
+        keys.first().map(Vec::as_slice),
+        Some(&b"\0\0\0\0\0\0\0\0\x01k\0\0\0\x01"[..])
+    );
     Ok(())
 }
 

@@ -8,9 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{
-    BufferTotals, Evicted, LoggedHeaders, StoreBackend, StoreKind, StoreSpec, SuppressBuffer,
-};
+use millstream_state::{BufferTotals, Evicted, LoggedHeaders, StoreBackend, StoreKind, StoreSpec, SuppressBuffer};
 
 use crate::{
     engine::{

@@ -36,9 +36,7 @@ impl<K: 'static, V: 'static, V2: 'static, T: ValueTransformer<K, V, V2> + 'stati
         let weak = Rc::downgrade(&this);
         *this.connected.this.borrow_mut() = weak;
         let node = this.clone();
-        scope.on_init(move |cx| {
-            node.call(cx, (-1, cx.no_headers()), T::init)
-        });
+        scope.on_init(move |cx| node.call(cx, (-1, cx.no_headers()), T::init));
         let node = this.clone();
         scope.on_close(move |cx| node.call(cx, (-1, cx.no_headers()), |t, _| t.close()));
         let node = this.clone();
@@ -64,7 +62,9 @@ impl<K: 'static, V: 'static, V2: 'static, T: ValueTransformer<K, V, V2> + 'stati
         };
         let kept = self.keeps_headers.then_some(headers);
         cx.at(timestamp, kept, || {
-            self.connected.run(&self.transformer, cx, |t| f(t, &ctx)).map_err(|e| e.error)
+            self.connected
+                .run(&self.transformer, cx, |t| f(t, &ctx))
+                .map_err(|e| e.error)
         })
     }
 }

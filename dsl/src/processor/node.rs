@@ -177,12 +177,7 @@ where
 }
 
 /// Asks the handler where that has not happened.
-fn settle(
-    cx: &TaskContext,
-    error: ForwardError,
-    timestamp: i64,
-    headers: &millstream_state::Headers,
-) -> ProcessResult {
+fn settle(cx: &TaskContext, error: ForwardError, timestamp: i64, headers: &millstream_state::Headers) -> ProcessResult {
     // A broken store stops the task: going on would lose updates.
     if error.handled || error.error.kind == ProcessErrorKind::Store {
         return Err(error.error);

@@ -292,7 +292,9 @@ pub(crate) fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Arg
                 _ => return Err(format!("unsupported: read {op} of a session store")),
             }
         }
-        StoreKind::Raw | StoreKind::Suppress | StoreKind::RecordBuffer => return Err(format!("unsupported: read of {name}")),
+        StoreKind::Raw | StoreKind::Suppress | StoreKind::RecordBuffer => {
+            return Err(format!("unsupported: read of {name}"));
+        }
     };
     Ok(Json::Array(rows))
 }

@@ -14,6 +14,7 @@ use crate::{
     like::{Like, LikeSerde},
     recorder::Recorder,
     serdes::SerdeKind,
+    value::Dyn,
 };
 
 mod catalogue;
@@ -107,6 +108,10 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
         branches: Map::new(),
         objects: HashMap::new(),
     };
+    // The default serdes of the application are those of text.
+    let text = SerdeKind::parse("string")?;
+    maker.builder.default_serde(LikeSerde::<Dyn>::new(text.clone()));
+    maker.builder.default_serde(LikeSerde::<Option<Dyn>>::new(text));
     for step in case["topology"].as_array().into_iter().flatten() {
         maker.step(Args(step))?;
     }
