@@ -236,11 +236,11 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                 }
             });
             writer.add_processor(name, parents, factory);
-            for store in &view.stores {
-                writer.connect(name, store);
-            }
             if let Some(waiting) = &in_buffer {
                 waiting.write(name, &view.stores, writer);
+            }
+            for store in &view.stores {
+                writer.connect(name, store);
             }
             writer.copartition(&copartitioned);
         };
@@ -276,7 +276,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                 // source that is not there, and asks for no equal partition counts with it.
                 let mut builder = self.builder.borrow_mut();
                 let source = burn_names(&mut builder);
-                builder.shared_sources.insert(source.clone(), shared.source.clone());
+                builder.stand_ins.insert(source.clone(), vec![shared.source.clone()]);
                 return Self {
                     builder: self.builder.clone(),
                     node: shared.node,

@@ -4,6 +4,7 @@
 //! its key take its place without a new wait. What leaves has the time, the headers and the origin of its last update.
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     rc::Rc,
     sync::Arc,
 };
@@ -339,13 +340,16 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             writer.add_store(built, std::slice::from_ref(name));
         };
         let node = builder.add(&[self.node], GraphNode::new(name.clone(), write));
+        // Kafka Streams takes the table for its source, and so asks for no equal partition counts in joins behind it.
+        let real = self.sources.iter().cloned().collect();
+        builder.stand_ins.insert(self.name.clone(), real);
         Self {
             builder: self.builder.clone(),
             node,
             name,
             key_serde: self.key_serde.clone(),
             value_serde: self.value_serde.clone(),
-            sources: self.sources.clone(),
+            sources: Arc::new(BTreeSet::from([self.name.clone()])),
             queryable: None,
             view: Rc::new(view),
         }

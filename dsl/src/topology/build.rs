@@ -7,7 +7,7 @@ pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
     let mut writer = TopologyWriter {
         config: builder.config.clone(),
         wrapper: builder.wrapper.clone(),
-        shared_sources: builder.shared_sources.clone(),
+        stand_ins: builder.stand_ins.clone(),
         ..TopologyWriter::default()
     };
     merge_sources(builder);

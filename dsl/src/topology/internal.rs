@@ -56,8 +56,8 @@ pub struct Builder {
     serdes: HashMap<TypeId, Box<dyn Any>>,
     /// A `JoinTopic` for each stream that was joined by a new key.
     join_topics: HashMap<GraphId, Box<dyn Any>>,
-    /// Sources that joins think they have, and the source of the topic that they share.
-    pub(crate) shared_sources: HashMap<Arc<str>, Arc<str>>,
+    /// Names that Kafka Streams takes for sources, and the sources they stand for.
+    pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
 }
@@ -73,7 +73,7 @@ impl Default for Builder {
             wrapper: None,
             serdes: HashMap::new(),
             join_topics: HashMap::new(),
-            shared_sources: HashMap::new(),
+            stand_ins: HashMap::new(),
             stream_sources: Vec::new(),
         }
     }

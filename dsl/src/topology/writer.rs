@@ -37,8 +37,8 @@ pub struct TopologyWriter {
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
-    /// Sources that are not there, and the ones whose records they stand for.
-    pub(crate) shared_sources: HashMap<Arc<str>, Arc<str>>,
+    /// Names that Kafka Streams takes for sources, and the sources they stand for.
+    pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Sources of repartition topics that have become one, and its source.
     pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
 }
@@ -246,13 +246,20 @@ impl TopologyWriter {
             sources.dedup();
             sources
         };
-        let there = |source| self.shared_sources.get(source).unwrap_or(source).clone();
-        let sources: Vec<Arc<str>> = sources.iter().map(there).collect();
+        let mut there = Vec::new();
+        sources.iter().for_each(|source| self.add_real(source, &mut there));
         let rule = Copartition {
-            sources: replaced(&sources),
+            sources: replaced(&there),
             asked: replaced(asked),
         };
         self.copartitioned.push(rule);
+    }
+    /// The source, or those it stands for.
+    fn add_real(&self, source: &Arc<str>, out: &mut Vec<Arc<str>>) {
+        match self.stand_ins.get(source) {
+            None => out.push(source.clone()),
+            Some(sources) => sources.iter().for_each(|source| self.add_real(source, out)),
+        }
     }
     /// Whether a node of this name was written.
     pub fn has_node(&self, name: &str) -> bool {

@@ -64,7 +64,7 @@ pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
 
 pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
     let groups: BTreeSet<BTreeSet<_>> = topology
-        .copartition_groups()
+        .asked_copartition_groups(application_id)
         .iter()
         .map(|group| group.iter().map(|topic| topic.full_name(application_id)).collect())
         .collect();

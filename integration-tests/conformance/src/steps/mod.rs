@@ -126,8 +126,8 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
 
 /// What the DSL says when it refuses a topology.
 fn refused(error: &BuildError) -> BuildFailure {
-    // Java stops at the first fault; wrong arguments are found while the topology is still being described.
-    let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
+    // Java stops at the first fault.
+    let argument = error.violations.first().map(|v| v.kind) == Some(ViolationKind::Argument);
     let category = if argument {
         "invalid-argument"
     } else {
