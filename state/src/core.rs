@@ -206,6 +206,13 @@ impl Core {
         self.logger.log(self.index, key, value, None, headers)
     }
 
+    #[cold]
+    pub(crate) fn malformed(&self) -> StateError {
+        StateError::MalformedRow {
+            store: self.spec.name.to_string(),
+        }
+    }
+
     pub(crate) fn life(&self) -> u64 {
         self.life.get()
     }
