@@ -38,7 +38,7 @@ pub(crate) mod window_aggregate;
 pub(crate) mod window_results;
 
 pub use process::{Processing, process_node};
-pub(crate) use repartition::burn_names;
 pub use repartition::{RepartitionParts, repartition};
+pub(crate) use repartition::{burn_names, is_generated};
 pub use split::Branches;
 pub(crate) use table_source::suffixed;

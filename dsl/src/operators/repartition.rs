@@ -82,11 +82,11 @@ impl Names {
     }
 }
 
-/// Uses up the names of a topic that is shared and not made.
-pub(crate) fn burn_names(builder: &mut Builder) {
-    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
-        builder.new_processor_name(prefix);
-    }
+/// Uses up the names of a topic that is shared and not made; gives that of its source.
+pub(crate) fn burn_names(builder: &mut Builder) -> Arc<str> {
+    builder.new_processor_name("KSTREAM-SINK-");
+    builder.new_processor_name("KSTREAM-FILTER-");
+    builder.new_processor_name("KSTREAM-SOURCE-")
 }
 
 /// A repartition topic that can become one with others.
@@ -221,7 +221,7 @@ pub fn repartition<K: 'static, V: 'static>(stream: &KStream<K, V>, parts: Repart
 }
 
 /// `KSTREAM.*-[0-9]{10}`: such names keep generated names of the nodes around the topic.
-fn is_generated(name: &str) -> bool {
+pub(crate) fn is_generated(name: &str) -> bool {
     let Some((head, digits)) = name.rsplit_once('-') else {
         return false;
     };

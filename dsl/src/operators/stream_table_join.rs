@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use crate::{
     engine::{BoxError, Children, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
-    operators::{RepartitionParts, burn_names, repartition},
+    operators::{RepartitionParts, burn_names, is_generated, repartition},
     options::Joined,
     serde::SharedSerde,
     stream::{KStream, factory},
@@ -244,15 +244,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         if name.is_none() {
             let shared = self.builder.borrow().join_topic::<K, V>(self.node);
             if let Some(shared) = shared {
-                // The names that another topic would have got are used up all the same.
-                burn_names(&mut self.builder.borrow_mut());
+                // The names that another topic would have got are used up all the same, and where they are generated
+                // Kafka Streams goes on with a source that does not exist.
+                let mut builder = self.builder.borrow_mut();
+                let mut source = shared.source.clone();
+                let unmade = burn_names(&mut builder);
+                if is_generated(&self.name) {
+                    builder.stand_ins.insert(unmade.clone(), source);
+                    source = unmade;
+                }
                 return Self {
                     builder: self.builder.clone(),
                     node: shared.node,
-                    name: shared.source.clone(),
+                    name: shared.source,
                     key_serde: shared.key,
                     value_serde: shared.value,
-                    sources: Arc::new(BTreeSet::from([shared.source])),
+                    sources: Arc::new(BTreeSet::from([source])),
                     repartition_required: false,
                 };
             }

@@ -57,6 +57,8 @@ pub struct Builder {
     join_topics: HashMap<GraphId, Box<dyn Any>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
+    /// Names of sources that Kafka Streams would take for others, and the sources that are meant.
+    pub(crate) stand_ins: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl Default for Builder {
@@ -70,6 +72,7 @@ impl Default for Builder {
             serdes: HashMap::new(),
             join_topics: HashMap::new(),
             stream_sources: Vec::new(),
+            stand_ins: HashMap::new(),
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct TopologyWriter {
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
     /// Sources of repartition topics that have become one, and its source.
     pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
+    /// Names of sources that stand for others. Kafka Streams asks for nothing where they are to be co-partitioned.
+    pub(crate) stand_ins: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl TopologyWriter {
@@ -235,8 +237,10 @@ impl TopologyWriter {
             sources.dedup();
             sources
         };
+        let meant = |source| self.stand_ins.get(source).unwrap_or(source).clone();
+        let meant: Vec<_> = sources.iter().map(meant).collect();
         let rule = Copartition {
-            sources: replaced(sources),
+            sources: replaced(&meant),
             asked: replaced(asked),
         };
         self.copartitioned.push(rule);

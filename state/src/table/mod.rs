@@ -199,6 +199,10 @@ impl Table {
         }
     }
 
+    pub(crate) fn waiting_is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting.bytes()
     }
