@@ -208,7 +208,7 @@ impl Core {
             let context = &update.context;
             let kept = beneath.take(&row_key, new.is_some(), context)?;
             if !kept {
-                self.table.borrow_mut().put(&row_key, None, -1);
+                self.table.borrow_mut().expire(&row_key, self.cache_bytes);
                 expired += 1;
             }
             let key = beneath.logged(&row_key);
@@ -232,6 +232,11 @@ impl Core {
     /// Whether an update of the row waits in the record cache.
     pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
         self.cached && self.table.borrow().is_waiting(row_key)
+    }
+
+    /// Whether the record cache has the row, so that it is seen even when it has expired.
+    pub(crate) fn is_in_cache(&self, row_key: &[u8]) -> bool {
+        self.cached && self.table.borrow().is_cached(row_key)
     }
 
     /// Whether anything waits in the record cache.

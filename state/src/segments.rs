@@ -87,7 +87,7 @@ impl Segments {
 impl Segments {
     /// Whether a read sees a row of this time: it has not expired, or is still in the record cache.
     pub(crate) fn shows(&self, core: &Core, time: i64, row_key: &[u8]) -> bool {
-        time >= self.readable_from(core.observed.get()) || core.is_pending(row_key)
+        time >= self.readable_from(core.observed.get()) || core.is_in_cache(row_key)
     }
 
     /// A row of this time comes into the store: time goes on, and segments leave. False: the row has expired.
@@ -166,9 +166,10 @@ impl CachedSegments {
         }
     }
 
-    /// Adds those of a range to the segments of a scan, which are consecutive.
-    pub(crate) fn merge_into(&self, scanned: &mut VecDeque<i64>, range: RangeInclusive<i64>) {
-        let ids = self.ids.borrow();
+    /// Adds those of a range, and the `lingering` ones, to the segments of a scan, which are consecutive.
+    pub(crate) fn merge_into(&self, scanned: &mut VecDeque<i64>, lingering: Vec<i64>, range: RangeInclusive<i64>) {
+        let mut ids = self.ids.borrow().clone();
+        ids.extend(lingering);
         let (first, last) = (scanned.front().copied(), scanned.back().copied());
         let before = |id: &&i64| first.is_some_and(|first| **id < first);
         ids.range(range.clone())

@@ -263,13 +263,20 @@ impl SegmentScans {
         reverse: bool,
     ) -> Self {
         let mut ids: VecDeque<i64> = VecDeque::new();
-        let (first, last) = (from.max(readable_from), to.min(core.observed.get()));
+        let observed = core.observed.get();
+        let oldest = if core.is_cached() {
+            segments.kept_from(observed).min(readable_from)
+        } else {
+            readable_from
+        };
+        let (first, last) = (from.max(oldest), to.min(observed));
         if first <= last {
             ids.extend(segments.id(first)..=segments.id(last));
         }
         if from <= to && core.is_cached() {
-            core.cached_segments
-                .merge_into(&mut ids, segments.id(from)..=segments.id(to));
+            let lingering = core.table.borrow().lingering_segments();
+            let wanted = segments.id(from)..=segments.id(to);
+            core.cached_segments.merge_into(&mut ids, lingering, wanted);
         }
         // Only the record cache has rows that have expired and are seen all the same.
         let seen_from = if core.is_cached() {
@@ -364,7 +371,7 @@ impl Iterator for SegmentScans {
             };
             if self.keys.contain(key) {
                 let times = [number(suffix.get(..8)), number(suffix.get(8..))];
-                if times[0] < self.readable_from && !self.core.is_pending(&found.key) {
+                if times[0] < self.readable_from && !self.core.is_in_cache(&found.key) {
                     continue;
                 }
                 return Some(Ok((key.into(), times, found)));
