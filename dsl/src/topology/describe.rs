@@ -142,7 +142,7 @@ impl Order<'_> {
 }
 
 /// Java prints sets of names in the order of a `HashSet<String>`, and people keep such texts in tests.
-fn java_set_order(names: &[Arc<str>]) -> Vec<&str> {
+pub(super) fn java_set_order(names: &[Arc<str>]) -> Vec<&str> {
     let capacity = java_capacity(names.len());
     let mut sorted: Vec<&str> = names.iter().map(|n| &**n).collect();
     sorted.sort_by_key(|name| java_bucket(name, capacity));

@@ -27,7 +27,7 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
     Topology {
         inner: Arc::new(TopologyData {
             global_stores: writer.global_stores.iter().map(super::StoreBuilder::define).collect(),
-            copartition_groups: asked_copartition_groups(&writer),
+            asked_copartition: asked_copartition(&writer),
             nodes: writer.nodes,
             stores: writer.stores,
             global_stores_built: writer.global_stores,
@@ -134,24 +134,11 @@ fn copartition_groups(
 }
 
 /// What Kafka Streams asks to have equal partition counts.
-fn asked_copartition_groups(writer: &TopologyWriter) -> Vec<Vec<TopicRef>> {
-    let mut all: Vec<TopicRef> = Vec::new();
-    for topic in writer
-        .copartitioned
-        .iter()
-        .flat_map(|rule| topics(&rule.asked, writer, |_| true))
-    {
-        if !all.contains(&topic) {
-            all.push(topic);
-        }
-    }
-    let groups = merged(writer.copartitioned.iter().map(|rule| {
-        topics(&rule.asked, writer, |_| true)
-            .filter_map(|topic| all.iter().position(|t| *t == topic))
-            .collect()
-    }));
-    let named = |group: Vec<usize>| group.into_iter().filter_map(|i| all.get(i).cloned()).collect();
-    groups.into_iter().map(named).collect()
+fn asked_copartition(writer: &TopologyWriter) -> Vec<Vec<TopicRef>> {
+    let asked = writer.copartitioned.iter();
+    asked
+        .map(|rule| topics(&rule.asked, writer, |_| true).collect())
+        .collect()
 }
 
 /// The topics of sources by node name.

@@ -1,4 +1,5 @@
 //! The immutable topology: nodes, stores, sub-topologies, internal topics, co-partition groups.
+mod asked;
 mod build;
 mod config;
 mod describe;
@@ -60,7 +61,8 @@ pub(crate) struct TopologyData {
     pub(crate) subtopologies: Vec<Subtopology>,
     /// Group id and nodes of each global table.
     pub(crate) globals: Vec<(u32, Vec<usize>)>,
-    pub(crate) copartition_groups: Vec<Vec<TopicRef>>,
+    /// What Kafka Streams would ask to be co-partitioned, in the order of the operators.
+    pub(crate) asked_copartition: Vec<Vec<TopicRef>>,
     pub(crate) global_stores: Vec<StoreDefinition>,
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores_built: Vec<StoreBuilder>,
@@ -94,10 +96,10 @@ impl Topology {
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.inner.subtopologies
     }
-    /// Topics that must have equal partition counts, as Kafka Streams asks it: for a cogrouped stream, those in front of
-    /// repartition topics. What joins and tables need is in [`Subtopology::copartition_groups`].
-    pub fn copartition_groups(&self) -> &[Vec<TopicRef>] {
-        &self.inner.copartition_groups
+    /// Topics that must have equal partition counts, by their full names, as Kafka Streams asks for it, which is not
+    /// always all that is needed. What joins and tables need is in [`Subtopology::copartition_groups`].
+    pub fn copartition_groups(&self, application_id: &str) -> Vec<Vec<String>> {
+        asked::groups(&self.inner.asked_copartition, application_id)
     }
     /// The text of Java's `Topology.describe()`.
     pub fn describe(&self) -> String {

@@ -190,9 +190,15 @@ fn names_twice_and_names_that_are_none() {
         ("a repartition topic", Shape, "a b", "", |_, s| {
             s.repartition_with(Repartitioned::named("a b")).to("out")
         }),
-        ("a topic that is read twice", Shape, "in", "", |b, _| {
-            let _ = b.table::<String, String>("in");
-        }),
+        (
+            "a topic that is read twice",
+            Shape,
+            "KSTREAM-SOURCE-0000000002",
+            "already read",
+            |b, _| {
+                let _ = b.table::<String, String>("in");
+            },
+        ),
     ]);
 }
 

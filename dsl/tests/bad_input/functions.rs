@@ -1,6 +1,7 @@
 //! A function of the user that fails or panics, in every kind of operator on streams: the error has the name of the
 //! operator; with a handler that goes on, one record is dropped and the next one is processed.
 use millstream_dsl::{
+    driver::{DriverError, TopologyTestDriver},
     engine::ProcessErrorKind,
     grouped::KGroupedStream,
     processor::FixedKeyContext,
@@ -78,7 +79,7 @@ fn run(case: &Case, way: Way) -> TestResult {
         .map_err(|e| format!("{what}: {e}"))?;
     assert_eq!(runner.graph().dropped_records(), 1, "{what}");
     runner
-        .pipe_at(topic, text("k"), text("good"), time + 1)
+        .pipe_at(topic, text("another"), text("good"), time + 1)
         .map_err(|e| format!("{what}: {e}"))?;
     assert_eq!(runner.graph().dropped_records(), 1, "{what}: the record behind");
     Ok(())
@@ -191,7 +192,7 @@ impl Processor<String, String, String, String> for Touchy {
 impl FixedKeyProcessor<String, String, String> for Touchy {
     fn process(
         &mut self,
-        ctx: &FixedKeyContext<'_, String, String>,
+        ctx: &FixedKeyContext<'_, '_, String, String>,
         record: FixedKeyRecord<'_, String, String>,
     ) -> Result<(), BoxError> {
         check(self.0, record.value())?;
@@ -544,15 +545,21 @@ fn in_a_result_of_an_outer_join_that_has_waited() -> TestResult {
         one.try_outer_join_stream_with(&two, outer_joined(way), windows, named)
             .to("out");
         let topology = builder.build()?;
-        let fill = |runner: &Runner| runner.pipe_at("in", text("k"), text("bad"), 10);
-        let runner = Runner::new(&topology)?;
-        fill(&runner)?;
-        let error = stopped("waited", runner.pipe_at("other", text("x"), text("good"), 1_000))?;
+        let driver = |handlers| {
+            let builder = TopologyTestDriver::builder(&topology);
+            let driver = builder.emit_interval(millis(0)).handlers(handlers).build()?;
+            driver.pipe_bytes("in", Some(b"k"), Some(b"bad"), 10, &Headers::new())?;
+            Ok::<_, DriverError>(driver)
+        };
+        let close =
+            |driver: &TopologyTestDriver| driver.pipe_bytes("other", Some(b"x"), Some(b"good"), 1_000, &Headers::new());
+        let Err(DriverError::Process(error)) = close(&driver(Handlers::default())?) else {
+            return Err("it went on".into());
+        };
         assert_eq!((&*error.node, &*error.message), ("it-outer-other-join", "it is bad"));
-        let runner = Runner::with(&topology, continuing(), 0)?;
-        fill(&runner)?;
-        runner.pipe_at("other", text("x"), text("good"), 1_000)?;
-        assert_eq!(runner.graph().dropped_records(), 1, "{way:?}");
+        let driver = driver(continuing())?;
+        close(&driver)?;
+        assert_eq!(driver.dropped_records(), 1, "{way:?}");
     }
     Ok(())
 }

@@ -1,4 +1,6 @@
 //! A function of the user that fails or panics, in every kind of operator on tables.
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use millstream_dsl::grouped::KGroupedTable;
 
 use super::{
@@ -39,7 +41,13 @@ fn in_operators_on_one_table() -> TestResult {
         .with(BAD),
         case("a view that is looked into", |b, s, way| {
             let view = Materialized::new().operator("view").not_stored();
-            let view = table(b).try_map_values_with(move |_, v| check_key(way, v).map(Some), Some(view));
+            // An update of the table is the first to call the function, a look-up the second.
+            let calls = AtomicU32::new(0);
+            let view_of = move |_: &String, v: &String| match calls.fetch_add(1, Ordering::Relaxed) % 2 {
+                0 => Ok(Some(v.clone())),
+                _ => check_key(way, v).map(Some),
+            };
+            let view = table(b).try_map_values_with(view_of, Some(view));
             s.join_with(&view, |_, v, row| v.clone() + row, Joined::named("it"))
                 .to("out");
         })

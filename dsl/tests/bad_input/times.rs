@@ -134,10 +134,13 @@ fn the_last_window_of_time_has_its_results() -> TestResult {
     let results = groups.windowed_by(windows).count().to_stream();
     results.map(|w, n| (w.window.start, n.unwrap_or(0))).to("out");
     let runner = Runner::new(&builder.build()?)?;
-    runner.pipe_at("in", text("k"), text("v"), i64::MAX)?;
     runner.pipe_at("in", text("k"), text("v"), i64::MAX - 1)?;
+    runner.pipe_at("in", text("k"), text("v"), i64::MAX - 2)?;
+    // A window ends with time at the latest, and the end of a window is not in it.
+    runner.pipe_at("in", text("k"), text("v"), i64::MAX)?;
     let start = i64::MAX / 10 * 10;
     assert_eq!(runner.read::<i64, i64>("out"), [(start, 1), (start, 2)]);
+    assert_eq!(runner.graph().dropped_records(), 1);
     Ok(())
 }
 

@@ -55,12 +55,7 @@ pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
 }
 
 pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
-    let groups: BTreeSet<BTreeSet<_>> = topology
-        .copartition_groups()
-        .iter()
-        .map(|group| group.iter().map(|topic| topic.full_name(application_id)).collect())
-        .collect();
-    json!(groups)
+    json!(topology.copartition_groups(application_id))
 }
 
 /// Full names of the repartition and changelog topics.
