@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) observed: Cell<i64>,
     /// Rows below this key have expired.
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
+    /// `observed` at the last commit: what has expired since then is still where it was.
+    pub(crate) committed_observed: Cell<i64>,
     /// They are to be deleted at the next commit; once is enough.
     pub(crate) expiry_pending: Cell<bool>,
     /// Where rows in the record cache are filed, in stores with segments.
@@ -92,6 +94,7 @@ impl Core {
             cached: spec.caching && cache_bytes > 0,
             cache_bytes,
             observed: Cell::new(mark.observed),
+            committed_observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
             cached_segments: CachedSegments::default(),
@@ -271,6 +274,10 @@ impl Core {
         let expired = self.expired_below.borrow();
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
+        self.committed_observed.set(self.observed.get());
+        if !self.has_pending() {
+            self.cached_segments.clear();
+        }
         self.database.recency(self.index, Recency::committed);
         self.committed_sequences
             .set((self.row_sequence.get(), self.log_sequence.get()));

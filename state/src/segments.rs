@@ -4,7 +4,6 @@
 //! has left is dropped; reads are clipped exactly at `observed time - retention + 1`.
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::RangeInclusive;
 
 use crate::core::{Beneath, Core, FlushTo};
 use crate::{RecordContext, Result, StoreBackend, StoreKind};
@@ -119,11 +118,30 @@ impl Segments {
 
     /// Empties the record cache of a store. Time goes on in it only now.
     pub(crate) fn flush(&self, core: &Core, f: Option<FlushTo<'_>>) -> Result<u64> {
-        let expired = core.flush(f, &InSegments { segments: self, core })?;
-        if !core.has_pending() {
-            core.cached_segments.clear();
+        core.flush(f, &InSegments { segments: self, core })
+    }
+
+    /// The segments in which a scan may see rows of these times, in order. They are few, however far apart times are.
+    pub(crate) fn seen(&self, core: &Core, from: i64, to: i64, readable_from: i64) -> VecDeque<i64> {
+        let range = |first: i64, observed: i64| {
+            let (first, last) = (from.max(first), to.min(observed));
+            (first <= last).then(|| self.id(first)..=self.id(last))
+        };
+        let observed = core.observed.get();
+        if !core.is_cached() {
+            return range(readable_from, observed).into_iter().flatten().collect();
         }
-        Ok(expired)
+        let alive = range(self.kept_from(observed).min(readable_from), observed);
+        let committed = core.committed_observed.get();
+        let alive_before = range(self.kept_from(committed), committed);
+        let mut ids: BTreeSet<i64> = alive.into_iter().chain(alive_before).flatten().collect();
+        if from <= to {
+            let wanted = self.id(from)..=self.id(to);
+            let lingering = core.table.borrow().lingering_segments();
+            let cached = core.cached_segments.ids.borrow();
+            ids.extend(cached.iter().chain(&lingering).filter(|id| wanted.contains(id)));
+        }
+        ids.into_iter().collect()
     }
 }
 
@@ -151,7 +169,7 @@ impl Beneath for InSegments<'_> {
     }
 }
 
-/// Segments of the rows in the record cache. They may be older than those that are alive.
+/// Segments of the rows that came into the record cache since the last commit. They may be older than those that are alive.
 #[derive(Default)]
 pub(crate) struct CachedSegments {
     ids: RefCell<BTreeSet<i64>>,
@@ -164,20 +182,6 @@ impl CachedSegments {
         if self.last.replace(Some(id)) != Some(id) {
             self.ids.borrow_mut().insert(id);
         }
-    }
-
-    /// Adds those of a range, and the `lingering` ones, to the segments of a scan, which are consecutive.
-    pub(crate) fn merge_into(&self, scanned: &mut VecDeque<i64>, lingering: Vec<i64>, range: RangeInclusive<i64>) {
-        let mut ids = self.ids.borrow().clone();
-        ids.extend(lingering);
-        let (first, last) = (scanned.front().copied(), scanned.back().copied());
-        let before = |id: &&i64| first.is_some_and(|first| **id < first);
-        ids.range(range.clone())
-            .rev()
-            .filter(before)
-            .for_each(|id| scanned.push_front(*id));
-        let behind = |id: &&i64| last.is_none_or(|last| **id > last);
-        scanned.extend(ids.range(range).filter(behind));
     }
 
     pub(crate) fn clear(&self) {

@@ -262,22 +262,7 @@ impl SegmentScans {
         readable_from: i64,
         reverse: bool,
     ) -> Self {
-        let mut ids: VecDeque<i64> = VecDeque::new();
-        let observed = core.observed.get();
-        let oldest = if core.is_cached() {
-            segments.kept_from(observed).min(readable_from)
-        } else {
-            readable_from
-        };
-        let (first, last) = (from.max(oldest), to.min(observed));
-        if first <= last {
-            ids.extend(segments.id(first)..=segments.id(last));
-        }
-        if from <= to && core.is_cached() {
-            let lingering = core.table.borrow().lingering_segments();
-            let wanted = segments.id(from)..=segments.id(to);
-            core.cached_segments.merge_into(&mut ids, lingering, wanted);
-        }
+        let ids = segments.seen(&core, from, to, readable_from);
         // Only the record cache has rows that have expired and are seen all the same.
         let seen_from = if core.is_cached() {
             from

@@ -42,15 +42,26 @@ impl Lingering {
         self.rows.is_empty()
     }
 
-    /// As the database's `page`; the range is sound.
-    pub(super) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Vec<RawRow> {
+    /// Adds what is here to a page of the database; the range is sound. Until a commit the database still has rows of
+    /// segments that have gone.
+    pub(super) fn join(&self, page: &mut Vec<RawRow>, range: KeyRange<'_>, reverse: bool, max_rows: usize) {
+        if self.is_empty() {
+            return;
+        }
         let rows = self.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
         let owned = |(key, row): (&Box<[u8]>, &Box<[u8]>)| (key.clone(), row.clone());
+        let of_database = page.len();
         if reverse {
-            rows.rev().take(max_rows).map(owned).collect()
+            page.extend(rows.rev().take(max_rows).map(owned));
         } else {
-            rows.take(max_rows).map(owned).collect()
+            page.extend(rows.take(max_rows).map(owned));
         }
+        if of_database == page.len() || of_database == 0 {
+            return;
+        }
+        page.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
+        page.dedup_by(|(a, _), (b, _)| a == b);
+        page.truncate(max_rows);
     }
 
     /// The first eight bytes of the keys, each once, in order.

@@ -223,6 +223,15 @@ impl Table {
             self.lingering.add(key, row, budget_bytes);
         }
         self.put(key, None, -1);
+        // There is nothing to write, and nothing that hides what lingers.
+        let Some((key, slot)) = self.overlay.position(key).and_then(|at| self.overlay.slot_mut(at)) else {
+            return;
+        };
+        slot.dirty = false;
+        self.dirty_bytes -= row_bytes(key, None);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.remove(key);
+        }
     }
 
     /// Segments that have gone and of which the record cache still has rows.
@@ -265,8 +274,11 @@ impl Table {
             return Ok(Vec::new());
         }
         if self.ordered.is_none() {
-            let key = |position: &usize| (SmallVec::from_slice(self.overlay.key(*position)), *position);
-            self.ordered = Some(self.dirty.iter().map(key).collect());
+            let row = |position: &usize| {
+                let (key, slot) = self.overlay.slot(*position)?;
+                slot.dirty.then(|| (SmallVec::from_slice(key), *position))
+            };
+            self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
         let mut lo: Bound<Box<[u8]>> = range.0.map(Into::into);
         let mut hi: Bound<Box<[u8]>> = range.1.map(Into::into);
@@ -276,9 +288,7 @@ impl Table {
                 return Ok(Vec::new());
             }
             let mut base = database.page(self.family, current, reverse, max_rows)?;
-            if base.is_empty() && !self.lingering.is_empty() {
-                base = self.lingering.page(current, reverse, max_rows);
-            }
+            self.lingering.join(&mut base, current, reverse, max_rows);
             let last = (base.len() == max_rows)
                 .then(|| base.last().map(|(key, _)| key.clone()))
                 .flatten();
@@ -369,6 +379,7 @@ impl Table {
                 continue;
             };
             match slot.value() {
+                _ if !slot.dirty => {}
                 _ if expired.is_some_and(|end| key < end) => {}
                 Some(value) if self.timestamped => batch.put(self.family, key, &slot.timestamp.to_be_bytes(), value),
                 Some(value) => batch.put(self.family, key, &[], value),
