@@ -7,7 +7,7 @@ use crate::lru::Recency;
 use crate::segments::CachedSegments;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -169,6 +169,13 @@ impl Core {
             return Ok(());
         }
         self.logger.log(self.index, key, value, None, headers)
+    }
+
+    #[cold]
+    pub(crate) fn malformed(&self) -> StateError {
+        StateError::MalformedRow {
+            store: self.spec.name.to_string(),
+        }
     }
 
     pub(crate) fn life(&self) -> u64 {

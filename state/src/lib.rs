@@ -14,6 +14,7 @@ mod key_value;
 #[cfg(any(feature = "rocksdb", test))]
 mod layout;
 mod lru;
+mod record_buffer;
 mod segments;
 mod session;
 mod spec;
@@ -30,6 +31,7 @@ pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use headers::{Header, Headers, RecordContext};
 pub use key_value::{KeyValueStore, Row, Rows};
+pub use record_buffer::{RecordBuffer, Waited};
 pub use session::{SessionRow, SessionRows, SessionStore};
 pub use spec::{ChangeLogger, ChangelogRecord, LoggedHeaders, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 pub use suppress::{BufferTotals, Evicted, SuppressBuffer};

@@ -7,8 +7,8 @@ use crate::core::Core;
 use crate::segments::Segments;
 use crate::task_database::SharedDatabase;
 use crate::{
-    ChangeLogger, KeyValueStore, Result, SessionStore, StoreIndex, StoreKind, SuppressBuffer, TaskDatabase,
-    VersionedStore, WindowStore,
+    ChangeLogger, KeyValueStore, RecordBuffer, Result, SessionStore, StoreIndex, StoreKind, SuppressBuffer,
+    TaskDatabase, VersionedStore, WindowStore,
 };
 
 /// Committed rows of one store that stay in memory even when the record cache is switched off.
@@ -26,6 +26,7 @@ enum Handle {
     Session(Rc<SessionStore>),
     Versioned(Rc<VersionedStore>),
     Suppress(Rc<SuppressBuffer>),
+    Records(Rc<RecordBuffer>),
 }
 
 struct Inner {
@@ -82,6 +83,7 @@ impl TaskState {
                 }
                 (StoreKind::Versioned { .. }, _) => Handle::Versioned(Rc::new(VersionedStore::new(core))),
                 (StoreKind::Suppress, _) => Handle::Suppress(Rc::new(SuppressBuffer::new(core))),
+                (StoreKind::RecordBuffer, _) => Handle::Records(Rc::new(RecordBuffer::new(core))),
                 _ => Handle::KeyValue(Rc::new(KeyValueStore::new(core))),
             };
             handles.insert(name, handle);
@@ -131,6 +133,14 @@ impl TaskState {
     pub fn suppress(&self, name: &str) -> Option<Rc<SuppressBuffer>> {
         match self.inner.handles.get(name) {
             Some(Handle::Suppress(store)) => Some(Rc::clone(store)),
+            _ => None,
+        }
+    }
+
+    /// The records of a stream that wait for a table.
+    pub fn record_buffer(&self, name: &str) -> Option<Rc<RecordBuffer>> {
+        match self.inner.handles.get(name) {
+            Some(Handle::Records(store)) => Some(Rc::clone(store)),
             _ => None,
         }
     }

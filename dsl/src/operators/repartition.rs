@@ -84,8 +84,9 @@ impl Names {
 
 /// Uses up the names of a topic that is shared and not made; gives that of its source.
 pub(crate) fn burn_names(builder: &mut Builder) -> Arc<str> {
-    builder.new_processor_name("KSTREAM-SINK-");
-    builder.new_processor_name("KSTREAM-FILTER-");
+    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-"] {
+        builder.new_processor_name(prefix);
+    }
     builder.new_processor_name("KSTREAM-SOURCE-")
 }
 
@@ -221,7 +222,7 @@ pub fn repartition<K: 'static, V: 'static>(stream: &KStream<K, V>, parts: Repart
 }
 
 /// `KSTREAM.*-[0-9]{10}`: such names keep generated names of the nodes around the topic.
-pub(crate) fn is_generated(name: &str) -> bool {
+fn is_generated(name: &str) -> bool {
     let Some((head, digits)) = name.rsplit_once('-') else {
         return false;
     };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    engine::OffsetReset,
+    engine::{OffsetReset, ProcessorWrapper},
     serde::{SharedSerde, default_serde_of},
 };
 
@@ -52,13 +52,14 @@ pub struct Builder {
     pub(crate) nodes: Vec<GraphNode>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) config: TopologyConfig,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
     serdes: HashMap<TypeId, Box<dyn Any>>,
     /// A `JoinTopic` for each stream that was joined by a new key.
     join_topics: HashMap<GraphId, Box<dyn Any>>,
+    /// Names that Kafka Streams takes for sources, and the sources they stand for.
+    pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
-    /// Names of sources that Kafka Streams would take for others, and the sources that are meant.
-    pub(crate) stand_ins: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl Default for Builder {
@@ -69,10 +70,11 @@ impl Default for Builder {
             nodes: vec![root],
             violations: Vec::new(),
             config: TopologyConfig::default(),
+            wrapper: None,
             serdes: HashMap::new(),
             join_topics: HashMap::new(),
-            stream_sources: Vec::new(),
             stand_ins: HashMap::new(),
+            stream_sources: Vec::new(),
         }
     }
 }

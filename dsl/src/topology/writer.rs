@@ -6,7 +6,7 @@ use std::{
 
 use millstream_state::{LoggedHeaders, StoreBackend};
 
-use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
+use crate::engine::{NodeFactory, OffsetReset, ProcessorWrapper, SourceFactory};
 
 use super::{
     BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, StoreFormat, Topology, TopologyConfig,
@@ -32,14 +32,15 @@ pub struct TopologyWriter {
     pub(crate) copartitioned: Vec<Copartition>,
     pub(crate) config: TopologyConfig,
     pub(crate) violations: Vec<Violation>,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
     /// Stream-stream joins, by name, whose sides are one stream.
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
+    /// Names that Kafka Streams takes for sources, and the sources they stand for.
+    pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Sources of repartition topics that have become one, and its source.
     pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
-    /// Names of sources that stand for others. Kafka Streams asks for nothing where they are to be co-partitioned.
-    pub(crate) stand_ins: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl TopologyWriter {
@@ -47,6 +48,14 @@ impl TopologyWriter {
     pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
             kind: super::ViolationKind::Topology,
+            name: name.clone(),
+            message: message.into(),
+        });
+    }
+    /// Notes an option with a value it cannot have.
+    pub fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violations.push(Violation {
+            kind: super::ViolationKind::Argument,
             name: name.clone(),
             message: message.into(),
         });
@@ -237,13 +246,20 @@ impl TopologyWriter {
             sources.dedup();
             sources
         };
-        let meant = |source| self.stand_ins.get(source).unwrap_or(source).clone();
-        let meant: Vec<_> = sources.iter().map(meant).collect();
+        let mut there = Vec::new();
+        sources.iter().for_each(|source| self.add_real(source, &mut there));
         let rule = Copartition {
-            sources: replaced(&meant),
+            sources: replaced(&there),
             asked: replaced(asked),
         };
         self.copartitioned.push(rule);
+    }
+    /// The source, or those it stands for.
+    fn add_real(&self, source: &Arc<str>, out: &mut Vec<Arc<str>>) {
+        match self.stand_ins.get(source) {
+            None => out.push(source.clone()),
+            Some(sources) => sources.iter().for_each(|source| self.add_real(source, out)),
+        }
     }
     /// Whether a node of this name was written.
     pub fn has_node(&self, name: &str) -> bool {

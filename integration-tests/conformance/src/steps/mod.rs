@@ -14,6 +14,7 @@ use crate::{
     like::{Like, LikeSerde},
     recorder::Recorder,
     serdes::SerdeKind,
+    value::Dyn,
 };
 
 mod catalogue;
@@ -107,6 +108,10 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
         branches: Map::new(),
         objects: HashMap::new(),
     };
+    // The default serdes of the application are those of text.
+    let text = SerdeKind::parse("string")?;
+    maker.builder.default_serde(LikeSerde::<Dyn>::new(text.clone()));
+    maker.builder.default_serde(LikeSerde::<Option<Dyn>>::new(text));
     for step in case["topology"].as_array().into_iter().flatten() {
         maker.step(Args(step))?;
     }
@@ -121,8 +126,8 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
 
 /// What the DSL says when it refuses a topology.
 fn refused(error: &BuildError) -> BuildFailure {
-    // Java stops at the first fault; wrong arguments are found while the topology is still being described.
-    let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
+    // Java stops at the first fault.
+    let argument = error.violations.first().map(|v| v.kind) == Some(ViolationKind::Argument);
     let category = if argument {
         "invalid-argument"
     } else {
