@@ -45,7 +45,7 @@ pub(crate) struct Core {
     /// Both, at the last commit.
     committed_sequences: Cell<(i32, i32)>,
     cached: bool,
-    cache_bytes: usize,
+    cache_bytes: Cell<usize>,
     logger: Rc<dyn ChangeLogger>,
     /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
     key_buffer: Cell<Vec<u8>>,
@@ -76,7 +76,7 @@ impl Core {
                 clean_budget_bytes,
             )),
             cached: spec.caching && cache_bytes > 0,
-            cache_bytes,
+            cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
@@ -145,7 +145,12 @@ impl Core {
     }
 
     pub(crate) fn cache_is_full(&self) -> bool {
-        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes
+        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes.get()
+    }
+
+    pub(crate) fn share_memory(&self, cache_bytes: usize, clean_budget_bytes: usize) {
+        self.cache_bytes.set(cache_bytes);
+        self.table.borrow_mut().set_clean_budget(clean_budget_bytes);
     }
 
     /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.

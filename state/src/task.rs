@@ -13,15 +13,20 @@ use crate::{
     VersionedStore, WindowStore,
 };
 
-/// Committed rows of one store that stay in memory even when the record cache is switched off.
-const MIN_CLEAN_BYTES: usize = 2 << 20;
-/// The same of a global store, which every task reads.
-const MIN_GLOBAL_BYTES: usize = 256 << 10;
+/// Committed rows of one store that stay in memory where nobody says how many.
+const CLEAN_BYTES: usize = 2 << 20;
+/// At least so many: the hot keys of a store.
+const MIN_CLEAN_BYTES: usize = 64 << 10;
 
 /// The part of the memory of the persistent stores that is for committed rows as the stream threads hold them; the
 /// rest is for the database.
 pub fn row_cache_bytes(state_memory_bytes: usize) -> usize {
     state_memory_bytes / 4
+}
+
+/// Bytes of committed rows that one of so many stores may keep.
+fn clean_share(row_cache_bytes: usize, cache_share: usize, stores: usize) -> usize {
+    (row_cache_bytes / stores.max(1)).max(cache_share).max(MIN_CLEAN_BYTES)
 }
 
 enum Handle {
@@ -50,6 +55,7 @@ struct Inner {
     handles: HashMap<Arc<str>, Handle>,
     /// The global stores, of which nothing is ever committed here.
     globals: Option<Rc<SharedDatabase>>,
+    global_cores: Vec<Rc<Core>>,
 }
 
 /// How much memory the stores of a task may take, and what it sees of other stores.
@@ -73,9 +79,11 @@ pub struct TaskState {
 impl TaskState {
     /// `cache_bytes`: the record cache of this task; 0 switches caching off for every store.
     pub fn new(database: TaskDatabase, logger: Rc<dyn ChangeLogger>, cache_bytes: usize) -> Self {
+        let stores = database.specs().len();
         let options = TaskOptions {
             cache_bytes,
-            ..TaskOptions::default()
+            row_cache_bytes: CLEAN_BYTES * stores,
+            globals: None,
         };
         Self::with(database, logger, options)
     }
@@ -86,12 +94,11 @@ impl TaskState {
         let stores = (specs.len() + options.globals.map_or(0, GlobalReader::len)).max(1);
         let database = Rc::new(SharedDatabase::new(database));
         let share = options.cache_bytes / specs.len().max(1);
-        let clean_share = options.row_cache_bytes / stores;
+        let clean = clean_share(options.row_cache_bytes, share, stores);
         let mut cores = Vec::with_capacity(specs.len());
         let mut handles = HashMap::new();
         for (index, spec) in (0..).zip(specs) {
             let name = Arc::clone(&spec.name);
-            let clean = share.max(clean_share).max(MIN_CLEAN_BYTES);
             let core = Core::new(
                 spec,
                 StoreIndex(index),
@@ -104,12 +111,14 @@ impl TaskState {
             cores.push(Rc::clone(&core));
             handles.insert(name, Handle::of(core));
         }
+        let mut global_cores = Vec::new();
         let globals = options.globals.map(|reader| {
-            let (database, cores) = reader.open(&logger, clean_share.max(MIN_GLOBAL_BYTES));
-            handles.extend(cores.into_iter().map(|core| {
+            let (database, cores) = reader.open(&logger, clean);
+            for core in cores {
                 let core = Rc::new(core);
-                (Arc::clone(&core.spec.name), Handle::of(core))
-            }));
+                handles.insert(Arc::clone(&core.spec.name), Handle::of(Rc::clone(&core)));
+                global_cores.push(core);
+            }
             database
         });
         Self {
@@ -118,6 +127,7 @@ impl TaskState {
                 cores,
                 handles,
                 globals,
+                global_cores,
             }),
         }
     }
@@ -144,6 +154,17 @@ impl TaskState {
             core.discard();
         }
         Ok(())
+    }
+
+    /// Gives the record cache and the committed rows of this task other budgets: the tasks of a thread share what it
+    /// has, and their number changes.
+    pub fn share_memory(&self, cache_bytes: usize, row_cache_bytes: usize) {
+        let own = self.inner.cores.len().max(1);
+        let share = cache_bytes / own;
+        let clean = clean_share(row_cache_bytes, share, own + self.inner.global_cores.len());
+        for core in self.inner.cores.iter().chain(&self.inner.global_cores) {
+            core.share_memory(share, clean);
+        }
     }
 
     /// A key-value store (plain, timestamped, LRU or raw).

@@ -140,8 +140,8 @@ pub(super) fn consumer(bootstrap: &str, config: &ConsumerConfig, properties: &Pr
     settings.extend(owned(&[
         // Decides throughput: how long a full partition waits before it looks whether there is room again.
         ("fetch.queue.backoff.ms", "5"),
-        // Per partition, as each has a queue of its own.
-        ("queued.min.messages", "20000"),
+        // Per partition, as each has a queue of its own; a small message takes some 600 bytes in it.
+        ("queued.min.messages", "4000"),
         ("queued.max.messages.kbytes", "16384"),
         ("fetch.message.max.bytes", "1048576"),
         ("fetch.wait.max.ms", "100"),
@@ -172,8 +172,9 @@ pub(super) fn producer(bootstrap: &str, config: &ProducerConfig, properties: &Pr
     let mut settings = base(bootstrap, &config.client_id);
     settings.extend(owned(&[
         ("linger.ms", "50"),
-        ("queue.buffering.max.messages", "100000"),
-        ("queue.buffering.max.kbytes", "131072"),
+        // What Kafka Streams' `buffer.memory` allows, and as many messages as a busy thread writes in one linger.
+        ("queue.buffering.max.messages", "40000"),
+        ("queue.buffering.max.kbytes", "32768"),
     ]));
     if config.transactional_id.is_some() {
         // Shortens the wait when the previous transaction is still being completed.
