@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::lru::Recency;
+use crate::segments::CachedSegments;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
@@ -19,10 +20,24 @@ pub struct CachedUpdate<'a> {
     pub old: Option<(&'a [u8], i64)>,
     /// The record of the newest update.
     pub context: &'a RecordContext,
+    /// False: the row had expired when it left the cache and is gone. It is logged and forwarded all the same, as in
+    /// Kafka Streams, and counts as a dropped record.
+    pub kept: bool,
 }
 
-/// Is told of a row key that leaves the record cache, and whether it has a value.
-pub(crate) type Applied<'a> = &'a dyn Fn(&[u8], bool, &RecordContext) -> Result<()>;
+/// What is beneath the record cache: how a kind of store takes rows that leave it.
+pub(crate) trait Beneath {
+    /// The part of a row key that the changelog sees.
+    fn logged<'k>(&self, row_key: &'k [u8]) -> &'k [u8] {
+        row_key
+    }
+    /// Whether a row would be found.
+    fn shows(&self, _row_key: &[u8]) -> bool {
+        true
+    }
+    /// Is told of a row before it is logged, and whether it has a value. False: it has expired.
+    fn take(&self, row_key: &[u8], present: bool, context: &RecordContext) -> Result<bool>;
+}
 
 /// Takes updates that leave the record cache.
 pub(crate) type FlushTo<'a> = &'a mut dyn FnMut(CachedUpdate<'_>) -> Result<()>;
@@ -36,8 +51,12 @@ pub(crate) struct Core {
     observed: Cell<i64>,
     /// Rows below this key have expired.
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
+    /// `observed` at the last commit: what has expired since then is still where it was.
+    pub(crate) committed_observed: Cell<i64>,
     /// They are to be deleted at the next commit; once is enough.
     pub(crate) expiry_pending: Cell<bool>,
+    /// Where rows in the record cache are filed, in stores with segments.
+    pub(crate) cached_segments: CachedSegments,
     /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
     /// shows in the changelog of a store that was given a null.
     pub(crate) row_sequence: Cell<i32>,
@@ -78,8 +97,10 @@ impl Core {
             cached: spec.caching && cache_bytes > 0,
             cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),
+            committed_observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
+            cached_segments: CachedSegments::default(),
             key_buffer: Cell::default(),
             life: Cell::new(0),
             watch: None,
@@ -206,6 +227,13 @@ impl Core {
         self.logger.log(self.index, key, value, None, headers)
     }
 
+    #[cold]
+    pub(crate) fn malformed(&self) -> StateError {
+        StateError::MalformedRow {
+            store: self.spec.name.to_string(),
+        }
+    }
+
     pub(crate) fn life(&self) -> u64 {
         self.life.get()
     }
@@ -225,17 +253,12 @@ impl Core {
         })
     }
 
-    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener.
-    /// `logged`: the part of a row key that the changelog sees. `applied` is told of each row key, and whether it has a
-    /// value, before it is logged.
+    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener. Gives the number
+    /// of rows that had expired.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(
-        &self,
-        mut f: Option<FlushTo<'_>>,
-        logged: fn(&[u8]) -> &[u8],
-        applied: Applied<'_>,
-    ) -> Result<()> {
+    pub(crate) fn flush(&self, mut f: Option<FlushTo<'_>>, beneath: &dyn Beneath) -> Result<u64> {
+        let mut expired = 0;
         let order = self.table.borrow().waiting_order();
         let (mut row_key, mut value) = (Vec::new(), Vec::new());
         for position in order {
@@ -244,27 +267,47 @@ impl Core {
             };
             let timestamp = self.table.borrow_mut().row_of(&update, &mut row_key, &mut value);
             let new = timestamp.map(|timestamp| (value.as_slice(), timestamp));
-            let old = update.old();
+            let old = update.old().filter(|_| beneath.shows(&row_key));
             if f.is_some() && new.is_none() && old.is_none() {
                 continue;
             }
             let context = &update.context;
-            applied(&row_key, new.is_some(), context)?;
-            let key = logged(&row_key);
+            let kept = beneath.take(&row_key, new.is_some(), context)?;
+            if !kept {
+                self.table.borrow_mut().expire(&row_key, self.cache_bytes.get());
+                expired += 1;
+            }
+            let key = beneath.logged(&row_key);
             let logged_at = new
                 .filter(|_| self.spec.kind.is_timestamped())
                 .map_or(context.timestamp, |(_, time)| time);
             self.log(key, new.map(|(value, _)| value), logged_at, &context.headers)?;
             if let Some(f) = &mut f {
-                f(CachedUpdate { key, new, old, context })?;
+                f(CachedUpdate {
+                    key,
+                    new,
+                    old,
+                    context,
+                    kept,
+                })?;
             }
         }
-        Ok(())
+        Ok(expired)
     }
 
     /// Whether an update of the row waits in the record cache.
     pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
         self.cached && self.table.borrow().is_waiting(row_key)
+    }
+
+    /// Whether the record cache has the row, so that it is seen even when it has expired.
+    pub(crate) fn is_in_cache(&self, row_key: &[u8]) -> bool {
+        self.cached && self.table.borrow().is_cached(row_key)
+    }
+
+    /// Whether anything waits in the record cache.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.cached && !self.table.borrow().waiting_is_empty()
     }
 
     /// Deletes the row under the record cache: an update that waits there stays, and has no value before it.
@@ -294,6 +337,10 @@ impl Core {
         let expired = self.expired_below.borrow();
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
+        self.committed_observed.set(self.observed.get());
+        if !self.has_pending() {
+            self.cached_segments.clear();
+        }
         self.database.recency(self.index, Recency::committed);
         self.committed_sequences
             .set((self.row_sequence.get(), self.log_sequence.get()));
@@ -303,6 +350,7 @@ impl Core {
         self.life.set(self.life.get() + 1);
         self.expired_below.take();
         self.expiry_pending.set(false);
+        self.cached_segments.clear();
         self.table.borrow_mut().forget();
         self.database.recency(self.index, Recency::discard);
         let mark = self.database.mark(self.index).unwrap_or_default();

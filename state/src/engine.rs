@@ -138,8 +138,10 @@ impl StateEngine {
             let database = RocksDatabase::open(&directory.task(name)?, specs, budget)?;
             return Ok(Some(Box::new(database)));
         }
-        let disk = self.inner.disk.as_ref();
-        Ok(disk.map(|disk| -> Box<dyn Database> { Box::new(disk.open(name, specs.len())) }))
+        match &self.inner.disk {
+            Some(disk) => Ok(Some(Box::new(disk.open(name, specs.len())?))),
+            None => Ok(None),
+        }
     }
 
     fn lock(&self, task: &str) -> Result<TaskLock> {

@@ -3,7 +3,7 @@ use std::{ops::Bound, rc::Rc};
 
 use crate::{
     RecordContext, Result, StoreIndex, StoreKind,
-    core::{CachedUpdate, Core, FlushTo},
+    core::{Beneath, CachedUpdate, Core},
     table::Found,
 };
 
@@ -135,7 +135,7 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.flush(Some(f))
+        self.core.flush(Some(f), self).map(|_| ())
     }
 
     /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
@@ -144,15 +144,16 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database or of the changelog.
     pub fn log_cache(&self) -> Result<()> {
-        self.flush(None)
+        self.core.flush(None, self).map(|_| ())
     }
+}
 
-    fn flush(&self, f: Option<FlushTo<'_>>) -> Result<()> {
-        self.core
-            .flush(f, |key| key, &|key, present, context| match self.max_entries {
-                Some(max) => self.evict(max, key, present, context),
-                None => Ok(()),
-            })
+impl Beneath for KeyValueStore {
+    fn take(&self, row_key: &[u8], present: bool, context: &RecordContext) -> Result<bool> {
+        if let Some(max) = self.max_entries {
+            self.evict(max, row_key, present, context)?;
+        }
+        Ok(true)
     }
 }
 

@@ -9,8 +9,8 @@ use crate::global::GlobalReader;
 use crate::segments::Segments;
 use crate::task_database::SharedDatabase;
 use crate::{
-    ChangeLogger, KeyValueStore, Result, SessionStore, StateError, StoreIndex, StoreKind, SuppressBuffer, TaskDatabase,
-    VersionedStore, WindowStore,
+    ChangeLogger, KeyValueStore, RecordBuffer, Result, SessionStore, StateError, StoreIndex, StoreKind, SuppressBuffer,
+    TaskDatabase, VersionedStore, WindowStore,
 };
 
 /// Committed rows of one store that stay in memory where nobody says how many.
@@ -35,6 +35,7 @@ enum Handle {
     Session(Rc<SessionStore>),
     Versioned(Rc<VersionedStore>),
     Suppress(Rc<SuppressBuffer>),
+    Records(Rc<RecordBuffer>),
 }
 
 impl Handle {
@@ -44,6 +45,7 @@ impl Handle {
             (StoreKind::Session { .. }, Some(segments)) => Self::Session(Rc::new(SessionStore::new(core, segments))),
             (StoreKind::Versioned { .. }, _) => Self::Versioned(Rc::new(VersionedStore::new(core))),
             (StoreKind::Suppress, _) => Self::Suppress(Rc::new(SuppressBuffer::new(core))),
+            (StoreKind::RecordBuffer, _) => Self::Records(Rc::new(RecordBuffer::new(core))),
             _ => Self::KeyValue(Rc::new(KeyValueStore::new(core))),
         }
     }
@@ -203,6 +205,14 @@ impl TaskState {
     pub fn suppress(&self, name: &str) -> Option<Rc<SuppressBuffer>> {
         match self.inner.handles.get(name) {
             Some(Handle::Suppress(store)) => Some(Rc::clone(store)),
+            _ => None,
+        }
+    }
+
+    /// The records of a stream that wait for a table.
+    pub fn record_buffer(&self, name: &str) -> Option<Rc<RecordBuffer>> {
+        match self.inner.handles.get(name) {
+            Some(Handle::Records(store)) => Some(Rc::clone(store)),
             _ => None,
         }
     }

@@ -8,9 +8,9 @@ use crate::database::{BatchWriter, Database, MakeReader, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
-use crate::suppress;
 use crate::versioned::{Retention, Versions, history_key, note_key};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+use crate::{record_buffer, suppress};
 
 /// The committed state of one task: `Send`, so that it can be restored away from the stream thread.
 pub struct TaskDatabase {
@@ -118,7 +118,13 @@ impl TaskDatabase {
                         observed = observed.max(time);
                         write(batch, family, &spec, &segments.row_key(record.key, time), record);
                     }
-                    None => write(batch, family, &spec, record.key, record),
+                    None => {
+                        if spec.kind == StoreKind::RecordBuffer {
+                            let time = record_buffer::time_of(record.key).ok_or_else(|| malformed(&spec))?;
+                            observed = observed.max(time);
+                        }
+                        write(batch, family, &spec, record.key, record);
+                    }
                 }
             }
             batch.mark(

@@ -98,7 +98,11 @@ fn build(
                 entries.extend(topics.refs().into_iter().map(|topic| (topic, port.clone(), *global)));
             }
             NodeKind::Processor { factory } | NodeKind::Sink { factory, .. } => {
-                let port = factory.instantiate(&mut scope)?;
+                let mut port = factory.instantiate(&mut scope)?;
+                let wrapper = data.wrapper.as_ref().filter(|_| node.is_processor());
+                if let Some(around) = wrapper.and_then(|w| w.wrap(&node.name, context.task_id())) {
+                    port = port.wrapped(&node.name, around);
+                }
                 if let Some(slot) = ports.get_mut(index) {
                     *slot = Some(port);
                 }

@@ -6,6 +6,7 @@ mod errors;
 mod ffi;
 mod producer;
 mod settings;
+mod unanswered;
 
 use std::sync::Arc;
 

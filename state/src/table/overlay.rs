@@ -27,6 +27,8 @@ pub(super) struct Slot {
     pub(super) dirty: bool,
     /// Used since the last sweep of clean rows.
     pub(super) used: bool,
+    /// Written through the record cache: Kafka Streams' cache would still hold it.
+    pub(super) cached: bool,
     /// Position among the updates that wait in the record cache.
     pub(super) waits_at: Option<u32>,
 }
@@ -38,12 +40,23 @@ impl Slot {
             timestamp,
             dirty: false,
             used: false,
+            cached: false,
             waits_at: None,
         }
     }
 
     pub(super) fn value(&self) -> Option<&[u8]> {
         self.value.as_deref()
+    }
+
+    /// As the database has it.
+    pub(super) fn row(&self, timestamped: bool) -> Option<Box<[u8]>> {
+        let value = self.value()?;
+        Some(if timestamped {
+            [&self.timestamp.to_be_bytes(), value].concat().into()
+        } else {
+            value.into()
+        })
     }
 
     pub(super) fn set(&mut self, value: Option<&[u8]>) {
