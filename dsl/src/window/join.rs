@@ -102,6 +102,17 @@ impl JoinWindows {
         self.size_ms().saturating_add(self.grace_ms)
     }
     pub(crate) fn problem(&self) -> Option<String> {
+        let Self {
+            before_ms,
+            after_ms,
+            grace_ms,
+            ..
+        } = self;
+        if self.retention_ms() == i64::MAX {
+            return Some(format!(
+                "windows of {before_ms} ms before and {after_ms} ms after with a grace of {grace_ms} ms are longer than time"
+            ));
+        }
         (self.size_ms() < 0).then(|| "the window of a join must not end before it starts".to_owned())
     }
     /// The same window, seen from the other stream.
