@@ -77,7 +77,9 @@ impl Seen<'_> {
     }
 
     fn again(&self, ctx: &Context<'_>) -> Done {
-        self.forward(ctx, &self.key, &self.value, self.timestamp)
+        // The record itself, though under other types.
+        let same = record(&self.key, &self.value, self.timestamp, self.headers).sharing_headers();
+        Ok(ctx.forward(same)?)
     }
 
     fn with_value(&self, ctx: &Context<'_>, value: &Dyn) -> Done {
@@ -94,13 +96,7 @@ impl Seen<'_> {
 }
 
 fn record<'a>(key: &'a Dyn, value: &'a Dyn, timestamp: i64, headers: &'a Headers) -> Record<'a, Dyn, Dyn> {
-    Record {
-        key,
-        value,
-        timestamp,
-        headers,
-        key_bytes: None,
-    }
+    Record::new(key, value, timestamp, headers)
 }
 
 pub(crate) fn place(metadata: Option<RecordMetadata>) -> String {
