@@ -3,6 +3,7 @@
 
 mod bench;
 mod broker;
+mod chaos;
 mod conformance;
 mod demo;
 mod paths;
@@ -36,6 +37,8 @@ enum Chore {
     Tidy,
     /// Run applications on a simulated cluster under faults, seed by seed.
     Simulate(simulate::Options),
+    /// Break real brokers, processes, networks and disks under an application, and check what is promised.
+    Chaos(chaos::Options),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
     /// Random topologies against the interpreter of the semantics.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Simulate(options) => simulate::run(&options),
+        Chore::Chaos(options) => chaos::run(&options),
         Chore::Broker(options) => broker::run(&options),
         Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
