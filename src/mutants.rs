@@ -12,6 +12,8 @@
 pub enum Mutant {
     /// A client asks again when a commit gets no answer, and goes on with the same epoch.
     ReuseProducer,
+    /// A client asks again when offsets got no answer, and goes on with the same epoch.
+    OffsetsAskedAgain,
     /// The cluster does not know repeated batches again.
     NoDeduplication,
     /// Committed offsets are one too high.
@@ -41,8 +43,9 @@ pub enum Mutant {
 #[cfg(feature = "mutants")]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ReuseProducer,
+        Self::OffsetsAskedAgain,
         Self::NoDeduplication,
         Self::OffsetTooHigh,
         Self::OffsetTooLow,

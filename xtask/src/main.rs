@@ -39,6 +39,8 @@ enum Chore {
     Simulate(simulate::Options),
     /// Break real brokers, processes, networks and disks under an application, and check what is promised.
     Chaos(chaos::Options),
+    /// Plant known mistakes and show that each is found.
+    Teeth(simulate::TeethOptions),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
     /// Random topologies against the interpreter of the semantics.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Simulate(options) => simulate::run(&options),
         Chore::Chaos(options) => chaos::run(&options),
+        Chore::Teeth(options) => simulate::teeth(&options),
         Chore::Broker(options) => broker::run(&options),
         Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),

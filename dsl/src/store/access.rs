@@ -49,6 +49,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: SerdeError,
     },
     /// A row could not be read as the declared types.
@@ -57,6 +58,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: SerdeError,
     },
     /// The state itself failed; the task stops.
@@ -65,6 +67,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: StateError,
     },
 }
@@ -91,12 +94,14 @@ impl StoreAccess {
         if let Some(store) = state.key_value(&self.name).filter(|s| s.is_cached()) {
             store.log_cache()?;
         }
+        let mut expired = 0;
         if let Some(store) = state.window(&self.name).filter(|s| s.is_cached()) {
-            store.log_cache()?;
+            expired += store.log_cache()?;
         }
         if let Some(store) = state.session(&self.name).filter(|s| s.is_cached()) {
-            store.log_cache()?;
+            expired += store.log_cache()?;
         }
+        (0..expired).for_each(|_| self.context.count_dropped());
         Ok(())
     }
     pub(crate) fn typed<K: 'static, V: 'static, S>(

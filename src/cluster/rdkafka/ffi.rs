@@ -203,6 +203,17 @@ impl Handle {
     }
 }
 
+/// What librdkafka has against these settings, by name and without values.
+pub(super) fn refusals<'a>(settings: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    // SAFETY: no preconditions; the configuration is ours alone and destroyed below.
+    let conf = unsafe { sys::rd_kafka_conf_new() };
+    let refused = settings.filter_map(|(name, value)| set(conf, name, value).err());
+    let refused = refused.map(|error| error.message).collect();
+    // SAFETY: `conf` is ours and not used any more.
+    unsafe { sys::rd_kafka_conf_destroy(conf) };
+    refused
+}
+
 fn set(conf: *mut sys::rd_kafka_conf_t, name: &str, value: &str) -> Result<()> {
     let (c_name, c_value) = (c_string(name)?, c_string(value)?);
     // SAFETY: `conf` is valid (the caller made it); strings are terminated and copied; a null error buffer of size 0

@@ -29,10 +29,11 @@ pub(crate) fn join<K: Key, V: Value>(
 
 fn windows(w: Args<'_>) -> Result<JoinWindows, BuildFailure> {
     w.only(&["difference_ms", "grace_ms", "before_ms", "after_ms", "legacy"])?;
-    if w.flag("legacy") == Some(true) {
-        return Err(BuildFailure::Unsupported("legacy join windows".into()));
-    }
-    let mut windows = JoinWindows::of(millis(w.long_or("difference_ms", 0)));
+    let difference = millis(w.long_or("difference_ms", 0));
+    let mut windows = match w.flag("legacy") {
+        Some(true) => JoinWindows::legacy(difference),
+        _ => JoinWindows::of(difference),
+    };
     if let Some(grace) = w.long("grace_ms") {
         windows = windows.grace(millis(grace));
     }

@@ -3,7 +3,7 @@ use std::any::Any;
 
 use millstream_dsl::{
     options::{Joined, TableJoined},
-    stream::KStream,
+    stream::{KStream, Named},
     table::{GlobalKTable, KTable},
 };
 
@@ -11,6 +11,7 @@ use super::{
     BuildFailure, Handle, Maker, Object, Outcome,
     grouped::some,
     named, serde,
+    stores::millis,
     types::{Key, Row, Value},
     unsupported,
 };
@@ -58,7 +59,8 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                 };
                 let key = Expr::parse(key)?;
                 let f = move |k: &K, v: &Option<V>| key.apply(&k.to_dyn(), &v.to_dyn());
-                Ok(Outcome::one(stream.try_select_key_with(f, named(a))))
+                // The name is that of the stream, as in Kafka Streams.
+                Ok(Outcome::one(stream.try_select_key_with(f, Named::generated())))
             }
             "groupBy" => {
                 a.only(&["id", "op", "from", "key", "value", "name", "key_serde", "value_serde"])?;
@@ -219,10 +221,14 @@ fn join_rows<K: Key, V: Value, R: Row>(
         "key_serde",
         "value_serde",
         "other_serde",
+        "grace_ms",
     ])?;
     let joiner = Joiner::parse(a.text_or("joiner", "concat"))?;
     let joined = a.text("name").map_or_else(Joined::new, Joined::named);
-    let joined = joined.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    let mut joined = joined.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    if let Some(grace) = a.long("grace_ms") {
+        joined = joined.grace(millis(grace));
+    }
     Ok(Outcome::one(match a.text_or("op", "") {
         "join" => stream.try_join_with(
             table,
