@@ -12,6 +12,8 @@
 pub enum Mutant {
     /// A client asks again when a commit gets no answer, and goes on with the same epoch.
     ReuseProducer,
+    /// A client asks again when offsets got no answer, and goes on with the same epoch.
+    OffsetsAskedAgain,
     /// The cluster does not know repeated batches again.
     NoDeduplication,
     /// Committed offsets are one too high.
@@ -41,8 +43,9 @@ pub enum Mutant {
 #[cfg(feature = "mutants")]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ReuseProducer,
+        Self::OffsetsAskedAgain,
         Self::NoDeduplication,
         Self::OffsetTooHigh,
         Self::OffsetTooLow,
@@ -64,10 +67,19 @@ thread_local! {
     static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Whether the mistake is planted on this thread.
+/// Whether the mistake is planted on this thread, or in the whole process by `MILLSTREAM_MUTANT=<name>`.
 #[cfg(feature = "mutants")]
 pub(crate) fn planted(mutant: Mutant) -> bool {
-    PLANTED.get() == Some(mutant)
+    PLANTED.get() == Some(mutant) || of_the_process() == Some(mutant)
+}
+
+#[cfg(feature = "mutants")]
+fn of_the_process() -> Option<Mutant> {
+    static NAMED: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
+    *NAMED.get_or_init(|| {
+        let name = std::env::var("MILLSTREAM_MUTANT").ok()?;
+        Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
+    })
 }
 
 /// Never.

@@ -1,11 +1,13 @@
-//! What must hold in every simulation of every topology, during the faults and after them.
+//! What must hold in every simulation of every topology while it runs.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     feed::Awake,
-    report::{Records, SeenRecord},
+    observation::Observation,
+    report::SeenRecord,
     simulator::{Plan, Watch},
+    world::{SharedWorld, lock},
 };
 use crate::{
     cluster::{
@@ -13,41 +15,40 @@ use crate::{
         memory::MemoryCluster,
     },
     dsl::engine::TopicRef,
-    state::{ChangelogRecord, MemoryDisk, StateEngine, StoreBackend, StoreIndex, StoreKind, StoreSpec},
-    task::task_name,
 };
 
 const NO_WAIT: Duration = Duration::ZERO;
 
-type Check<T = ()> = Result<T, String>;
+pub(super) type Check<T = ()> = Result<T, String>;
 
 /// Looks at the cluster from outside, past all faults.
 pub(super) struct Checker {
-    cluster: MemoryCluster,
+    pub(super) cluster: MemoryCluster,
     admin: Box<dyn Admin>,
     reader: Box<dyn Consumer>,
-    watched: Vec<Watched>,
-    committed: BTreeMap<TopicPartition, i64>,
-    isolation: Isolation,
-    application_id: String,
+    pub(super) watched: Vec<Watched>,
+    pub(super) committed: BTreeMap<TopicPartition, i64>,
+    pub(super) isolation: Isolation,
+    pub(super) application_id: String,
+    pub(super) world: SharedWorld,
 }
 
-struct Watched {
-    topic: Arc<str>,
+pub(super) struct Watched {
+    pub(super) topic: Arc<str>,
     /// What has been seen of each partition, in order.
-    seen: Vec<Vec<SeenRecord>>,
+    pub(super) seen: Vec<Vec<SeenRecord>>,
     watches: Vec<Watch>,
 }
 
 impl Checker {
-    pub(super) fn new(cluster: &MemoryCluster, plan: &Plan) -> Check<Self> {
+    pub(super) fn new(cluster: &MemoryCluster, plan: &Plan, world: &SharedWorld) -> Check<Self> {
         let mut reader = consumer(cluster, Isolation::ReadCommitted)?;
         let mut watched = Vec::new();
         for (name, partitions) in &plan.topics {
             let topic: Arc<str> = name.as_str().into();
             for partition in 0..*partitions {
                 reader
-                    .assign(&at(&topic, partition), StartOffset::At(0))
+                    .assign(&at(&topic, partition), StartOffset::Earliest)
                     .map_err(text)?;
             }
             let of_topic = plan.watches.iter().filter(|(t, _)| t == name);
@@ -68,6 +69,7 @@ impl Checker {
                 false => Isolation::ReadUncommitted,
             },
             application_id: plan.config.application_id.clone(),
+            world: world.clone(),
         })
     }
 
@@ -80,6 +82,7 @@ impl Checker {
                 let from = seen.len();
                 drain(self.reader.as_mut(), &at(topic, partition), seen)?;
                 for record in seen.get(from..).unwrap_or_default() {
+                    lock(&self.world).observe(Observation::Seen(record.clone()));
                     for watch in watches.iter_mut() {
                         watch(record).map_err(|e| format!("{topic}-{partition}@{}: {e}", record.offset))?;
                     }
@@ -113,12 +116,20 @@ impl Checker {
                     committed.offset
                 ));
             }
-            self.committed.insert(committed.partition, committed.offset);
+            if before != Some(committed.offset) {
+                let TopicPartition { topic, partition } = committed.partition.clone();
+                lock(&self.world).observe(Observation::Committed {
+                    topic,
+                    partition,
+                    offset: committed.offset,
+                });
+                self.committed.insert(committed.partition, committed.offset);
+            }
         }
         Ok(())
     }
 
-    fn bounds(&mut self, partition: &TopicPartition, isolation: Isolation) -> Check<(i64, i64)> {
+    pub(super) fn bounds(&mut self, partition: &TopicPartition, isolation: Isolation) -> Check<(i64, i64)> {
         let bounds = self.admin.offsets(std::slice::from_ref(partition), isolation, NO_WAIT);
         bounds
             .map_err(text)?
@@ -127,7 +138,7 @@ impl Checker {
             .ok_or_else(|| "no offsets".to_owned())
     }
 
-    fn partitions(&mut self, topic: &str) -> Check<Vec<TopicPartition>> {
+    pub(super) fn partitions(&mut self, topic: &str) -> Check<Vec<TopicPartition>> {
         let counts = self
             .admin
             .partition_counts(&[topic.to_owned()], NO_WAIT)
@@ -137,8 +148,9 @@ impl Checker {
         Ok((0..count).map(|p| at(&topic, p)).collect())
     }
 
-    /// What is still to be processed, or still open; `None`: nothing.
-    pub(super) fn left_over(&mut self, plan: &Plan) -> Check<Option<String>> {
+    /// What is still to be processed, or still open; `None`: nothing. `to_the_end`: control records behind the last record must
+    /// count as read, too.
+    pub(super) fn left_over(&mut self, plan: &Plan, to_the_end: bool) -> Check<Option<String>> {
         let open = self.cluster.open_transactions();
         if let Some(id) = open.first() {
             return Ok(Some(format!("the transaction of {id} is open")));
@@ -151,126 +163,32 @@ impl Checker {
                     continue;
                 }
                 for partition in self.partitions(&source.full_name(&self.application_id))? {
-                    let from = committed.get(&partition).copied().unwrap_or(0);
+                    let known = committed.get(&partition).copied();
+                    let from = known.unwrap_or(0);
                     let left = read(&self.cluster, &partition, self.isolation, from)?.len();
                     if left > 0 {
                         let TopicPartition { topic, partition } = partition;
                         return Ok(Some(format!("{left} records of {topic}-{partition} are not processed")));
+                    }
+                    let end = self.bounds(&partition, self.isolation)?.1;
+                    if to_the_end && known.is_some_and(|known| known < end) {
+                        let TopicPartition { topic, partition } = partition;
+                        return Ok(Some(format!(
+                            "{topic}-{partition} ends at {end}, only {from} is committed"
+                        )));
                     }
                 }
             }
         }
         Ok(None)
     }
-
-    /// When everything has stopped: nothing is open, nothing that was seen has changed, state is what its changelog says.
-    /// Gives the committed records of all topics.
-    pub(super) fn finish<'a>(
-        &mut self,
-        plan: &Plan,
-        disks: impl Iterator<Item = &'a MemoryDisk>,
-    ) -> Check<(Records, u64)> {
-        self.look()?;
-        if let Some(left) = self.left_over(plan)? {
-            return Err(format!("after the last instance had stopped, {left}"));
-        }
-        for topic in self.cluster.topics() {
-            for partition in self.partitions(&topic)? {
-                let end = self.bounds(&partition, Isolation::ReadUncommitted)?.1;
-                let stable = self.bounds(&partition, Isolation::ReadCommitted)?.1;
-                if stable != end {
-                    let n = partition.partition;
-                    return Err(format!("{topic}-{n} hangs: it ends at {end}, stable is only {stable}"));
-                }
-            }
-        }
-        let mut records = BTreeMap::new();
-        for watched in &self.watched {
-            let mut of_topic = Vec::new();
-            for (partition, seen) in (0..).zip(&watched.seen) {
-                let topic = &watched.topic;
-                if read(&self.cluster, &at(topic, partition), Isolation::ReadCommitted, 0)? != *seen {
-                    return Err(format!(
-                        "committed records of {topic}-{partition} are not those that were seen before"
-                    ));
-                }
-                of_topic.extend(seen.iter().cloned());
-            }
-            records.insert(watched.topic.clone(), of_topic);
-        }
-        let mut rows = 0;
-        for disk in disks {
-            rows += self.state_is_its_changelog(plan, disk)?;
-        }
-        Ok((records, rows))
-    }
-
-    /// Every key-value store on a disk equals its changelog up to the offset it claims to stand for. Gives the rows compared.
-    fn state_is_its_changelog(&mut self, plan: &Plan, disk: &MemoryDisk) -> Check<u64> {
-        let engine = StateEngine::on_memory_disk(disk);
-        let mut compared = 0;
-        for task in disk.tasks() {
-            let Some((subtopology, partition)) = plan.topology.subtopologies().iter().find_map(|s| {
-                let partition = task.strip_prefix(&format!("{}_", s.id))?.parse().ok()?;
-                Some((s, partition))
-            }) else {
-                return Err(format!("the disk has a task {task} which the topology does not have"));
-            };
-            debug_assert_eq!(
-                task,
-                task_name(crate::cluster::TaskId {
-                    subtopology: subtopology.id,
-                    partition
-                })
-            );
-            let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
-            let database = engine.open_task(&task, &specs).map_err(text)?;
-            let mut fresh = StateEngine::in_memory().open_task(&task, &specs).map_err(text)?;
-            for (index, store) in (0..).map(StoreIndex).zip(&subtopology.stores) {
-                let on_disk = store.spec.backend == StoreBackend::Persistent;
-                // Rows of other kinds expire on one side earlier than on the other.
-                let Some(changelog) = store
-                    .changelog
-                    .as_ref()
-                    .filter(|_| on_disk && matches!(store.spec.kind, StoreKind::KeyValue { .. }))
-                else {
-                    continue;
-                };
-                let topic: Arc<str> = changelog.full_name(&self.application_id).into();
-                let log = read(&self.cluster, &at(&topic, partition), self.isolation, 0)?;
-                let mark = database.offset(index).unwrap_or(0);
-                let records: Vec<ChangelogRecord<'_>> = log.iter().filter(|r| r.offset < mark).map(change).collect();
-                fresh.restore(index, &records, mark).map_err(text)?;
-                let (rows, expected) = (database.rows(index).map_err(text)?, fresh.rows(index).map_err(text)?);
-                if rows != expected {
-                    return Err(format!(
-                        "the store {} of task {task} has {} rows that are not what {topic}-{partition} says below {mark} ({} rows)",
-                        store.spec.name,
-                        rows.len(),
-                        expected.len()
-                    ));
-                }
-                compared += rows.len() as u64;
-            }
-        }
-        Ok(compared)
-    }
 }
 
-fn change(record: &SeenRecord) -> ChangelogRecord<'_> {
-    ChangelogRecord {
-        key: record.key.as_deref().unwrap_or_default(),
-        value: record.value.as_deref(),
-        timestamp: record.timestamp,
-        offset: record.offset,
-    }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     format!("the checker cannot look: {error}")
 }
 
-fn at(topic: &Arc<str>, partition: i32) -> TopicPartition {
+pub(super) fn at(topic: &Arc<str>, partition: i32) -> TopicPartition {
     TopicPartition {
         topic: topic.clone(),
         partition,
@@ -286,14 +204,20 @@ fn consumer(cluster: &MemoryCluster, isolation: Isolation) -> Check<Box<dyn Cons
 }
 
 /// What a reader sees of a partition from this offset on.
-fn read(
+pub(super) fn read(
     cluster: &MemoryCluster,
     partition: &TopicPartition,
     isolation: Isolation,
     from: i64,
 ) -> Check<Vec<SeenRecord>> {
     let mut reader = consumer(cluster, isolation)?;
-    reader.assign(partition, StartOffset::At(from)).map_err(text)?;
+    // What was forgotten is not asked for.
+    let from = if from == 0 {
+        StartOffset::Earliest
+    } else {
+        StartOffset::At(from)
+    };
+    reader.assign(partition, from).map_err(text)?;
     let mut records = Vec::new();
     drain(reader.as_mut(), partition, &mut records)?;
     Ok(records)

@@ -30,6 +30,18 @@ pub struct Faults {
     pub leaps: bool,
     /// Writes of committed state fail.
     pub disk_errors: bool,
+    /// State reaches the disk for good in the background, at any moment.
+    pub flushes: bool,
+    /// Files of state cannot be read any more, while an instance runs or when it starts.
+    pub damage: bool,
+    /// A kill, after which the state directory is an old copy of itself.
+    pub rollbacks: bool,
+    /// Somebody else takes a transactional id of the application, and leaves it again.
+    pub strangers: bool,
+    /// The cluster tells a client that it was replaced, although it was not.
+    pub refusals: bool,
+    /// Topics are compacted, and forget what is too old.
+    pub compactions: bool,
 }
 
 impl Faults {
@@ -48,6 +60,12 @@ impl Faults {
             clock_jumps: true,
             leaps: true,
             disk_errors: true,
+            flushes: true,
+            damage: true,
+            rollbacks: true,
+            strangers: true,
+            refusals: true,
+            compactions: true,
         }
     }
 
@@ -66,6 +84,12 @@ impl Faults {
             clock_jumps: false,
             leaps: false,
             disk_errors: false,
+            flushes: false,
+            damage: false,
+            rollbacks: false,
+            strangers: false,
+            refusals: false,
+            compactions: false,
         }
     }
 
@@ -88,6 +112,12 @@ impl Faults {
             clock_jumps: keep(self.clock_jumps),
             leaps: keep(self.leaps),
             disk_errors: keep(self.disk_errors),
+            flushes: keep(self.flushes),
+            damage: keep(self.damage),
+            rollbacks: keep(self.rollbacks),
+            strangers: keep(self.strangers),
+            refusals: keep(self.refusals),
+            compactions: keep(self.compactions),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{random::Random, simulator::Input};
+use super::{random::Random, report::SeenRecord, simulator::Input};
 use crate::{
     cluster::{Cluster, Producer, ProducerConfig, ProducerRecord, Result, Step, Waker, memory::MemoryCluster},
     task::partition_of,
@@ -53,9 +53,9 @@ impl Feed {
         self.ahead.last().map_or(u64::MAX, |(at, _)| *at)
     }
 
-    /// Writes what is due; gives how many records that were, and how many were written and aborted.
-    pub(super) fn write_due(&mut self, now_us: u64, random: &mut Random) -> Result<(u64, u64)> {
-        let (mut written, mut aborted) = (0, 0);
+    /// Writes what is due; gives these records, and how many more were written and aborted.
+    pub(super) fn write_due(&mut self, now_us: u64, random: &mut Random) -> Result<(Vec<SeenRecord>, u64)> {
+        let (mut written, mut aborted) = (Vec::new(), 0);
         while self.next_us() <= now_us {
             let Some((_, input)) = self.ahead.pop() else { break };
             if random.chance(self.aborts_per_mille) {
@@ -65,24 +65,33 @@ impl Feed {
                 let _at_once: Step<()> = self.aborting.poll_abort()?;
                 aborted += 1;
             }
-            send(self.plain.as_mut(), &input)?;
-            written += 1;
+            let partition = send(self.plain.as_mut(), &input)?;
+            written.push(SeenRecord {
+                topic: input.topic,
+                partition,
+                offset: -1,
+                timestamp: input.timestamp.unwrap_or(-1),
+                key: input.key,
+                value: input.value,
+            });
         }
         self.plain.serve()?;
         Ok((written, aborted))
     }
 }
 
-fn send(producer: &mut dyn Producer, input: &Input) -> Result<()> {
+/// Gives the partition.
+fn send(producer: &mut dyn Producer, input: &Input) -> Result<i32> {
     let topic = producer.topic(&input.topic)?;
     let partitions = producer.partition_count(topic)?;
+    let partition = input.key.as_deref().map_or(0, |key| partition_of(key, partitions));
     producer.send(&ProducerRecord {
         topic,
-        partition: input.key.as_deref().map_or(0, |key| partition_of(key, partitions)),
+        partition,
         key: input.key.as_deref(),
         value: input.value.as_deref(),
         timestamp: input.timestamp,
         headers: None,
     })?;
-    Ok(())
+    Ok(partition)
 }

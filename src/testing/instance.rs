@@ -15,12 +15,13 @@ use crate::{
         MetricsSnapshot, State,
         assembly::{Assembly, Blueprint, StreamRunner},
         clock::Now,
+        globals::GlobalRunner,
         metrics::Metrics,
         startup::StartupCheck,
         state_machine::StateMachine,
         stream::StopFlags,
     },
-    state::{MemoryDisk, StateEngine},
+    state::{DiskCopy, MemoryDisk, StateEngine},
 };
 
 /// Wall clock at the beginning of every simulation, in milliseconds.
@@ -29,9 +30,13 @@ pub(super) const EPOCH_MS: u64 = 1_700_000_000_000;
 pub(super) struct Instance {
     pub(super) index: usize,
     pub(super) disk: MemoryDisk,
+    /// What the disk once was.
+    pub(super) old_disk: Option<DiskCopy>,
     cluster: MemoryCluster,
     pub(super) life: Life,
     pub(super) paused_until_us: u64,
+    /// From then on a pause was longer than its session: it wakes up as a zombie.
+    pub(super) zombie_from_us: u64,
     /// What its wall clock shows too much.
     pub(super) skew_ms: i64,
     /// When it starts again, while it is down.
@@ -76,9 +81,11 @@ impl Instance {
         Self {
             index,
             disk: MemoryDisk::new(format!("instance-{index}")),
+            old_disk: None,
             cluster: cluster.through(Arc::new(network)),
             life: Life::Down,
             paused_until_us: 0,
+            zombie_from_us: u64::MAX,
             skew_ms: 0,
             start_at_us,
             past: Counts::default(),
@@ -103,6 +110,11 @@ impl Instance {
 
     pub(super) fn is_running(&self) -> bool {
         matches!(&self.life, Life::Up(m) if m.assembly.b.state.state() == State::Running)
+    }
+
+    /// Whether it goes on after a pause that was longer than its session.
+    pub(super) fn wakes_as_zombie(&mut self, now_us: u64) -> bool {
+        std::mem::replace(&mut self.zombie_from_us, u64::MAX) <= now_us
     }
 
     /// When something of it can be stepped.
@@ -209,6 +221,11 @@ impl Instance {
             Actor::new(name("control"), Machine::Control(control), for_control),
             Actor::new(name("updater"), Machine::Updater(updater), for_updater),
         ];
+        let flag = Arc::new(Flag::default());
+        if let Some(maker) = assembly.globals(flag.clone()) {
+            let runner = GlobalRunner::new(maker);
+            actors.push(Actor::new(name("global"), Machine::Global(runner), flag));
+        }
         for index in 0..threads {
             let flag = Arc::new(Flag::default());
             let runner = StreamRunner::new(assembly.thread(index, flag.clone()));
@@ -231,6 +248,7 @@ impl Instance {
         self.go_down();
         self.start_at_us = start_at_us;
         self.paused_until_us = 0;
+        self.zombie_from_us = u64::MAX;
     }
 
     fn go_down(&mut self) {

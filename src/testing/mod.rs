@@ -39,8 +39,10 @@ mod faults;
 mod feed;
 mod instance;
 mod network;
+mod observation;
 mod random;
 mod report;
+mod rest;
 mod run;
 mod simulator;
 mod strike;
@@ -48,6 +50,7 @@ mod world;
 
 pub use self::{
     faults::Faults,
+    observation::{Observation, Observed},
     report::{Failure, Run, SeenRecord},
     simulator::Simulator,
 };

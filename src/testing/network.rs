@@ -39,6 +39,14 @@ impl InstanceNetwork {
             let answer = world.return_(connection, arrival, back);
             return vec![(arrival, Leg::Refuse(code)), (answer, Leg::Answer)];
         }
+        if world.weather.fenced_per_mille > 0 {
+            let per_mille = world.weather.fenced_per_mille;
+            if let Some(code) = fencing(kind).filter(|_| world.random.chance(per_mille)) {
+                world.happens("refused: as if replaced");
+                let answer = world.return_(connection, arrival, back);
+                return vec![(arrival, Leg::Refuse(code)), (answer, Leg::Answer)];
+            }
+        }
         let storm = now < world.weather.storm_until_us;
         let per_mille = world.weather.trouble_per_mille * if storm { 20 } else { 1 };
         if world.random.chance(per_mille.min(700)) {
@@ -96,9 +104,23 @@ fn refusal(world: &mut World, kind: RequestKind) -> i32 {
     world.random.pick(codes).copied().unwrap_or(16)
 }
 
+/// UNKNOWN_MEMBER_ID, PRODUCER_FENCED and their like: what only somebody hears who was replaced, or whom the coordinator forgot.
+fn fencing(kind: RequestKind) -> Option<i32> {
+    match kind {
+        RequestKind::Heartbeat => Some(25),
+        RequestKind::CommitOffsets => Some(113),
+        RequestKind::AddPartition | RequestKind::AddOffsets => Some(47),
+        RequestKind::EndTransaction => Some(90),
+        _ => None,
+    }
+}
+
 pub(super) fn refused(code: i32) -> ClusterError {
     ClusterError {
-        class: ErrorClass::Retry,
+        class: match code {
+            25 | 47 | 90 | 113 => ErrorClass::Migrated,
+            _ => ErrorClass::Retry,
+        },
         code,
         message: format!("injected: error code {code}"),
         partition: None,
@@ -138,6 +160,10 @@ impl Network for InstanceNetwork {
         } else {
             Fate::RequestLost
         }
+    }
+
+    fn clients_ask_again(&self) -> bool {
+        lock(&self.world).clients_ask_again
     }
 
     fn fetch_limit(&self, max_records: usize) -> usize {

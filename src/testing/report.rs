@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use super::observation::Observed;
 use crate::{
     dsl::serde::{IntoSerde, Serde},
     error::{Error, ErrorKind, Result},
@@ -38,6 +39,7 @@ pub struct Run {
     pub(super) steps: u64,
     pub(super) virtual_ms: u64,
     pub(super) recovery_ms: u64,
+    pub(super) observed: Vec<Observed>,
     pub(super) trace: Option<String>,
 }
 
@@ -93,6 +95,11 @@ impl Run {
         self.recovery_ms
     }
 
+    /// Everything an observer of the cluster saw, in order, for checks of the whole run.
+    pub fn observed(&self) -> &[Observed] {
+        &self.observed
+    }
+
     /// Every step, one a line; only of runs made by [`Simulator::trace`](super::Simulator::trace).
     pub fn trace(&self) -> Option<&str> {
         self.trace.as_deref()
@@ -116,6 +123,7 @@ pub struct Failure {
     pub(super) violation: String,
     pub(super) at_ms: u64,
     pub(super) happened: BTreeMap<&'static str, u64>,
+    pub(super) observed: Vec<Observed>,
     pub(super) trace: Option<String>,
 }
 
@@ -133,6 +141,11 @@ impl Failure {
     /// How often each kind of event had happened until then.
     pub fn happened(&self) -> &BTreeMap<&'static str, u64> {
         &self.happened
+    }
+
+    /// Everything an observer of the cluster saw until then, in order.
+    pub fn observed(&self) -> &[Observed] {
+        &self.observed
     }
 
     /// Every step until then; only of runs made by [`Simulator::trace`](super::Simulator::trace).

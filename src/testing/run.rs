@@ -8,6 +8,7 @@ use super::{
     feed::Feed,
     instance::{EPOCH_MS, Instance, Stepped},
     network::refused,
+    observation::Observation,
     random::Random,
     report::{Failure, Records, Run},
     simulator::Plan,
@@ -18,7 +19,7 @@ use crate::cluster::memory::{ManualClock, MemoryCluster, MemoryClusterConfig, Re
 
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
-const SESSION_TIMEOUT_MS: i64 = 6_000;
+pub(super) const SESSION_TIMEOUT_MS: i64 = 6_000;
 const LOOK_EVERY_US: u64 = 250 * MS;
 /// An orderly stop takes at most this long.
 const STOP_WITHIN_US: u64 = 60 * SECOND;
@@ -41,7 +42,8 @@ pub(super) struct Simulation<'a> {
     next_look_us: u64,
     /// Instances that are stopped in order start again.
     restarting: bool,
-    steps: u64,
+    /// Topics may not hold any more what has been overwritten.
+    compacted: bool,
 }
 
 impl<'a> Simulation<'a> {
@@ -51,8 +53,9 @@ impl<'a> Simulation<'a> {
         let clock = Arc::new(ManualClock::at(i64::try_from(EPOCH_MS).unwrap_or(i64::MAX)));
         let config = MemoryClusterConfig {
             session_timeout_ms: SESSION_TIMEOUT_MS,
-            // Compaction is not what is being simulated, and a changelog is compared from its beginning.
+            // When topics are compacted is left to chance, not to time.
             cleanup_interval_ms: i64::MAX,
+            num_standby_replicas: plan.standbys,
             ..MemoryClusterConfig::default()
         };
         let cluster = MemoryCluster::with(config, clock.clone());
@@ -64,7 +67,6 @@ impl<'a> Simulation<'a> {
         let aborts = if plan.config.exactly_once() { 50 } else { 0 };
         let feed = Feed::new(&cluster, &plan.input, micros(plan.lasting), aborts, &mut random);
         let feed = feed.map_err(|e| e.to_string())?;
-        let checker = Checker::new(&cluster, plan)?;
         let strikes = kinds(faults);
         let mut world = World::new(random, plan.instances, keep_trace);
         set_weather(&mut world, faults);
@@ -73,6 +75,7 @@ impl<'a> Simulation<'a> {
             .map(|_| world.random.spread(1, 10 * SECOND) - 1)
             .collect();
         let world: SharedWorld = Arc::new(std::sync::Mutex::new(world));
+        let checker = Checker::new(&cluster, plan, &world)?;
         let instances = starts.iter().enumerate();
         let instances = instances
             .map(|(index, at)| Instance::new(index, &cluster, &world, if index == 0 { 0 } else { *at }))
@@ -90,7 +93,7 @@ impl<'a> Simulation<'a> {
             next_strike_us: first,
             next_look_us: 0,
             restarting: true,
-            steps: 0,
+            compacted: false,
         })
     }
 
@@ -106,6 +109,7 @@ impl<'a> Simulation<'a> {
                     steps: world.trace.lines(),
                     virtual_ms: world.now_us / MS,
                     recovery_ms,
+                    observed: std::mem::take(&mut world.observed),
                     trace: world.trace.take_text(),
                 })
             }
@@ -116,6 +120,7 @@ impl<'a> Simulation<'a> {
                     violation,
                     at_ms: world.now_us / MS,
                     happened: world.happened.clone(),
+                    observed: std::mem::take(&mut world.observed),
                     trace: world.trace.take_text(),
                 })
             }
@@ -127,10 +132,10 @@ impl<'a> Simulation<'a> {
         let lasting = micros(self.plan.lasting);
         self.advance(lasting, |_| Ok(false))?;
         let calm_at = self.calm();
-        let within = calm_at + self.recovery_bound_us();
+        let within = calm_at + self.plan.recovery_bound_us();
         let mut left = None;
         let recovered = self.advance(within, |sim| {
-            left = sim.checker.left_over(sim.plan)?;
+            left = sim.checker.left_over(sim.plan, true)?;
             Ok(left.is_none() && sim.feed.next_us() == u64::MAX && sim.instances.iter().all(Instance::is_running))
         })?;
         if !recovered {
@@ -139,6 +144,7 @@ impl<'a> Simulation<'a> {
             return Err(format!("{left}, {bound} s after the last fault"));
         }
         let recovery_ms = (self.now() - calm_at) / MS;
+        lock(&self.world).observe(Observation::Recovered);
         self.restarting = false;
         self.instances.iter_mut().for_each(Instance::request_stop);
         let stopped = self.advance(self.now() + STOP_WITHIN_US, |sim| {
@@ -148,7 +154,8 @@ impl<'a> Simulation<'a> {
             return Err(format!("an instance did not stop within {} s", STOP_WITHIN_US / SECOND));
         }
         self.drain()?;
-        let (records, rows) = self.checker.finish(self.plan, self.instances.iter().map(|i| &i.disk))?;
+        let disks = self.instances.iter().map(|i| (i.index, &i.disk));
+        let (records, rows) = self.checker.finish(self.plan, disks, self.compacted)?;
         self.count(rows);
         Ok((records, recovery_ms))
     }
@@ -173,6 +180,7 @@ impl<'a> Simulation<'a> {
         world.calm();
         let now = world.now_us;
         world.note("world", "calm", String::new);
+        world.observe(Observation::Cleared);
         drop(world);
         self.strikes.clear();
         for instance in &mut self.instances {
@@ -186,15 +194,6 @@ impl<'a> Simulation<'a> {
             }
         }
         now
-    }
-
-    /// How long it may take until nothing is left to do once all faults have ended: what was left behind has to time out,
-    /// tasks move, state is restored, and a commit comes when its interval is over.
-    fn recovery_bound_us(&self) -> u64 {
-        let config = &self.plan.config;
-        let time_outs = micros(config.transaction_timeout).max(SESSION_TIMEOUT_MS.unsigned_abs() * MS);
-        // Requests that are still under way may arrive, and fence somebody, twenty seconds later.
-        time_outs + micros(config.effective_commit_interval()) + 60 * SECOND
     }
 
     /// Goes on until the time is over, or until `done` at a look.
@@ -234,7 +233,12 @@ impl<'a> Simulation<'a> {
         let mut world = lock(&self.world);
         let written = self.feed.write_due(now, &mut world.random);
         let (written, aborted) = written.map_err(|e| format!("the input cannot be written: {e}"))?;
-        world.note("feed", "wrote", || format!("{written} records, {aborted} aborted"));
+        world.note("feed", "wrote", || {
+            format!("{} records, {aborted} aborted", written.len())
+        });
+        for record in written {
+            world.observe(Observation::Produced(record));
+        }
         if aborted > 0 {
             world.happens("input of an aborted transaction");
         }
@@ -246,8 +250,10 @@ impl<'a> Simulation<'a> {
         let consequence = strike(&mut world, &mut self.instances, &self.cluster, &self.strikes);
         self.next_strike_us = world.now_us + world.random.spread(20 * MS, 8 * SECOND);
         drop(world);
-        if let Consequence::Leap(by_us) = consequence {
-            self.pass(by_us);
+        match consequence {
+            Consequence::None => {}
+            Consequence::Leap(by_us) => self.pass(by_us),
+            Consequence::Compacted => self.compacted = true,
         }
     }
 
@@ -307,10 +313,12 @@ impl<'a> Simulation<'a> {
     }
 
     fn step_instance(&mut self, index: usize, nth: usize, now: u64) -> Step {
-        self.steps += 1;
         let Some(instance) = self.instances.get_mut(index) else {
             return Ok(());
         };
+        if instance.wakes_as_zombie(now) {
+            lock(&self.world).befalls(Some(index), "zombie woke up");
+        }
         let (what, part, stepped) = instance.step(nth, now, self.plan);
         let name = instance.actor_name(part);
         let mut world = lock(&self.world);
@@ -406,6 +414,10 @@ fn set_weather(world: &mut World, faults: Faults) {
         world.weather.slow_per_mille = u32::try_from(world.random.spread(2, 100)).unwrap_or(2);
     }
     world.weather.small_fetches = world.random.chance(500);
+    world.clients_ask_again = faults.losses && world.random.chance(500);
+    if faults.refusals {
+        world.weather.fenced_per_mille = u32::try_from(world.random.spread(1, 10)).unwrap_or(1);
+    }
 }
 
 fn note_leg(world: &mut World, parcel: &Parcel, leg: Leg, refusal: Option<&crate::cluster::ClusterError>) {
@@ -417,8 +429,10 @@ fn note_leg(world: &mut World, parcel: &Parcel, leg: Leg, refusal: Option<&crate
             88 => "offsets unstable",
             _ => "request refused",
         });
-        if parcel.given_up && kind == RequestKind::EndTransaction {
-            world.happens("late EndTxn refused");
+        match kind {
+            RequestKind::EndTransaction if parcel.given_up => world.happens("late EndTxn refused"),
+            RequestKind::AddOffsets if parcel.given_up => world.happens("late offsets refused"),
+            _ => {}
         }
     }
     let name = format!("{}", parcel.instance);
@@ -435,6 +449,6 @@ fn note_leg(world: &mut World, parcel: &Parcel, leg: Leg, refusal: Option<&crate
     });
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

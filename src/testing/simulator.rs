@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     faults::Faults,
     report::{Failure, Run, SeenRecord},
-    run::Simulation,
+    run::{SESSION_TIMEOUT_MS, Simulation, micros},
 };
 use crate::{
     StreamsConfig,
@@ -35,6 +35,7 @@ pub(super) struct Plan {
     pub(super) config: Arc<StreamsConfig>,
     pub(super) topology: Topology,
     pub(super) instances: usize,
+    pub(super) standbys: usize,
     pub(super) topics: Vec<(String, i32)>,
     pub(super) input: Vec<Input>,
     pub(super) faults: Faults,
@@ -65,6 +66,7 @@ impl Simulator {
                 config: Arc::new(config),
                 topology,
                 instances: 2,
+                standbys: 0,
                 topics: Vec::new(),
                 input: Vec::new(),
                 faults: Faults::all(),
@@ -82,6 +84,13 @@ impl Simulator {
     #[must_use]
     pub fn instances(mut self, instances: usize) -> Self {
         self.plan.instances = instances;
+        self
+    }
+
+    /// How many copies of the state of each task other instances keep. Default: 0. Kafka: `group.streams.num.standby.replicas`.
+    #[must_use]
+    pub fn standbys(mut self, standbys: usize) -> Self {
+        self.plan.standbys = standbys;
         self
     }
 
@@ -187,6 +196,13 @@ impl Simulator {
         self
     }
 
+    /// How long the application may take, once all faults have ended, until nothing is left to process: what was left behind
+    /// has to time out, tasks move, state is restored, and a commit comes when its interval is over. In milliseconds of
+    /// simulated time.
+    pub fn recovery_bound_ms(&self) -> u64 {
+        self.plan.recovery_bound_us() / 1_000
+    }
+
     /// One simulation.
     ///
     /// # Errors
@@ -211,6 +227,7 @@ impl Simulator {
             violation,
             at_ms: 0,
             happened: Default::default(),
+            observed: Vec::new(),
             trace: None,
         };
         self.plan.check().map_err(refused)?;
@@ -230,6 +247,12 @@ fn encode<T>(serde: &dyn Serde<T>, value: &T) -> Result<Option<Vec<u8>>, String>
 }
 
 impl Plan {
+    pub(super) fn recovery_bound_us(&self) -> u64 {
+        let time_outs = micros(self.config.transaction_timeout).max(SESSION_TIMEOUT_MS.unsigned_abs() * 1_000);
+        // Requests that are still under way may arrive, and fence somebody, twenty seconds later.
+        time_outs + micros(self.config.effective_commit_interval()) + 60_000_000
+    }
+
     /// Refuses what cannot be simulated, with a sentence.
     fn check(&self) -> Result<(), String> {
         if let Some(refused) = &self.refused {
@@ -237,6 +260,12 @@ impl Plan {
         }
         if self.instances == 0 {
             return Err("a simulation needs at least one instance".into());
+        }
+        if self.standbys >= self.instances {
+            return Err(format!(
+                "{} instances cannot keep {} copies beside the running one: each copy needs an instance of its own",
+                self.instances, self.standbys
+            ));
         }
         if self.lasting.is_zero() {
             return Err("faults must last for a while: `lasting` is zero".into());

@@ -1,12 +1,15 @@
 //! Which fault strikes next, and whom.
 
+use std::{sync::Arc, time::Duration};
+
 use super::{
     faults::Faults,
+    feed::Awake,
     instance::{Instance, Life},
     random::Random,
     world::World,
 };
-use crate::cluster::memory::MemoryCluster;
+use crate::cluster::{Cluster, ProducerConfig, memory::MemoryCluster};
 
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
@@ -17,6 +20,8 @@ pub(super) enum Consequence {
     None,
     /// Time goes on while everything stands still.
     Leap(u64),
+    /// Topics were compacted.
+    Compacted,
 }
 
 /// The kinds of strikes a seed uses, each as often in the list as it is likely.
@@ -34,6 +39,12 @@ pub(super) fn kinds(faults: Faults) -> Vec<Strike> {
         (faults.clock_jumps, Strike::ClockJump, 1),
         (faults.leaps, Strike::Leap, 1),
         (faults.disk_errors, Strike::DiskError, 2),
+        (faults.kills, Strike::KillAll, 1),
+        (faults.flushes, Strike::Flush, 3),
+        (faults.damage, Strike::Damage, 1),
+        (faults.rollbacks, Strike::RollBack, 2),
+        (faults.strangers, Strike::Stranger, 1),
+        (faults.compactions, Strike::Compact, 1),
     ];
     let allowed = weighted.into_iter().filter(|(allowed, ..)| *allowed);
     allowed.flat_map(|(_, strike, weight)| vec![strike; weight]).collect()
@@ -53,6 +64,12 @@ pub(super) enum Strike {
     ClockJump,
     Leap,
     DiskError,
+    KillAll,
+    Flush,
+    Damage,
+    RollBack,
+    Stranger,
+    Compact,
 }
 
 /// Lets one fault happen.
@@ -66,74 +83,130 @@ pub(super) fn strike(
         return Consequence::None;
     };
     let victim = world.random.below(instances.len());
-    let now = world.now_us;
     let Some(instance) = instances.get_mut(victim) else {
         return Consequence::None;
     };
     world.note(&format!("{victim}"), "fault", || format!("{strike:?}"));
     match strike {
-        Strike::Kill | Strike::PowerCut | Strike::Erase => kill(world, instance, cluster, strike),
+        Strike::Kill | Strike::PowerCut | Strike::Erase | Strike::RollBack => kill(world, instance, cluster, strike),
+        Strike::KillAll => {
+            world.befalls(None, "all instances killed");
+            for instance in instances {
+                kill(world, instance, cluster, Strike::Kill);
+            }
+        }
         Strike::Restart => {
             if instance.is_up() {
-                world.happens("stopped in order");
+                world.befalls(Some(victim), "stopped in order");
                 instance.request_stop();
             }
         }
         Strike::Pause => pause(world, instance),
         Strike::Stall => stall(world, instance),
+        Strike::ClockJump => {
+            world.befalls(Some(victim), "wall clock jumped");
+            instance.skew_ms = skew(&mut world.random);
+        }
+        Strike::Leap => {
+            world.befalls(None, "everything stood still");
+            return Consequence::Leap(world.random.spread(SECOND, 30 * SECOND));
+        }
+        Strike::DiskError => {
+            world.befalls(Some(victim), "a write of state will fail");
+            instance.disk.fail_writes(1 + u32::from(world.random.chance(300)));
+        }
+        Strike::Flush => {
+            let random = &mut world.random;
+            if instance.disk.flush_in_background(|unsynced| random.below(unsynced + 1)) > 0 {
+                world.befalls(Some(victim), "state flushed in the background");
+            }
+        }
+        Strike::Damage => {
+            let random = &mut world.random;
+            if instance.disk.damage(|tasks| random.below(tasks)) {
+                world.befalls(Some(victim), "state damaged");
+            }
+        }
+        Strike::Stranger => stranger(world, cluster),
+        Strike::Compact => {
+            world.befalls(None, "topics compacted");
+            cluster.clean_logs();
+            return Consequence::Compacted;
+        }
+        Strike::Storm | Strike::CutOff | Strike::Move => disturb(world, victim, strike),
+    }
+    Consequence::None
+}
+
+/// Faults of the network and the brokers.
+fn disturb(world: &mut World, victim: usize, strike: Strike) {
+    let now = world.now_us;
+    match strike {
         Strike::Storm => {
-            world.happens("storm");
+            world.befalls(None, "storm");
             world.weather.storm_until_us = now + world.random.spread(100 * MS, 5 * SECOND);
         }
         Strike::CutOff => {
-            world.happens("cut off");
+            world.befalls(Some(victim), "cut off");
             let until = now + world.random.spread(100 * MS, 20 * SECOND);
             if let Some(slot) = world.weather.cut_off_until_us.get_mut(victim) {
                 *slot = until;
             }
         }
-        Strike::Move => {
+        _ => {
             let until = now + world.random.spread(20 * MS, 5 * SECOND);
-            world.happens("coordinator or leader moves");
+            world.befalls(None, "coordinator or leader moves");
             match world.random.below(3) {
                 0 => world.weather.group_away_until_us = until,
                 1 => world.weather.transactions_away_until_us = until,
                 _ => world.weather.leaders_away_until_us = until,
             }
         }
-        Strike::ClockJump => {
-            world.happens("wall clock jumped");
-            instance.skew_ms = skew(&mut world.random);
-        }
-        Strike::Leap => {
-            world.happens("everything stood still");
-            return Consequence::Leap(world.random.spread(SECOND, 30 * SECOND));
-        }
-        Strike::DiskError => {
-            instance.disk.fail_writes(1 + u32::from(world.random.chance(300)));
-        }
     }
-    Consequence::None
+}
+
+/// Whoever had the transactional id is fenced, in the middle of what it did.
+fn stranger(world: &mut World, cluster: &MemoryCluster) {
+    let ids: Vec<String> = cluster
+        .transactional_ids()
+        .into_iter()
+        .filter(|id| !id.starts_with("feed"))
+        .collect();
+    let Some(id) = world.random.pick(&ids) else { return };
+    let config = ProducerConfig {
+        client_id: "stranger".into(),
+        transactional_id: Some(id.clone()),
+        transaction_timeout: Duration::from_secs(60),
+    };
+    let taken = cluster
+        .producer(&config, Arc::new(Awake))
+        .and_then(|mut producer| producer.poll_init_transactions());
+    if taken.is_ok() {
+        world.befalls(None, "a stranger took a transactional id");
+    }
 }
 
 fn pause(world: &mut World, instance: &mut Instance) {
     let for_us = world.random.spread(50 * MS, 40 * SECOND);
     if instance.is_up() && world.now_us >= instance.paused_until_us {
-        world.happens(if for_us > 6 * SECOND {
+        let what = if for_us > 6 * SECOND {
             "paused beyond its session"
         } else {
             "paused"
-        });
+        };
+        world.befalls(Some(instance.index), what);
         instance.paused_until_us = world.now_us + for_us;
+        instance.zombie_from_us = world.now_us + 6 * SECOND;
     }
 }
 
 fn stall(world: &mut World, instance: &mut Instance) {
     let for_us = world.random.spread(10 * MS, 20 * SECOND);
+    let index = instance.index;
     if let Life::Up(machines) = &mut instance.life {
         let actor = world.random.below(machines.actors.len());
         if let Some(actor) = machines.actors.get_mut(actor) {
-            world.happens("a thread stalled");
+            world.befalls(Some(index), "a thread stalled");
             actor.busy_until_us = world.now_us + for_us;
         }
     }
@@ -149,10 +222,11 @@ fn kill(world: &mut World, instance: &mut Instance, cluster: &MemoryCluster, how
         return;
     }
     let id = format!("instance-{}-", instance.index);
+    let index = Some(instance.index);
     if cluster.open_transactions().iter().any(|open| open.contains(&id)) {
-        world.happens("killed in an open transaction");
+        world.befalls(index, "killed in an open transaction");
     } else {
-        world.happens("killed outside of transactions");
+        world.befalls(index, "killed outside of transactions");
     }
     let pause = world.random.spread(10 * MS, 20 * SECOND);
     instance.kill(world.now_us + pause);
@@ -161,15 +235,22 @@ fn kill(world: &mut World, instance: &mut Instance, cluster: &MemoryCluster, how
         Strike::PowerCut => {
             let random = &mut world.random;
             let lost = instance.disk.cut_power(|unsynced| random.below(unsynced + 1));
-            world.happens(if lost > 0 {
+            let what = if lost > 0 {
                 "power cut that lost state"
             } else {
                 "power cut that lost nothing"
-            });
+            };
+            world.befalls(index, what);
         }
         Strike::Erase => {
-            world.happens("state directory lost");
+            world.befalls(index, "state directory lost");
             instance.disk.erase();
+        }
+        Strike::RollBack => {
+            if let Some(copy) = instance.old_disk.replace(instance.disk.copy()) {
+                instance.disk.put_back(copy);
+                world.befalls(index, "state directory rolled back");
+            }
         }
         _ => {}
     }
@@ -186,7 +267,11 @@ mod tests {
             kills: true,
             ..Faults::none()
         };
-        assert!(kinds(only_kills).iter().all(|k| matches!(k, Strike::Kill)));
-        assert_eq!(kinds(only_kills).len(), 4);
+        assert!(
+            kinds(only_kills)
+                .iter()
+                .all(|k| matches!(k, Strike::Kill | Strike::KillAll))
+        );
+        assert_eq!(kinds(only_kills).len(), 5);
     }
 }

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::random::Random;
+use super::{
+    observation::{Observation, Observed},
+    random::Random,
+};
 use crate::cluster::memory::{
     RequestKind,
     transport::{Connection, Message, Trouble},
@@ -49,6 +52,8 @@ pub(super) struct Weather {
     pub(super) leaders_away_until_us: u64,
     /// By instance: unreachable until then.
     pub(super) cut_off_until_us: Vec<u64>,
+    /// Chance of a request to be refused as if its sender had been replaced, per mille.
+    pub(super) fenced_per_mille: u32,
     /// Fetches bring few records at a time.
     pub(super) small_fetches: bool,
 }
@@ -59,8 +64,11 @@ pub(super) struct World {
     pub(super) happened: Happened,
     pub(super) weather: Weather,
     pub(super) trace: Trace,
+    pub(super) observed: Vec<Observed>,
     /// Time the request that is being waited for has cost.
     pub(super) blocked_us: u64,
+    /// Producers repeat requests that end a transaction by themselves, as librdkafka does.
+    pub(super) clients_ask_again: bool,
     parcels: BTreeMap<(u64, u64), Parcel>,
     sent: u64,
     /// By connection: when its last request arrives, and its last answer. They do not overtake each other.
@@ -84,7 +92,9 @@ impl World {
                 ..Weather::default()
             },
             trace: Trace::new(keep_trace),
+            observed: Vec::new(),
             blocked_us: 0,
+            clients_ask_again: false,
             parcels: BTreeMap::new(),
             sent: 0,
             order: BTreeMap::new(),
@@ -93,6 +103,17 @@ impl World {
 
     pub(super) fn happens(&mut self, what: &'static str) {
         *self.happened.entry(what).or_default() += 1;
+    }
+
+    /// A fault: counted, and written down.
+    pub(super) fn befalls(&mut self, instance: Option<usize>, what: &'static str) {
+        self.happens(what);
+        self.observe(Observation::Fault { instance, what });
+    }
+
+    pub(super) fn observe(&mut self, what: Observation) {
+        let at_ms = self.now_us / 1_000;
+        self.observed.push(Observed { at_ms, what });
     }
 
     pub(super) fn is_cut_off(&self, instance: usize) -> bool {

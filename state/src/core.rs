@@ -2,7 +2,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::database::{BatchWriter, KeyRange, Mark};
+use crate::database::{BatchWriter, Database, KeyRange, Mark};
+use crate::global::Watch;
 use crate::lru::Recency;
 use crate::segments::CachedSegments;
 use crate::table::{Found, Table};
@@ -47,7 +48,7 @@ pub(crate) struct Core {
     pub(crate) database: Rc<SharedDatabase>,
     pub(crate) table: RefCell<Table>,
     /// Highest time put so far; what is older than the retention is gone.
-    pub(crate) observed: Cell<i64>,
+    observed: Cell<i64>,
     /// Rows below this key have expired.
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
     /// `observed` at the last commit: what has expired since then is still where it was.
@@ -63,12 +64,14 @@ pub(crate) struct Core {
     /// Both, at the last commit.
     committed_sequences: Cell<(i32, i32)>,
     cached: bool,
-    cache_bytes: usize,
+    cache_bytes: Cell<usize>,
     logger: Rc<dyn ChangeLogger>,
     /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
     key_buffer: Cell<Vec<u8>>,
     /// How often the overlay was dropped: what a store derives from its rows is then out of date.
     life: Cell<u64>,
+    /// Somebody else writes the rows (global stores): how to hear of it.
+    watch: Option<Watch>,
 }
 
 impl Core {
@@ -92,7 +95,7 @@ impl Core {
                 clean_budget_bytes,
             )),
             cached: spec.caching && cache_bytes > 0,
-            cache_bytes,
+            cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),
             committed_observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
@@ -100,6 +103,7 @@ impl Core {
             cached_segments: CachedSegments::default(),
             key_buffer: Cell::default(),
             life: Cell::new(0),
+            watch: None,
             spec,
             index,
             database,
@@ -107,12 +111,67 @@ impl Core {
         }
     }
 
+    /// Reads rows that somebody else writes.
+    pub(crate) fn watching(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.is_read_only() {
+            let store = self.spec.name.to_string();
+            return Err(StateError::ReadOnlyStore { store });
+        }
+        Ok(())
+    }
+
+    /// Highest time put so far.
+    pub(crate) fn observed(&self) -> i64 {
+        self.refresh();
+        self.observed.get()
+    }
+
+    /// What was kept of rows that have been written since is forgotten.
+    fn refresh(&self) {
+        if let Some(observed) = self.watch.as_ref().and_then(Watch::news) {
+            self.table.borrow_mut().forget();
+            self.observed.set(observed);
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
+        let Some(watch) = &self.watch else {
+            return self
+                .database
+                .with(self.index, |database| read(database, &mut self.table.borrow_mut()));
+        };
+        self.refresh();
+        let found = self
+            .database
+            .with(self.index, |database| read(database, &mut self.table.borrow_mut()));
+        found.map_err(|error| watch.failed(&self.spec.name, error))
+    }
+
+    /// Whether a commit would change rows.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.table.borrow().is_dirty()
+    }
+
     pub(crate) fn is_cached(&self) -> bool {
         self.cached
     }
 
     pub(crate) fn cache_is_full(&self) -> bool {
-        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes
+        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes.get()
+    }
+
+    pub(crate) fn share_memory(&self, cache_bytes: usize, clean_budget_bytes: usize) {
+        self.cache_bytes.set(cache_bytes);
+        self.table.borrow_mut().set_clean_budget(clean_budget_bytes);
     }
 
     /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.
@@ -140,14 +199,11 @@ impl Core {
     }
 
     pub(crate) fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
-        self.database
-            .with(self.index, |database| self.table.borrow_mut().get(database, key, out))
+        self.read(|database, table| table.get(database, key, out))
     }
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
-        self.database.with(self.index, |database| {
-            self.table.borrow_mut().page(database, range, reverse, max_rows)
-        })
+        self.read(|database, table| table.page(database, range, reverse, max_rows))
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
@@ -218,7 +274,7 @@ impl Core {
             let context = &update.context;
             let kept = beneath.take(&row_key, new.is_some(), context)?;
             if !kept {
-                self.table.borrow_mut().expire(&row_key, self.cache_bytes);
+                self.table.borrow_mut().expire(&row_key, self.cache_bytes.get());
                 expired += 1;
             }
             let key = beneath.logged(&row_key);

@@ -42,7 +42,8 @@ impl KeyValueStore {
     /// Reads into `value` (cleared first); gives the timestamp of the row, or None when there is none.
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
         let found = self.core.get(key, value)?;
-        if self.max_entries.is_some() && found.is_some() && !self.core.is_pending(key) {
+        let used = self.max_entries.is_some() && !self.core.is_read_only();
+        if used && found.is_some() && !self.core.is_pending(key) {
             self.core
                 .database
                 .recency(self.core.index, |recency| recency.touch(key));
@@ -52,6 +53,7 @@ impl KeyValueStore {
     /// Writes, or deletes with None; logged to the changelog at once unless cached.
     /// `context` is that of the record being processed (its timestamp is logged for plain stores and for deletes).
     pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<()> {
+        self.core.check_writable()?;
         let row_timestamp = if self.core.spec.kind.is_timestamped() {
             timestamp
         } else {

@@ -68,7 +68,7 @@ impl RecordBuffer {
     /// When the changelog cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8], context: &RecordContext, grace_ms: i64) -> Result<bool> {
         let time = context.timestamp;
-        if self.core.observed.get().saturating_sub(grace_ms) > time {
+        if self.core.observed().saturating_sub(grace_ms) > time {
             return Ok(false);
         }
         let earliest = self.earliest()?;
@@ -98,7 +98,7 @@ impl RecordBuffer {
         grace_ms: i64,
         mut f: impl FnMut(Waited<'_>) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let until = self.core.observed.get().saturating_sub(grace_ms);
+        let until = self.core.observed().saturating_sub(grace_ms);
         let mut page: VecDeque<Found> = VecDeque::new();
         // One to leave and one to see what comes next: the usual case.
         let mut page_rows = 2;

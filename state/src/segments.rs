@@ -86,7 +86,7 @@ impl Segments {
 impl Segments {
     /// Whether a read sees a row of this time: it has not expired, or is still in the record cache.
     pub(crate) fn shows(&self, core: &Core, time: i64, row_key: &[u8]) -> bool {
-        time >= self.readable_from(core.observed.get()) || core.is_in_cache(row_key)
+        time >= self.readable_from(core.observed()) || core.is_in_cache(row_key)
     }
 
     /// A row of this time comes into the store: time goes on, and segments leave. False: the row has expired.
@@ -127,7 +127,7 @@ impl Segments {
             let (first, last) = (from.max(first), to.min(observed));
             (first <= last).then(|| self.id(first)..=self.id(last))
         };
-        let observed = core.observed.get();
+        let observed = core.observed();
         if !core.is_cached() {
             return range(readable_from, observed).into_iter().flatten().collect();
         }
@@ -162,7 +162,7 @@ impl Beneath for InSegments<'_> {
         row_key.get(PREFIX_BYTES..).unwrap_or_default()
     }
     fn shows(&self, row_key: &[u8]) -> bool {
-        self.time(row_key) >= self.segments.readable_from(self.core.observed.get())
+        self.time(row_key) >= self.segments.readable_from(self.core.observed())
     }
     fn take(&self, row_key: &[u8], _present: bool, _context: &RecordContext) -> Result<bool> {
         Ok(self.segments.take(self.core, self.time(row_key)))

@@ -62,7 +62,7 @@ impl SessionStore {
         latest_start: i64,
         reverse: bool,
     ) -> SessionRows {
-        let readable = self.segments.readable_from(self.core.observed.get());
+        let readable = self.segments.readable_from(self.core.observed());
         let keys = Keys {
             lo: lo.map(Into::into),
             hi: hi.map(Into::into),
@@ -73,7 +73,7 @@ impl SessionStore {
     /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of
     /// segments that have not been dropped: an operator that emits sessions when they close may come late.
     pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> SessionRows {
-        let observed = self.core.observed.get();
+        let observed = self.core.observed();
         let kept = match self.core.spec.backend {
             StoreBackend::InMemory => self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.kept_from(observed),
@@ -121,6 +121,7 @@ impl SessionStore {
     /// # Errors
     /// Of the database or the changelog.
     pub fn put(&self, key: &[u8], start: i64, end: i64, value: Option<&[u8]>, context: &RecordContext) -> Result<bool> {
+        self.core.check_writable()?;
         if self.core.is_cached() {
             self.core.cached_segments.add(self.segments.id(end));
             self.with_row_key(key, start, end, |row_key| {

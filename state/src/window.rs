@@ -102,6 +102,7 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        self.core.check_writable()?;
         if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
             // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
             // of it. (Kafka Streams' store in memory does take its time.)
@@ -188,7 +189,7 @@ impl WindowStore {
     fn rows(&self, keys: Keys, from: i64, to: i64, reverse: bool) -> WindowRows {
         let from = from.max(0);
         let single = keys.lo.is_some() && keys.lo == keys.hi;
-        let readable = self.segments.readable_from(self.core.observed.get());
+        let readable = self.segments.readable_from(self.core.observed());
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
             self.segments,

@@ -36,6 +36,8 @@ enum Chore {
     Tidy,
     /// Run applications on a simulated cluster under faults, seed by seed.
     Simulate(simulate::Options),
+    /// Plant known mistakes and show that each is found.
+    Teeth(simulate::TeethOptions),
     /// Start or stop Apache Kafka on loopback.
     Broker(broker::Options),
     /// Random topologies against the interpreter of the semantics.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Simulate(options) => simulate::run(&options),
+        Chore::Teeth(options) => simulate::teeth(&options),
         Chore::Broker(options) => broker::run(&options),
         Chore::Topologies(options) => topologies::run(&options),
         Chore::Conformance(options) => conformance::run(&options),

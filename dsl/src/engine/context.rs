@@ -18,7 +18,7 @@ use super::{
 pub struct TaskContext {
     application_id: Arc<str>,
     task_id: Arc<str>,
-    task_partition: i32,
+    task_partition: Cell<i32>,
     collector: Rc<dyn Collector>,
     state: TaskState,
     handlers: Arc<Handlers>,
@@ -53,7 +53,7 @@ impl TaskContext {
         Self {
             application_id: environment.application_id,
             task_id: environment.task_id,
-            task_partition: environment.partition,
+            task_partition: Cell::new(environment.partition),
             collector: environment.collector,
             state: environment.state,
             keeps_source: handlers.dead_letter_topic.is_some() || handlers.keep_source_bytes,
@@ -88,7 +88,10 @@ impl TaskContext {
     }
     /// The partition this task is for.
     pub fn task_partition(&self) -> i32 {
-        self.task_partition
+        self.task_partition.get()
+    }
+    pub(crate) fn set_task_partition(&self, partition: i32) {
+        self.task_partition.set(partition);
     }
     /// Topic of the record being processed; None inside a punctuation.
     pub fn topic(&self) -> Option<Rc<str>> {
@@ -186,7 +189,7 @@ impl TaskContext {
                 *current = topic.clone();
             }
         }
-        self.partition.set(self.task_partition);
+        self.partition.set(self.task_partition.get());
         self.offset.set(raw.offset);
         if self.keeps_source {
             keep(&self.source_key, raw.key);

@@ -9,11 +9,14 @@ use super::{
     wrapper::{Around, Wrapped},
 };
 
+/// Puts something around the port of an operator.
+type Wrap = fn(&dyn Any, &Arc<str>, Rc<dyn Around>) -> Option<AnyPort>;
+
 /// What `NodeFactory::instantiate` gives: an edge (a `StreamPort<K, V>` or a `TablePort<K, V>`) whose types are erased.
 pub struct AnyPort {
     edge: Box<dyn Any>,
     /// Knows the types.
-    wrap: fn(&dyn Any, &Arc<str>, Rc<dyn Around>) -> Option<AnyPort>,
+    wrap: Wrap,
 }
 impl AnyPort {
     /// The edge with something around its operator.

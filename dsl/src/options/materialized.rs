@@ -206,14 +206,19 @@ impl<P: Clone> Clone for Planned<P> {
 }
 
 impl<K: 'static, V: 'static> Materialized<K, V> {
-    /// The name of the store: the given one, or a generated one, which moves the counter.
+    /// The name of the store: the given one, or a generated one, which moves the counter and is refused where names must
+    /// be explicit.
     pub(crate) fn store_name(&self, builder: &mut Builder, prefix: &str) -> Arc<str> {
         match &self.name {
             Some(name) => {
                 builder.check_name(name);
                 name.clone()
             }
-            None => builder.new_store_name(prefix),
+            None => {
+                let name = builder.new_store_name(prefix);
+                builder.generated_stores.push(name.clone());
+                name
+            }
         }
     }
 

@@ -49,6 +49,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: SerdeError,
     },
     /// A row could not be read as the declared types.
@@ -57,6 +58,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: SerdeError,
     },
     /// The state itself failed; the task stops.
@@ -65,6 +67,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: StateError,
     },
 }

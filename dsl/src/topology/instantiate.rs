@@ -36,13 +36,24 @@ pub(super) fn build_all(topology: &Topology, environment: TaskEnvironment) -> Re
         .iter()
         .flat_map(|s| s.sinks.iter().cloned())
         .collect();
-    for index in data.globals.iter().flat_map(|(_, nodes)| nodes) {
-        if let Some(NodeKind::Source { topics, .. }) = data.nodes.get(*index).map(|n| &n.kind) {
-            sources.extend(topics.refs());
-        }
-    }
+    sources.extend(global_sources(data));
     let all: Vec<usize> = (0..data.nodes.len()).collect();
     build(data, &all, sources, sinks, environment)
+}
+
+pub(super) fn build_global(topology: &Topology, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+    let data = &topology.inner;
+    let members: Vec<usize> = data.globals.iter().flat_map(|(_, nodes)| nodes.clone()).collect();
+    build(data, &members, global_sources(data), Vec::new(), environment)
+}
+
+fn global_sources(data: &TopologyData) -> Vec<TopicRef> {
+    let nodes = data.globals.iter().flat_map(|(_, nodes)| nodes);
+    let topics = nodes.filter_map(|index| match data.nodes.get(*index).map(|n| &n.kind) {
+        Some(NodeKind::Source { topics, .. }) => Some(topics.refs()),
+        _ => None,
+    });
+    topics.flatten().collect()
 }
 
 fn build(

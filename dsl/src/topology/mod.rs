@@ -170,6 +170,11 @@ impl Topology {
     pub fn build_task(&self, subtopology: u32, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
         instantiate::build_task(self, subtopology, environment)
     }
+    /// The operators that fill the global stores, for the one thread of an instance that does so. Its stores are
+    /// [`global_stores`](Self::global_stores); its sources are their topics, see `TaskGraph::sources`.
+    pub fn build_global(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+        instantiate::build_global(self, environment)
+    }
     /// One graph with the nodes of all subtopologies and global tables (test driver): sources, sinks and stores are
     /// concatenated in subtopology order, global ones last.
     pub fn build_all(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {

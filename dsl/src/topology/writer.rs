@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{LoggedHeaders, StoreBackend};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind};
 
 use crate::engine::{NodeFactory, OffsetReset, ProcessorWrapper, SourceFactory};
 
@@ -37,6 +37,8 @@ pub struct TopologyWriter {
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
+    /// Generated names of stores, also of those that were not made.
+    pub(crate) generated_stores: Vec<Arc<str>>,
     /// Names that Kafka Streams takes for sources, and the sources they stand for.
     pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Sources of repartition topics that have become one, and its source.
@@ -299,11 +301,10 @@ impl TopologyWriter {
     /// Generated names change when an operator is added in front of them, and with them the topics of the state.
     fn check_explicit_names(&mut self) {
         let message = "its name is generated, but explicit names are required: name it";
-        let stores = self
-            .stores
-            .iter()
-            .filter(|s| s.spec.logging)
-            .map(|s| s.spec.name.clone());
+        let logged_or_joined = |store: &&StoreBuilder| {
+            store.spec.logging || matches!(store.spec.kind, StoreKind::Window { .. } | StoreKind::Raw)
+        };
+        let stores = self.stores.iter().filter(logged_or_joined);
         let topics = self.nodes.iter().filter_map(|n| match &n.kind {
             NodeKind::Source {
                 topics: SourceTopics::Internal(topic),
@@ -311,7 +312,15 @@ impl TopologyWriter {
             } => Some(topic.name.clone()),
             _ => None,
         });
-        let generated: Vec<_> = stores.chain(topics).filter(|name| has_index(name)).collect();
+        let made = stores.map(|s| s.spec.name.clone()).chain(topics);
+        // Those of foreign-key joins pass in Kafka Streams: the name of the join is not asked for, that of its store is.
+        let made = made.filter(|name| has_index(name) && !name.starts_with("KTABLE-FK-JOIN-SUBSCRIPTION-"));
+        let mut generated = self.generated_stores.clone();
+        for name in made {
+            if !generated.contains(&name) {
+                generated.push(name);
+            }
+        }
         for name in generated {
             self.violation(&name, message);
         }

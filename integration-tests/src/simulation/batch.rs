@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{MUST_HAPPEN, scenario};
+use super::{MUST_HAPPEN, Scenario, history, scenario};
+use crate::history::{Invariant, Report, check};
 
 /// Which seeds, and on how many threads.
 #[derive(Clone, Debug)]
@@ -25,19 +26,43 @@ pub struct Tally {
     /// Simulations that were run.
     pub runs: u64,
     /// Simulations of each scenario.
-    pub scenarios: BTreeMap<&'static str, u64>,
+    pub scenarios: BTreeMap<String, u64>,
     /// Elements of output compared with the reference folds.
     pub compared: u64,
+    /// Elements compared for each invariant.
+    pub checked: BTreeMap<Invariant, u64>,
     /// Steps and messages.
     pub steps: u64,
     /// Simulated time, in milliseconds.
     pub virtual_ms: u64,
-    /// Longest simulated time from the end of the faults until nothing was left to do, in milliseconds.
-    pub longest_recovery_ms: u64,
+    /// Simulated times from the end of the faults until nothing was left to do, in milliseconds.
+    pub recoveries_ms: Vec<u64>,
     /// How often each kind of event happened.
     pub happened: BTreeMap<&'static str, u64>,
     /// Seeds that failed: scenario and sentence.
-    pub failures: BTreeMap<u64, (&'static str, String)>,
+    pub failures: BTreeMap<u64, (String, String)>,
+}
+
+/// One seed: the simulation, and the checkers over its history. Gives what was compared.
+///
+/// # Errors
+/// What was violated, in one sentence.
+pub fn run_seed(scenario: &Scenario, seed: u64, tally: &mut Tally) -> Result<Report, String> {
+    let (happened, outcome) = match scenario.simulator.run(seed) {
+        Ok(run) => {
+            tally.steps += run.steps();
+            tally.virtual_ms += run.virtual_ms();
+            tally.recoveries_ms.push(run.recovery_ms());
+            let report = check(&history(&scenario.about, run.observed(), &BTreeMap::new()));
+            let outcome = report.verdict().map(|_| report);
+            (run.happened().clone(), outcome)
+        }
+        Err(failure) => (failure.happened().clone(), Err(failure.to_string())),
+    };
+    for (what, count) in happened {
+        *tally.happened.entry(what).or_default() += count;
+    }
+    outcome
 }
 
 impl Tally {
@@ -47,27 +72,40 @@ impl Tally {
         MUST_HAPPEN.iter().filter(|what| !happened(what)).copied().collect()
     }
 
+    /// Invariants for which nothing was compared.
+    pub fn never_checked(&self) -> Vec<Invariant> {
+        let checked = |i: &&Invariant| self.checked.get(*i).is_some_and(|n| *n > 0);
+        Invariant::ALL.iter().filter(|i| !checked(i)).copied().collect()
+    }
+
+    /// Median and longest recovery, in milliseconds of simulated time.
+    pub fn recovery_ms(&self) -> (u64, u64) {
+        let mut sorted = self.recoveries_ms.clone();
+        sorted.sort_unstable();
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+        (median, sorted.last().copied().unwrap_or(0))
+    }
+
     fn add(&mut self, seed: u64) -> bool {
-        let scenario = scenario(seed);
         self.runs += 1;
-        *self.scenarios.entry(scenario.name).or_default() += 1;
-        let (happened, outcome) = match scenario.simulator.run(seed) {
-            Ok(run) => {
-                self.steps += run.steps();
-                self.virtual_ms += run.virtual_ms();
-                self.longest_recovery_ms = self.longest_recovery_ms.max(run.recovery_ms());
-                let outcome = (scenario.verify)(&run).map(|compared| self.compared += compared as u64);
-                (run.happened().clone(), outcome)
+        let (name, outcome) = match scenario(seed) {
+            Ok(scenario) => {
+                let outcome = run_seed(&scenario, seed, self);
+                (scenario.name, outcome)
             }
-            Err(failure) => (failure.happened().clone(), Err(failure.to_string())),
+            Err(refused) => ("none".to_owned(), Err(refused)),
         };
-        for (what, count) in happened {
-            *self.happened.entry(what).or_default() += count;
-        }
+        *self.scenarios.entry(name.clone()).or_default() += 1;
         match outcome {
-            Ok(()) => true,
+            Ok(report) => {
+                self.compared += report.compared_records();
+                for (invariant, elements) in report.elements() {
+                    *self.checked.entry(*invariant).or_default() += elements;
+                }
+                true
+            }
             Err(violation) => {
-                self.failures.insert(seed, (scenario.name, violation));
+                self.failures.insert(seed, (name, violation));
                 false
             }
         }
@@ -78,16 +116,17 @@ impl Tally {
         self.compared += other.compared;
         self.steps += other.steps;
         self.virtual_ms += other.virtual_ms;
-        self.longest_recovery_ms = self.longest_recovery_ms.max(other.longest_recovery_ms);
+        self.recoveries_ms.extend(other.recoveries_ms);
         self.failures.extend(other.failures);
-        for (of, from) in [
-            (&mut self.happened, other.happened),
-            (&mut self.scenarios, other.scenarios),
-        ] {
-            for (what, count) in from {
-                *of.entry(what).or_default() += count;
-            }
-        }
+        merge_counts(&mut self.happened, other.happened);
+        merge_counts(&mut self.scenarios, other.scenarios);
+        merge_counts(&mut self.checked, other.checked);
+    }
+}
+
+fn merge_counts<K: Ord>(into: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
+    for (what, count) in from {
+        *into.entry(what).or_default() += count;
     }
 }
 

@@ -29,11 +29,14 @@ fn retain(log: &mut PartitionLog, config: &TopicConfig, now_ms: i64) {
     };
     let mut below = log.start_offset();
     for entry in log.entries.iter().take_while(|e| e.last_offset < stable_end) {
-        let marker = entry.kind == Kind::Marker;
+        // A marker has no age: it goes with what comes after it.
+        if entry.kind == Kind::Marker {
+            continue;
+        }
         let too_old =
             config.retention_ms >= 0 && now_ms.saturating_sub(entry.batch.max_timestamp()) > config.retention_ms;
         let too_much = excess > 0 && excess >= entry.batch.size_bytes() as i64;
-        if !(marker || too_old || too_much) {
+        if !(too_old || too_much) {
             break;
         }
         excess -= entry.batch.size_bytes() as i64;

@@ -204,6 +204,19 @@ impl MemoryCluster {
         self.with_broker(|broker| broker.transactions.open_ids())
     }
 
+    /// Transactional ids that have ever been used, in order.
+    pub(crate) fn transactional_ids(&self) -> Vec<String> {
+        self.with_broker(|broker| broker.transactions.ids())
+    }
+
+    /// Last offset, producer id and epoch of each batch of a partition, in order.
+    pub(crate) fn writers(&self, partition: &TopicPartition) -> Result<Vec<(i64, i64, i16)>> {
+        self.with_broker(|broker| {
+            let entries = broker.topics.log(partition)?.entries.iter();
+            Ok(entries.map(|e| (e.last_offset, e.producer_id, e.epoch)).collect())
+        })
+    }
+
     /// Sessions of group members, and transactions, that have timed out so far.
     #[must_use]
     pub fn timed_out(&self) -> (u64, u64) {

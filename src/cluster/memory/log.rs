@@ -29,6 +29,7 @@ pub(super) struct Entry {
     pub(super) last_offset: i64,
     pub(super) kind: Kind,
     pub(super) producer_id: i64,
+    pub(super) epoch: i16,
     pub(super) batch: Arc<Batch>,
     /// When compaction first saw it: tombstones and markers go `delete.retention.ms` later.
     pub(super) cleaned_at_ms: Option<i64>,
@@ -104,6 +105,7 @@ impl PartitionLog {
             last_offset: base_offset + count - 1,
             kind: if transactional { Kind::Open } else { Kind::Stable },
             producer_id,
+            epoch: stamp.map_or(-1, |s| s.epoch),
             batch,
             cleaned_at_ms: None,
         });
@@ -129,6 +131,7 @@ impl PartitionLog {
             last_offset: offset,
             kind: Kind::Marker,
             producer_id,
+            epoch,
             batch: Arc::default(),
             cleaned_at_ms: None,
         });

@@ -34,6 +34,8 @@ pub(super) struct MemoryProducer {
     known: bool,
     /// The transaction is being ended.
     ending: Option<Ending>,
+    /// A request that ends the transaction got no answer and was repeated: an older copy of it may still arrive.
+    asked_again: Option<Trouble>,
     /// The error that finished this producer.
     failed: Option<ClusterError>,
 }
@@ -82,6 +84,7 @@ impl MemoryProducer {
             in_transaction: false,
             known: false,
             ending: None,
+            asked_again: None,
             failed: None,
         }
     }
@@ -243,7 +246,13 @@ impl MemoryProducer {
                     }
                     Answered::Yes(()) => self.end(transactional_id.clone(), producer, commit),
                     Answered::Lost(None) => Some(Ending::Flush(offsets, group)),
-                    Answered::Lost(_) if planted(Mutant::ReuseProducer) => Some(Ending::Flush(offsets, group)),
+                    Answered::Lost(_) if planted(Mutant::ReuseProducer) || planted(Mutant::OffsetsAskedAgain) => {
+                        Some(Ending::Flush(offsets, group))
+                    }
+                    Answered::Lost(Some(trouble)) if self.asks_again() => {
+                        self.asked_again = Some(trouble);
+                        Some(Ending::Flush(offsets, group))
+                    }
                     // Asked again, an older copy could put these offsets into a later transaction.
                     Answered::Lost(Some(trouble)) => return Err(trouble.error(ErrorClass::AbortTransaction)),
                 },
@@ -252,11 +261,20 @@ impl MemoryProducer {
                         self.ending = Some(Ending::End(call));
                         return Ok(Step::Pending);
                     }
+                    // It ended well, but nobody may use this epoch again. Who comes next asks what was committed.
+                    Answered::Yes(()) if self.asked_again.is_some() => {
+                        let trouble = self.asked_again.take().unwrap_or(Trouble::TimedOut);
+                        return Err(trouble.error(ErrorClass::Unknown));
+                    }
                     Answered::Yes(()) => None,
                     // Only a refusal is asked again. Whether a request that got no answer has been, or still will be, carried
                     // out, nobody knows: asked again, an older copy of it could end a later transaction.
                     Answered::Lost(None) => self.end(transactional_id.clone(), producer, commit),
                     Answered::Lost(_) if planted(Mutant::ReuseProducer) => {
+                        self.end(transactional_id.clone(), producer, commit)
+                    }
+                    Answered::Lost(Some(trouble)) if self.asks_again() => {
+                        self.asked_again = Some(trouble);
                         self.end(transactional_id.clone(), producer, commit)
                     }
                     Answered::Lost(Some(trouble)) => return Err(trouble.error(ErrorClass::Unknown)),
@@ -277,6 +295,10 @@ impl MemoryProducer {
             commit,
         };
         self.known.then(|| Ending::End(self.link.call(request)))
+    }
+
+    fn asks_again(&self) -> bool {
+        self.link.cluster.network().is_some_and(|n| n.clients_ask_again())
     }
 
     fn ended(&mut self) {

@@ -50,6 +50,10 @@ impl Transactions {
         open.map(|(id, _)| id.clone()).collect()
     }
 
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.by_id.keys().cloned().collect()
+    }
+
     pub(super) fn next_timeout_ms(&self) -> i64 {
         let deadlines = self.by_id.values().filter_map(|t| Some(t.open.as_ref()?.deadline_ms));
         deadlines.min().unwrap_or(i64::MAX)

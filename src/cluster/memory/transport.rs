@@ -13,6 +13,8 @@ pub(crate) trait Network: Send + Sync {
     fn send(&self, connection: Connection, message: Box<dyn Message>);
     /// The fate of a request whose caller waits for the answer.
     fn fate(&self, kind: RequestKind) -> Fate;
+    /// Whether producers repeat by themselves what ends a transaction when there is no answer, as librdkafka does.
+    fn clients_ask_again(&self) -> bool;
     /// How many of at most `max_records` records one fetch brings.
     fn fetch_limit(&self, max_records: usize) -> usize;
 }

@@ -11,9 +11,12 @@ use super::{
     errors::{Call, cluster_error},
     ffi::{GroupMetadata, Outgoing, PartitionList, ProducerHandle, RawError, describe},
 };
-use crate::cluster::{
-    ClusterError, GroupIdentity, OffsetToCommit, Producer, ProducerConfig, ProducerRecord, Result, Sent, Step,
-    TopicHandle, TopicPartition, Waker,
+use crate::{
+    cluster::{
+        ClusterError, GroupIdentity, OffsetToCommit, Producer, ProducerConfig, ProducerRecord, Result, Sent, Step,
+        TopicHandle, TopicPartition, Waker,
+    },
+    failpoint::fail_point,
 };
 
 const QUEUE_FULL: i32 = -184;
@@ -108,6 +111,7 @@ impl RdProducer {
                 .map_err(|e| (Call::SendOffsets, e))?;
             let sent = self.handle.send_offsets(&list, &metadata, self.offsets_timeout_ms);
             sent.map_err(|e| (Call::SendOffsets, e))?;
+            fail_point!("commit.offsets_sent");
         }
         self.handle
             .commit_transaction(REST_OF_TRANSACTION)
@@ -220,6 +224,17 @@ impl Producer for RdProducer {
             Ok(()) => Ok(Step::Done(())),
             Err((call, error)) => Err(cluster_error(call, error, "committing a transaction", None)),
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        let unanswered = self.handle.unanswered();
+        if unanswered > 0 {
+            tracing::info!(
+                unanswered,
+                "requests of a transaction got no answer and may still take effect"
+            );
+        }
+        unanswered == 0
     }
 
     fn poll_abort(&mut self) -> Result<Step<()>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::memory::{Changes, MemoryDatabase};
-use super::{BatchWriter, Database, KeyRange, Mark, RawRow};
+use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow};
 use crate::{Result, StateError};
 
 /// A state directory in memory that outlives the engines opened on it. For simulations of crashes.
@@ -28,7 +28,13 @@ struct Inner {
     writes_to_fail: u32,
 }
 
+/// What a disk held at some time.
+pub struct DiskCopy(BTreeMap<String, Files>);
+
+#[derive(Clone)]
 struct Files {
+    /// Nothing can be read any more.
+    damaged: bool,
     rows: MemoryDatabase,
     flushed: MemoryDatabase,
     /// Batches since the last flush, in order.
@@ -68,6 +74,40 @@ impl MemoryDisk {
         lost
     }
 
+    /// A part of what was written reaches the disk for good, as databases flush in the background whenever they like: of each
+    /// task's batches the first few, as many as `how_many` says (it gets their number). Engines may be open. Gives how many
+    /// batches that were.
+    pub fn flush_in_background(&self, mut how_many: impl FnMut(usize) -> usize) -> usize {
+        let mut all = 0;
+        for files in self.lock().tasks.values_mut() {
+            let flushed = how_many(files.log.len()).min(files.log.len());
+            for batch in files.log.drain(..flushed) {
+                files.flushed.replay(batch);
+            }
+            all += flushed;
+        }
+        all
+    }
+
+    /// The files of one task become unreadable: `which` gets the number of tasks. Engines may be open; whoever reads or writes
+    /// finds out. Gives whether there was one.
+    pub fn damage(&self, which: impl FnOnce(usize) -> usize) -> bool {
+        let mut inner = self.lock();
+        let nth = which(inner.tasks.len());
+        let files = inner.tasks.values_mut().nth(nth);
+        files.map(|files| files.damaged = true).is_some()
+    }
+
+    /// Everything as it is now: what would be left after a kill.
+    pub fn copy(&self) -> DiskCopy {
+        DiskCopy(self.lock().tasks.clone())
+    }
+
+    /// The disk is what it was when the copy was made. No engine may be open.
+    pub fn put_back(&self, copy: DiskCopy) {
+        self.lock().tasks = copy.0;
+    }
+
     /// The directory is deleted. No engine may be open.
     pub fn erase(&self) {
         self.lock().tasks.clear();
@@ -87,20 +127,34 @@ impl MemoryDisk {
         self.lock().tasks.remove(task);
     }
 
-    pub(crate) fn open(&self, task: &str, families: usize) -> DiskDatabase {
-        self.lock().tasks.entry(task.to_owned()).or_insert_with(|| Files {
+    pub(crate) fn open(&self, task: &str, families: usize) -> Result<DiskDatabase> {
+        let mut inner = self.lock();
+        let files = inner.tasks.entry(task.to_owned()).or_insert_with(|| Files {
+            damaged: false,
             rows: MemoryDatabase::new(families),
             flushed: MemoryDatabase::new(families),
             log: Vec::new(),
         });
-        DiskDatabase {
+        if files.damaged {
+            return Err(unreadable(task));
+        }
+        drop(inner);
+        Ok(DiskDatabase {
             disk: self.clone(),
             task: task.to_owned(),
-        }
+        })
+    }
+}
+
+fn unreadable(task: &str) -> StateError {
+    StateError::Damaged {
+        path: task.into(),
+        message: "injected: the files cannot be read".into(),
     }
 }
 
 /// The rows of one task on a [`MemoryDisk`].
+#[derive(Clone)]
 pub(crate) struct DiskDatabase {
     disk: MemoryDisk,
     task: String,
@@ -109,6 +163,7 @@ pub(crate) struct DiskDatabase {
 impl DiskDatabase {
     fn with<T>(&self, f: impl FnOnce(&mut Files) -> Result<T>) -> Result<T> {
         match self.disk.lock().tasks.get_mut(&self.task) {
+            Some(files) if files.damaged => Err(unreadable(&self.task)),
             Some(files) => f(files),
             None => Err(StateError::Database("the directory is gone".into())),
         }
@@ -165,6 +220,11 @@ impl Database for DiskDatabase {
             Ok(())
         })
     }
+
+    fn share(&self) -> Option<MakeReader> {
+        let shared = self.clone();
+        Some(Arc::new(move || Box::new(shared.clone())))
+    }
 }
 
 #[cfg(test)]
@@ -189,16 +249,16 @@ mod tests {
     #[test]
     fn a_killed_process_finds_everything_and_a_power_cut_takes_the_latest_unflushed_batches() {
         let disk = MemoryDisk::new("p");
-        let mut database = disk.open("0_0", 1);
+        let mut database = disk.open("0_0", 1).unwrap();
         put(&mut database, b"a", 1);
         database.flush().unwrap();
         put(&mut database, b"b", 2);
         put(&mut database, b"c", 3);
         drop(database);
-        let after_kill = disk.open("0_0", 1);
+        let after_kill = disk.open("0_0", 1).unwrap();
         assert!([b"a", b"b", b"c"].iter().all(|key| has(&after_kill, *key)));
         assert_eq!(disk.cut_power(|unflushed| unflushed - 1), 1);
-        let after_cut = disk.open("0_0", 1);
+        let after_cut = disk.open("0_0", 1).unwrap();
         assert_eq!([b"a", b"b", b"c"].map(|key| has(&after_cut, key)), [true, true, false]);
         assert_eq!(after_cut.mark(0).offset, Some(2), "rows and marks agree");
     }
@@ -206,7 +266,7 @@ mod tests {
     #[test]
     fn a_failed_write_changes_nothing() {
         let disk = MemoryDisk::new("p");
-        let mut database = disk.open("0_0", 1);
+        let mut database = disk.open("0_0", 1).unwrap();
         disk.fail_writes(1);
         let failed = database.apply(&mut |batch| {
             batch.put(0, b"a", &[], b"v");
@@ -216,5 +276,45 @@ mod tests {
         assert!(!has(&database, b"a"));
         put(&mut database, b"a", 1);
         assert!(has(&database, b"a"));
+    }
+
+    #[test]
+    fn what_was_flushed_in_the_background_survives_a_power_cut() {
+        let disk = MemoryDisk::new("p");
+        let mut database = disk.open("0_0", 1).unwrap();
+        put(&mut database, b"a", 1);
+        put(&mut database, b"b", 2);
+        assert_eq!(disk.flush_in_background(|_| 1), 1);
+        put(&mut database, b"c", 3);
+        assert_eq!(disk.cut_power(|_| 0), 2);
+        let after = disk.open("0_0", 1).unwrap();
+        assert_eq!([b"a", b"b", b"c"].map(|key| has(&after, key)), [true, false, false]);
+        assert_eq!(after.mark(0).offset, Some(1), "rows and marks agree");
+    }
+
+    #[test]
+    fn damaged_files_are_found_by_readers_writers_and_openers_until_they_are_wiped() {
+        let disk = MemoryDisk::new("p");
+        let mut database = disk.open("0_0", 1).unwrap();
+        assert!(disk.damage(|tasks| tasks - 1));
+        let damaged = |outcome: Result<bool>| outcome.is_err_and(|e| e.is_damage());
+        assert!(damaged(database.get(0, b"a", &mut Vec::new())));
+        assert!(damaged(database.apply(&mut |_| Ok(())).map(|()| true)));
+        assert!(damaged(disk.open("0_0", 1).map(|_| true)));
+        disk.wipe("0_0");
+        assert!(disk.open("0_0", 1).is_ok());
+        assert!(!MemoryDisk::new("q").damage(|_| 0), "nothing to damage");
+    }
+
+    #[test]
+    fn an_old_copy_has_what_was_there_then() {
+        let disk = MemoryDisk::new("p");
+        let mut database = disk.open("0_0", 1).unwrap();
+        put(&mut database, b"a", 1);
+        let copy = disk.copy();
+        put(&mut database, b"b", 2);
+        disk.put_back(copy);
+        let old = disk.open("0_0", 1).unwrap();
+        assert_eq!([b"a", b"b"].map(|key| has(&old, key)), [true, false]);
     }
 }

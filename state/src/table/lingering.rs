@@ -49,7 +49,7 @@ impl Lingering {
             return;
         }
         let rows = self.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
-        let owned = |(key, row): (&Box<[u8]>, &Box<[u8]>)| (key.clone(), row.clone());
+        let owned = |(key, row): (&_, &_)| (Box::clone(key), Box::clone(row));
         let of_database = page.len();
         if reverse {
             page.extend(rows.rev().take(max_rows).map(owned));

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use self::lingering::Lingering;
-use self::overlay::{Key, Overlay, Slot, Value, row_bytes};
+use self::overlay::{Key, Overlay, Slot, Value, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
@@ -173,9 +173,9 @@ impl Table {
         let replaced = row_bytes(key, slot.value());
         let written = row_bytes(key, value);
         self.bytes = (self.bytes + written).saturating_sub(replaced);
-        self.dirty_bytes += written;
+        self.dirty_bytes += written + commit_bytes(key, value);
         if slot.dirty {
-            self.dirty_bytes -= replaced;
+            self.dirty_bytes -= replaced + commit_bytes(key, slot.value());
         } else {
             slot.dirty = true;
             self.dirty.push(position);
@@ -436,6 +436,16 @@ impl Table {
         self.bytes = 0;
     }
 
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// How many bytes of committed rows may stay.
+    pub(crate) fn set_clean_budget(&mut self, bytes: usize) {
+        self.clean_budget_bytes = bytes;
+    }
+
+    /// What the rows take that were written since the last commit, and what committing them will.
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
     }

@@ -76,6 +76,11 @@ pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     ROW_BYTES + beside(key.len(), 32) + beside(value.map_or(0, <[u8]>::len), 24)
 }
 
+/// Bytes that committing a row takes on top: once in the batch, once in the memtable, with what either adds.
+pub(super) fn commit_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    2 * (key.len() + value.map_or(0, <[u8]>::len)) + 72
+}
+
 #[derive(Default)]
 pub(super) struct Overlay {
     rows: IndexMap<Key, Slot, BuildHasherDefault<FxHasher>>,

@@ -7,7 +7,7 @@ use millstream_dsl::{
     topology::{BuildError, Optimizations, StoreFormat, TopologyConfig, UpgradeFrom, ViolationKind},
 };
 use millstream_state::StoreBackend;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::{
     arguments::Args,
@@ -77,7 +77,6 @@ pub(crate) struct Maker<'a> {
     pub(crate) builder: StreamsBuilder,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) catalogue: Catalogue,
-    pub(crate) branches: Map<String, Json>,
     objects: HashMap<String, Object>,
 }
 
@@ -85,7 +84,6 @@ pub(crate) struct Maker<'a> {
 pub(crate) struct Built {
     pub(crate) topology: Topology,
     pub(crate) catalogue: Catalogue,
-    pub(crate) branches: Map<String, Json>,
 }
 
 /// Builds the topology of a case.
@@ -94,18 +92,13 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
     if case["api"] == "topology" {
         let mut catalogue = Catalogue::default();
         let topology = low_level::build(case, &mut catalogue)?;
-        return Ok(Built {
-            topology,
-            catalogue,
-            branches: Map::new(),
-        });
+        return Ok(Built { topology, catalogue });
     }
     let mut maker = Maker {
         case,
         builder: StreamsBuilder::with_config(config),
         recorder: recorder.clone(),
         catalogue: Catalogue::default(),
-        branches: Map::new(),
         objects: HashMap::new(),
     };
     // The default serdes of the application are those of text.
@@ -120,7 +113,6 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
     Ok(Built {
         topology,
         catalogue: maker.catalogue,
-        branches: maker.branches,
     })
 }
 
@@ -252,7 +244,7 @@ impl Maker<'_> {
     /// Notes the names of the branches of a split.
     pub(crate) fn note_branches(&mut self, a: Args<'_>, mut names: Vec<String>) {
         names.sort();
-        self.branches.insert(a.text_or("id", "split").to_owned(), json!(names));
+        self.recorder.note_branches(a.text_or("id", "split"), json!(names));
     }
 }
 

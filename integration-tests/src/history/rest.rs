@@ -1,0 +1,188 @@
+//! What must hold when everything has come to rest: offsets, open transactions, stores and their changelogs.
+
+use std::collections::BTreeMap;
+
+use super::event::{Bytes, Event};
+use super::file::History;
+use super::report::{Invariant, Report};
+use crate::applications::{Application, Expected};
+
+/// Committed offsets never go back exactly once, and at rest are at the end; nothing is open.
+pub(super) fn offsets(history: &History, report: &mut Report) {
+    let mut last: BTreeMap<(&str, i32), i64> = BTreeMap::new();
+    for timed in &history.events {
+        match &timed.event {
+            Event::Committed {
+                topic,
+                partition,
+                offset,
+            } => {
+                report.compared(Invariant::Offsets, 1);
+                let before = last.insert((topic, *partition), *offset).unwrap_or(-1);
+                if *offset < before && history.about.exactly_once {
+                    let what =
+                        format!("the committed offset of {topic}-{partition} went back from {before} to {offset}");
+                    report.violated(Invariant::Offsets, what);
+                }
+            }
+            Event::AtRest {
+                topic,
+                partition,
+                end,
+                stable,
+                committed,
+                left,
+            } => {
+                report.compared(Invariant::NothingOpen, 1);
+                if stable != end {
+                    let what = format!("{topic}-{partition} hangs: it ends at {end}, stable is only {stable}");
+                    report.violated(Invariant::NothingOpen, what);
+                }
+                let Some(committed) = committed else { continue };
+                report.compared(Invariant::Offsets, 1);
+                if left.map_or(committed != end, |left| left > 0) || committed > end {
+                    let what = format!("{topic}-{partition} ends at {end}, but {committed} is committed");
+                    report.violated(Invariant::Offsets, what);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// From the end of all faults until nothing was left to do.
+pub(super) fn recovery(history: &History, report: &mut Report) {
+    let Some(bound_ms) = history.about.recovery_bound_ms else {
+        return;
+    };
+    let mut cleared = None;
+    for timed in &history.events {
+        match (&timed.event, cleared) {
+            (Event::Cleared, _) => cleared = Some(timed.at_ms),
+            (Event::Recovered, Some(since)) => {
+                cleared = None;
+                report.compared(Invariant::Recovery, 1);
+                let took = timed.at_ms.saturating_sub(since);
+                if took > bound_ms {
+                    let what = format!("recovery took {took} ms, at most {bound_ms} ms are allowed");
+                    report.violated(Invariant::Recovery, what);
+                }
+            }
+            _ => {}
+        }
+    }
+    if cleared.is_some() {
+        report.violated(Invariant::Recovery, "after the faults nothing recovered");
+    }
+}
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+type Place<'a> = (&'a str, i32);
+type Changes<'a> = BTreeMap<Place<'a>, Vec<(i64, &'a Bytes, Option<&'a Bytes>)>>;
+
+/// Each store is its changelog below the offset it claims to stand for; those that stand for all of it are the fold.
+pub(super) fn stores(history: &History, expected: &Expected, report: &mut Report) {
+    let mut rows: BTreeMap<(&str, Place<'_>), Rows> = BTreeMap::new();
+    let mut marks: BTreeMap<(&str, Place<'_>), (i64, i64)> = BTreeMap::new();
+    let mut changes = Changes::new();
+    for timed in &history.events {
+        match &timed.event {
+            Event::Row {
+                who,
+                store,
+                partition,
+                key,
+                value,
+            } => drop(
+                rows.entry((who, (store, *partition)))
+                    .or_default()
+                    .insert(key.0.clone(), value.0.clone()),
+            ),
+            Event::Mark {
+                who,
+                store,
+                partition,
+                offset,
+                end,
+            } => drop(marks.insert((who, (store, *partition)), (*offset, *end))),
+            Event::Change {
+                store,
+                partition,
+                offset,
+                key,
+                value,
+            } => changes
+                .entry((store, *partition))
+                .or_default()
+                .push((*offset, key, value.as_ref())),
+            _ => {}
+        }
+    }
+    let mut complete: BTreeMap<&str, BTreeMap<i32, &Rows>> = BTreeMap::new();
+    let nothing = Rows::new();
+    for ((who, place), (mark, end)) in &marks {
+        let (store, partition) = *place;
+        let rows = rows.get(&(*who, *place)).unwrap_or(&nothing);
+        let of = format!("store {store}-{partition} of {who}");
+        if mark > end {
+            let what = format!("{of} claims to stand for {mark}, but its changelog ends at {end}");
+            report.violated(Invariant::ChangelogIsStore, what);
+        }
+        let changes = changes.get(place).map_or(&[][..], Vec::as_slice);
+        let replayed = replay(changes.iter().filter(|(offset, ..)| offset < mark));
+        report.compared(Invariant::ChangelogIsStore, rows.len().max(replayed.len()));
+        if let Some(what) = difference(rows, &replayed) {
+            report.violated(Invariant::ChangelogIsStore, format!("{of} below {mark}: {what}"));
+        }
+        if changes.iter().all(|(offset, ..)| offset < mark) {
+            complete.entry(store).or_default().insert(partition, rows);
+        }
+    }
+    is_fold(&complete, expected, history.about.application, report);
+}
+
+fn replay<'a>(changes: impl Iterator<Item = &'a (i64, &'a Bytes, Option<&'a Bytes>)>) -> Rows {
+    let mut rows = Rows::new();
+    for (_, key, value) in changes {
+        match value {
+            Some(value) => drop(rows.insert(key.0.clone(), value.0.clone())),
+            None => drop(rows.remove(&key.0)),
+        }
+    }
+    rows
+}
+
+/// Only where the store of every partition with rows has been found complete.
+fn is_fold(
+    complete: &BTreeMap<&str, BTreeMap<i32, &Rows>>,
+    expected: &Expected,
+    application: Application,
+    report: &mut Report,
+) {
+    for (store, expected) in &expected.stores {
+        let Some(partitions) = complete.get(store) else {
+            continue;
+        };
+        let mut found = Rows::new();
+        for rows in partitions.values() {
+            found.extend(rows.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        if let Some(what) = difference(&found, expected) {
+            let what = format!("store {store} of {}: {what}", application.name());
+            report.violated(Invariant::StateIsFold, what);
+        }
+        report.compared(Invariant::StateIsFold, expected.len());
+    }
+}
+
+fn difference(found: &Rows, expected: &Rows) -> Option<String> {
+    let show = |value: Option<&Vec<u8>>| value.map_or("nothing".to_owned(), |v| Bytes(v.clone()).text());
+    let keys = expected.keys().chain(found.keys());
+    let key = keys.into_iter().find(|key| found.get(*key) != expected.get(*key))?;
+    Some(format!(
+        "{} has {} instead of {}",
+        Bytes(key.clone()).text(),
+        show(found.get(key)),
+        show(expected.get(key))
+    ))
+}

@@ -1,0 +1,65 @@
+//! Is there a seed for every mistake? A test that nothing turns red proves nothing.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use millstream::testing::Mutant;
+
+use super::{Tally, run_seed, scenario};
+
+/// A planted mistake, and what became of it.
+pub struct Bite {
+    /// The mistake.
+    pub mutant: Mutant,
+    /// The first seed that showed it, and how.
+    pub found: Option<(u64, String)>,
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// How long that took, in seconds.
+    pub seconds: f64,
+}
+
+/// Plants a mistake and runs seeds until one shows it.
+pub fn bite(mutant: Mutant, seeds: &Range<u64>) -> Bite {
+    let start = Instant::now();
+    let found = seeds.clone().find_map(|seed| {
+        let mut planted = scenario(seed).ok()?;
+        planted.simulator = planted.simulator.mutant(mutant);
+        let violation = run_seed(&planted, seed, &mut Tally::default()).err()?;
+        Some((seed, violation))
+    });
+    Bite {
+        mutant,
+        seeds: found.as_ref().map_or(seeds.end, |(seed, _)| seed + 1) - seeds.start,
+        found,
+        seconds: start.elapsed().as_secs_f64(),
+    }
+}
+
+/// Plants every mistake, one after the other, and prints a table; false if one was not found.
+#[expect(clippy::print_stdout, reason = "the table is for the reader of a command's output")]
+pub fn all_are_found(seeds: &Range<u64>) -> bool {
+    println!(
+        "{:<26} {:<5} {:>6} {:>7}  found as",
+        "mutant", "found", "seeds", "seconds"
+    );
+    let mut all = true;
+    for mutant in Mutant::ALL {
+        let bite = bite(mutant, seeds);
+        let (found, how) = match &bite.found {
+            Some((_, violation)) => ("yes", violation.as_str()),
+            None => ("NO", ""),
+        };
+        let how: String = how.chars().take(110).collect();
+        let name = format!("{mutant:?}");
+        println!("{name:<26} {found:<5} {:>6} {:>7.1}  {how}", bite.seeds, bite.seconds);
+        all &= bite.found.is_some();
+    }
+    let verdict = if all {
+        "every mutant was found"
+    } else {
+        "FAILED: a mutant was not found"
+    };
+    println!("{verdict}");
+    all
+}

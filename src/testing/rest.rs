@@ -1,0 +1,240 @@
+//! What must hold when a simulation has come to rest: nothing is open, what was seen is still there, state is what its
+//! changelog says.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    check::{Check, Checker, at, read, text},
+    observation::Observation,
+    report::{Records, SeenRecord},
+    simulator::Plan,
+    world::lock,
+};
+use crate::{
+    cluster::{Isolation, TaskId, TopicPartition},
+    dsl::engine::Subtopology,
+    state::{ChangelogRecord, MemoryDisk, StateEngine, StoreBackend, StoreIndex, StoreKind, StoreSpec, TaskDatabase},
+    task::task_name,
+};
+
+impl Checker {
+    /// When everything has stopped. Gives the committed records of all topics, and how many rows of state were compared.
+    /// `compacted`: changelogs do not hold what has been overwritten.
+    pub(super) fn finish<'a>(
+        &mut self,
+        plan: &Plan,
+        disks: impl Iterator<Item = (usize, &'a MemoryDisk)>,
+        compacted: bool,
+    ) -> Check<(Records, u64)> {
+        self.look()?;
+        if let Some(left) = self.left_over(plan, false)? {
+            return Err(format!("after the last instance had stopped, {left}"));
+        }
+        self.nothing_hangs()?;
+        let records = self.what_was_seen_is_there()?;
+        let mut rows = 0;
+        let mut changelogs = BTreeMap::new();
+        for (instance, disk) in disks {
+            rows += self.state_is_its_changelog(plan, instance, disk, compacted, &mut changelogs)?;
+        }
+        Ok((records, rows))
+    }
+
+    fn nothing_hangs(&mut self) -> Check {
+        for topic in self.cluster.topics() {
+            for partition in self.partitions(&topic)? {
+                let end = self.bounds(&partition, Isolation::ReadUncommitted)?.1;
+                let stable = self.bounds(&partition, Isolation::ReadCommitted)?.1;
+                let committed = self.committed.get(&partition).copied();
+                let left = match committed {
+                    Some(from) => read(&self.cluster, &partition, self.isolation, from)?.len() as u64,
+                    None => 0,
+                };
+                let TopicPartition { topic, partition } = partition;
+                if stable != end {
+                    return Err(format!(
+                        "{topic}-{partition} hangs: it ends at {end}, stable is only {stable}"
+                    ));
+                }
+                lock(&self.world).observe(Observation::AtRest {
+                    topic,
+                    partition,
+                    end,
+                    stable,
+                    committed,
+                    left,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn what_was_seen_is_there(&self) -> Check<Records> {
+        let mut records = BTreeMap::new();
+        for watched in &self.watched {
+            let mut of_topic = Vec::new();
+            for (partition, seen) in (0..).zip(&watched.seen) {
+                let place = at(&watched.topic, partition);
+                let found = read(&self.cluster, &place, Isolation::ReadCommitted, 0)?;
+                if found != *seen {
+                    return Err(format!(
+                        "committed records of {}-{partition} are not those that were seen before",
+                        watched.topic
+                    ));
+                }
+                self.observe_found(&place, &found)?;
+                of_topic.extend(found);
+            }
+            records.insert(watched.topic.clone(), of_topic);
+        }
+        Ok(records)
+    }
+
+    fn observe_found(&self, place: &TopicPartition, found: &[SeenRecord]) -> Check {
+        let mut writers = self.cluster.writers(place).map_err(text)?.into_iter().peekable();
+        let mut world = lock(&self.world);
+        for record in found {
+            while writers.next_if(|(last, ..)| *last < record.offset).is_some() {}
+            let writer = writers.peek().map_or((-1, -1), |(_, id, epoch)| (*id, *epoch));
+            world.observe(Observation::Found {
+                record: record.clone(),
+                writer,
+            });
+        }
+        Ok(())
+    }
+
+    /// Every key-value store on a disk equals its changelog up to the offset it claims to stand for. Gives the rows compared.
+    fn state_is_its_changelog(
+        &mut self,
+        plan: &Plan,
+        instance: usize,
+        disk: &MemoryDisk,
+        compacted: bool,
+        changelogs: &mut BTreeMap<TopicPartition, Vec<SeenRecord>>,
+    ) -> Check<u64> {
+        let engine = StateEngine::on_memory_disk(disk);
+        let mut compared = 0;
+        for task in disk.tasks() {
+            let (subtopology, id) = known_task(plan, &task)?;
+            let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
+            let database = match engine.open_task(&task, &specs) {
+                Ok(database) => database,
+                // Damaged, and never asked for again.
+                Err(error) if error.is_damage() => continue,
+                Err(error) => return Err(text(error)),
+            };
+            let mut fresh = StateEngine::in_memory().open_task(&task, &specs).map_err(text)?;
+            for (index, store) in (0..).map(StoreIndex).zip(&subtopology.stores) {
+                let on_disk = store.spec.backend == StoreBackend::Persistent;
+                // Rows of other kinds expire on one side earlier than on the other.
+                let Some(changelog) = store
+                    .changelog
+                    .as_ref()
+                    .filter(|_| on_disk && matches!(store.spec.kind, StoreKind::KeyValue { .. }))
+                else {
+                    continue;
+                };
+                let place = at(&changelog.full_name(&self.application_id).into(), id.partition);
+                if !changelogs.contains_key(&place) {
+                    let log = read(&self.cluster, &place, self.isolation, 0)?;
+                    self.observe_changes(&store.spec.name, &log);
+                    changelogs.insert(place.clone(), log);
+                }
+                let log = changelogs.get(&place).map_or(&[][..], Vec::as_slice);
+                let mark = database.offset(index).unwrap_or(0);
+                if compacted && log.last().is_some_and(|last| last.offset >= mark) {
+                    continue;
+                }
+                let records: Vec<ChangelogRecord<'_>> = log.iter().filter(|r| r.offset < mark).map(change).collect();
+                fresh.restore(index, &records, mark).map_err(text)?;
+                compared += same_rows(&task, &store.spec, index, &database, &fresh, mark)?;
+                let end = self.bounds(&place, self.isolation)?.1;
+                self.observe_rows(instance, &store.spec, id.partition, index, &database, end)?;
+            }
+        }
+        Ok(compared)
+    }
+
+    fn observe_changes(&self, store: &Arc<str>, log: &[SeenRecord]) {
+        let mut world = lock(&self.world);
+        for record in log {
+            world.observe(Observation::Change {
+                store: store.clone(),
+                record: record.clone(),
+            });
+        }
+    }
+
+    fn observe_rows(
+        &self,
+        instance: usize,
+        spec: &StoreSpec,
+        partition: i32,
+        index: StoreIndex,
+        database: &TaskDatabase,
+        end: i64,
+    ) -> Check {
+        let mut world = lock(&self.world);
+        let prefix = if spec.kind.is_timestamped() { 8 } else { 0 };
+        for (key, value) in database.rows(index).map_err(text)? {
+            world.observe(Observation::Row {
+                instance,
+                store: spec.name.clone(),
+                partition,
+                key: key.into(),
+                value: value.get(prefix..).unwrap_or_default().to_vec(),
+            });
+        }
+        world.observe(Observation::Mark {
+            instance,
+            store: spec.name.clone(),
+            partition,
+            offset: database.offset(index).unwrap_or(0),
+            end,
+        });
+        Ok(())
+    }
+}
+
+fn known_task<'a>(plan: &'a Plan, task: &str) -> Check<(&'a Subtopology, TaskId)> {
+    let found = plan.topology.subtopologies().iter().find_map(|s| {
+        let partition = task.strip_prefix(&format!("{}_", s.id))?.parse().ok()?;
+        let id = TaskId {
+            subtopology: s.id,
+            partition,
+        };
+        (task_name(id) == task).then_some((s, id))
+    });
+    found.ok_or_else(|| format!("the disk has a task {task} which the topology does not have"))
+}
+
+/// Gives how many there are.
+fn same_rows(
+    task: &str,
+    spec: &StoreSpec,
+    index: StoreIndex,
+    database: &TaskDatabase,
+    fresh: &TaskDatabase,
+    mark: i64,
+) -> Check<u64> {
+    let (rows, expected) = (database.rows(index).map_err(text)?, fresh.rows(index).map_err(text)?);
+    if rows != expected {
+        return Err(format!(
+            "the store {} of task {task} has {} rows that are not what its changelog says below {mark} ({} rows)",
+            spec.name,
+            rows.len(),
+            expected.len()
+        ));
+    }
+    Ok(rows.len() as u64)
+}
+
+fn change(record: &SeenRecord) -> ChangelogRecord<'_> {
+    ChangelogRecord {
+        key: record.key.as_deref().unwrap_or_default(),
+        value: record.value.as_deref(),
+        timestamp: record.timestamp,
+        offset: record.offset,
+    }
+}
