@@ -139,6 +139,7 @@ impl<K, V> TimestampedKeyValueStore<K, V> {
     }
     /// Sets value and timestamp of a key.
     pub fn put(&self, key: &K, value: &V, timestamp: i64) -> Result<(), StoreFailure> {
+        self.0.check_time(timestamp)?;
         let context = self.0.context();
         self.0.with_key_and_value(key, Some(value), |key, value| {
             self.0.raw.put(key, value, timestamp, &context)

@@ -17,6 +17,7 @@ impl<K: 'static, V: 'static> Handle for SessionStore<K, V> {
 impl<K, V> SessionStore<K, V> {
     /// Sets (or with None removes) the aggregate of a session. False: the session has expired.
     pub fn put(&self, key: &K, session: Window, value: Option<&V>) -> Result<bool, StoreFailure> {
+        self.0.check_time(session.start)?;
         let context = self.0.context();
         let taken = self.0.with_key_and_value(key, value, |key, value| {
             self.0.raw.put(key, session.start, session.end, value, &context)

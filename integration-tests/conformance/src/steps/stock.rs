@@ -101,7 +101,8 @@ fn record<'a>(key: &'a Dyn, value: &'a Dyn, timestamp: i64, headers: &'a Headers
 
 pub(crate) fn place(metadata: Option<RecordMetadata>) -> String {
     metadata.map_or_else(
-        || "none".to_owned(),
+        // Java shows an empty context where there is none.
+        || "null/-1/-1".to_owned(),
         |m| format!("{}/{}/{}", m.topic, m.partition, m.offset),
     )
 }
@@ -386,10 +387,7 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Dyn> for Stock<K, V> {
         self.ticks += 1;
         match self.kind() {
             "punctuate-where" => {
-                // Java shows an empty context where there is none.
-                let place = ctx
-                    .record_metadata()
-                    .map_or_else(|| "null/-1/-1".to_owned(), |m| place(Some(m)));
+                let place = place(ctx.record_metadata());
                 let text = format!("{place},stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms());
                 ctx.forward(record(&Dyn::of_text("where"), &Dyn::Text(text), time, &none))?;
             }
