@@ -1,6 +1,7 @@
 //! One application under faults: its processes, the feeder, the witness, and the waiting for recovery.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::feeder::Feeder;
@@ -9,8 +10,12 @@ use super::witness::Witness;
 use super::world::World;
 use super::{Attempt, Outcome, RECOVERY_BOUND, Scenario};
 use crate::app::{AppOptions, AppProcess};
+use crate::applications::Application;
+use crate::history::{About, Event, History, Recorder, check};
 
 pub(super) const PARTITIONS: i32 = 3;
+/// In the directory of the scene; `simulate --history FILE` checks it again.
+const HISTORY: &str = "history.jsonl";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub(super) const TRANSACTION_TIMEOUT_MS: u64 = 6_000;
@@ -51,6 +56,7 @@ pub struct Scene {
     instances: Vec<Option<AppProcess>>,
     feeder: Option<Feeder>,
     witness: Witness,
+    history: Arc<Recorder>,
 }
 
 impl Scenario<'_> {
@@ -63,11 +69,15 @@ impl Scenario<'_> {
             self.world.observer.create_topic(&format!("{id}-{topic}"), PARTITIONS)?;
         }
         let direct = self.world.server.bootstrap();
+        let mut about = About::new(Application::Count, format!("{id}, {}", self.outcome.fault), true);
+        about.recovery_bound_ms = u64::try_from(RECOVERY_BOUND.as_millis()).ok();
+        let history = Arc::new(Recorder::create(&root.join(HISTORY), &about)?);
         let transactional_id = format!("{id}-feeder");
         let transactional_id = options.transactional_input.then_some(transactional_id.as_str());
         let mut scene = Scene {
             feeder: Some(Feeder::start(direct, &format!("{id}-in"), transactional_id)?),
-            witness: Witness::start(direct, &format!("{id}-out"), PARTITIONS)?,
+            witness: Witness::start(direct, &format!("{id}-out"), PARTITIONS, Arc::clone(&history))?,
+            history,
             bootstrap: self.world.proxy.bootstrap(),
             app: self.world.app.clone(),
             environment: self.world.environment.clone(),
@@ -91,8 +101,14 @@ impl Scenario<'_> {
         mut inject: impl FnMut(&mut Self, &mut Scene, u64) -> Attempt,
     ) -> Attempt {
         for round in 0..self.count {
+            let fault = Event::Fault {
+                who: scene.id.clone(),
+                what: format!("injection {round}"),
+            };
+            scene.history.add(fault)?;
             inject(self, scene, round)?;
             self.outcome.injected += 1;
+            scene.history.add(Event::Cleared)?;
             if !self.recovers(scene)? {
                 break;
             }
@@ -107,6 +123,7 @@ impl Scenario<'_> {
         let in_time = scene.witness.wait_for(&wanted, RECOVERY_BOUND);
         if in_time {
             self.outcome.recovered(cleared.elapsed());
+            scene.history.add(Event::Recovered)?;
         } else {
             let missing = scene.witness.seen().missing(&wanted);
             self.outcome.violation(format!(
@@ -137,15 +154,24 @@ impl Scenario<'_> {
         }
         let seen = std::mem::take(&mut scene.witness.seen().violations);
         self.outcome.violations.extend(seen);
+        let seen = scene.witness.finish();
         let expectation = Expectation {
             application_id: &scene.id,
             sent: &sent,
-            seen: &scene.witness.seen().results.clone(),
+            seen: &seen,
             transaction_timeout: Duration::from_millis(TRANSACTION_TIMEOUT_MS),
+            history: &scene.history,
         };
         let compared = verify(&self.world.observer, &expectation, &mut self.outcome)?;
         self.outcome.compared += compared;
-        scene.stop_all(&mut self.outcome)
+        scene.stop_all(&mut self.outcome)?;
+        // The second opinion: the checkers that also judge simulations, from the file alone.
+        let history = Arc::try_unwrap(scene.history).map_err(|_| "the history is still being written")?;
+        history.finish()?;
+        let report = check(&History::read(&scene.root.join(HISTORY))?);
+        let violations = report.violations().iter().take(10).map(ToString::to_string);
+        self.outcome.violations.extend(violations);
+        Ok(())
     }
 
     /// The usual row: a scene, its rounds, its end.
