@@ -65,9 +65,11 @@ impl Scenario<'_> {
         let id = self.world.next_scene(self.outcome.id);
         let root = self.world.dir().join(&id);
         std::fs::create_dir_all(&root)?;
-        for topic in ["in", "out"] {
-            self.world.observer.create_topic(&format!("{id}-{topic}"), PARTITIONS)?;
-        }
+        // Records from a far future, too.
+        let any_time = [("message.timestamp.after.max.ms", "9223372036854775807")];
+        let observer = &self.world.observer;
+        observer.create_topic_with(&format!("{id}-in"), PARTITIONS, &any_time)?;
+        observer.create_topic(&format!("{id}-out"), PARTITIONS)?;
         let direct = self.world.server.bootstrap();
         let mut about = About::new(Application::Count, format!("{id}, {}", self.outcome.fault), true);
         about.recovery_bound_ms = u64::try_from(RECOVERY_BOUND.as_millis()).ok();

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Attempt;
@@ -164,9 +166,7 @@ fn watch(consumer: &BaseConsumer, seen: &Mutex<Seen>, stop: &AtomicBool, history
                     return;
                 }
             }
-            Some(Err(rdkafka::error::KafkaError::MessageConsumption(code)))
-                if code == rdkafka::types::RDKafkaErrorCode::AutoOffsetReset =>
-            {
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
                 lock(seen)
                     .violations
                     .push("committed results disappeared from the topic".to_owned());
