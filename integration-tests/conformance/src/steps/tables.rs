@@ -19,7 +19,7 @@ use crate::{
     arguments::Args,
     expression::Expr,
     functions::Joiner,
-    like::Like,
+    like::{Like, nullable},
     value::{Dyn, FunctionFailed},
 };
 
@@ -179,13 +179,17 @@ fn join_all_rows<K: Key, V: Value>(
         "join" => stream.try_join_global_with(
             table,
             key,
-            move |k: &K, l: &V, r: &Dyn| joiner.apply(&k.to_dyn(), &l.to_dyn(), r),
+            move |k: &K, l: &V, r: &Dyn| joiner.apply(&k.to_dyn(), &l.to_dyn(), r).map(nullable),
             named(a),
         ),
         "leftJoin" => stream.try_left_join_global_with(
             table,
             key,
-            move |k: &K, l: &V, r: Option<&Dyn>| joiner.apply(&k.to_dyn(), &l.to_dyn(), r.unwrap_or(&Dyn::Null)),
+            move |k: &K, l: &V, r: Option<&Dyn>| {
+                joiner
+                    .apply(&k.to_dyn(), &l.to_dyn(), r.unwrap_or(&Dyn::Null))
+                    .map(nullable)
+            },
             named(a),
         ),
         _ => return Err(unsupported(a)),
@@ -232,12 +236,16 @@ fn join_rows<K: Key, V: Value, R: Row>(
     Ok(Outcome::one(match a.text_or("op", "") {
         "join" => stream.try_join_with(
             table,
-            move |k: &K, l: &V, r: &R| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.to_dyn()),
+            move |k: &K, l: &V, r: &R| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.to_dyn()).map(nullable),
             joined,
         ),
         "leftJoin" => stream.try_left_join_with(
             table,
-            move |k: &K, l: &V, r: Option<&R>| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.map_or(Dyn::Null, R::to_dyn)),
+            move |k: &K, l: &V, r: Option<&R>| {
+                joiner
+                    .apply(&k.to_dyn(), &l.to_dyn(), &r.map_or(Dyn::Null, R::to_dyn))
+                    .map(nullable)
+            },
             joined,
         ),
         _ => return Err(unsupported(a)),
