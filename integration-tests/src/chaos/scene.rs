@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::feeder::Feeder;
-use super::verify::{Expectation, verify};
+use super::verify::{Expectation, verify, whereabouts};
 use super::witness::Witness;
 use super::world::World;
 use super::{Attempt, Outcome, RECOVERY_BOUND, Scenario};
@@ -128,8 +128,9 @@ impl Scenario<'_> {
             scene.history.add(Event::Recovered)?;
         } else {
             let missing = scene.witness.seen().missing(&wanted);
+            let where_to = whereabouts(&self.world.observer, &scene.id);
             self.outcome.violation(format!(
-                "not recovered within {RECOVERY_BOUND:?}: results missing in {missing}"
+                "not recovered within {RECOVERY_BOUND:?}: results missing in {missing}; {where_to}"
             ));
         }
         for (index, error) in scene.ended_by_themselves() {

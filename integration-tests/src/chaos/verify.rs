@@ -174,6 +174,25 @@ fn offsets(observer: &Observer, expected: &Expectation<'_>, outcome: &mut Outcom
     Ok(())
 }
 
+/// Ends, committed offsets and open transactions of every topic: where records are stuck.
+pub(super) fn whereabouts(observer: &Observer, id: &str) -> String {
+    let all = observer.topics().unwrap_or_default().into_iter();
+    let of_topic = |topic: String| {
+        let ends: Vec<i64> = observer
+            .watermarks(&topic)
+            .unwrap_or_default()
+            .iter()
+            .map(|w| w.1)
+            .collect();
+        let committed = observer.committed(id, &topic).unwrap_or_default();
+        let committed: Vec<_> = committed.iter().map(|c| c.as_ref().map_or(-1, |(o, _)| *o)).collect();
+        let open = observer.open_transactions(&topic).unwrap_or_default();
+        format!("{topic}: ends {ends:?}, committed {committed:?}, held back {open:?}")
+    };
+    let texts: Vec<String> = all.filter(|t| t.starts_with(&format!("{id}-"))).map(of_topic).collect();
+    texts.join("; ")
+}
+
 fn open_transactions(observer: &Observer, expected: &Expectation<'_>, outcome: &mut Outcome) -> Attempt {
     let id = expected.application_id;
     let mut topics = internal(observer, id, "-changelog")?;
