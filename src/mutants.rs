@@ -82,10 +82,19 @@ thread_local! {
     static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Whether the mistake is planted on this thread.
+/// Whether the mistake is planted on this thread, or in the whole process by `MILLSTREAM_MUTANT=<name>`.
 #[cfg(feature = "mutants")]
 pub(crate) fn planted(mutant: Mutant) -> bool {
-    PLANTED.get() == Some(mutant)
+    PLANTED.get() == Some(mutant) || of_the_process() == Some(mutant)
+}
+
+#[cfg(feature = "mutants")]
+fn of_the_process() -> Option<Mutant> {
+    static NAMED: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
+    *NAMED.get_or_init(|| {
+        let name = std::env::var("MILLSTREAM_MUTANT").ok()?;
+        Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
+    })
 }
 
 /// Never.

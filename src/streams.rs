@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     runtime::{
         MetricsHandle, MetricsSnapshot, State,
-        assembly::{Blueprint, ErrorHandler},
+        assembly::{Blueprint, ErrorHandler, stream_threads},
         clock::Clock,
         metrics::Metrics,
         spawn::{Instance, blocking},
@@ -273,8 +273,9 @@ impl KafkaStreamsBuilder {
         &self.config
     }
 
-    /// Starts an instance on the cluster behind `bootstrap_servers`. Returns when it has joined the group; a set-up that cannot
-    /// work is an error within 30 s. Needs a tokio runtime with time enabled.
+    /// Starts an instance on the cluster behind `bootstrap_servers`. Returns when it has filled its global stores, which takes as
+    /// long as their topics are large, and has joined the group; a set-up that cannot work is an error within 30 s. Needs a
+    /// tokio runtime with time enabled.
     ///
     /// # Errors
     /// By kind: `Configuration`, `BrokerUnavailable`, `UnsupportedBroker`, `MissingSourceTopic`, `IncorrectlyPartitioned`,
@@ -302,7 +303,10 @@ impl KafkaStreamsBuilder {
     async fn launch(self, cluster: Arc<dyn Cluster>, topology: Topology) -> Result<KafkaStreams> {
         let limit = self.config.startup_timeout;
         let app = blocking(move || self.launch_blocking(cluster, topology)).await?;
-        let known = |s: &StateMachine| s.all_joined() || s.error().is_some() || s.state().is_final();
+        let over = |s: &StateMachine| s.error().is_some() || s.state().is_final();
+        // Takes as long as the global topics are large; whether it goes on is for the global thread to see.
+        app.state.until(|s| s.are_globals_ready() || over(s)).await;
+        let known = |s: &StateMachine| s.all_joined() || over(s);
         let in_time = tokio::time::timeout(limit, app.state.until(known)).await.is_ok();
         match app.state.error() {
             Some(error) => {
@@ -326,12 +330,6 @@ impl KafkaStreamsBuilder {
 
     fn launch_blocking(self, cluster: Arc<dyn Cluster>, topology: Topology) -> Result<KafkaStreams> {
         let config = Arc::new(self.config);
-        if !topology.global_stores().is_empty() {
-            return Err(Error::new(
-                ErrorKind::Topology,
-                "global stores are not supported by the runtime yet",
-            ));
-        }
         let engine = open_engine(&config)?;
         let process_id = engine.process_id().to_owned();
         let mut admin = cluster.admin(&format!("{}-start", config.application_id))?;
@@ -339,7 +337,8 @@ impl KafkaStreamsBuilder {
         let mut check = StartupCheck::new(&topology, config.startup_timeout, config.missing_topic_timeout)?;
         startup::check(&mut check, admin.as_mut(), clock)?;
         drop(admin);
-        let state = StateMachine::new(&config.application_id, config.stream_threads);
+        let threads = stream_threads(&topology, &config);
+        let state = StateMachine::new(&config.application_id, threads);
         let metrics = Arc::new(Metrics::default());
         let blueprint = Blueprint {
             config,

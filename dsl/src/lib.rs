@@ -24,6 +24,7 @@ pub mod prelude {
         options::{BufferConfig, Grouped, Joined, Materialized, StreamJoined, Suppressed, TableJoined},
         processor::{
             FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation, Schedule,
+            TransformContext, ValueTransformer,
         },
         serde::{BytesSerde, DefaultSerde, F64Serde, I32Serde, I64Serde, OptionSerde, Serde, StringSerde, json},
         store::{

@@ -2,7 +2,9 @@
 pub mod app;
 pub mod applications;
 pub mod behaviour;
+pub mod chaos;
 pub mod fold;
 pub mod history;
 pub mod kafka;
+pub mod proxy;
 pub mod simulation;

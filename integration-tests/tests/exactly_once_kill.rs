@@ -99,6 +99,7 @@ impl Fleet {
             output: "out".into(),
             cache_bytes: 0,
             state_memory_bytes: 64 << 20,
+            ..AppOptions::default()
         };
         let binary = Path::new(env!("CARGO_BIN_EXE_counting-app"));
         AppProcess::start(binary, &options, &self.root.join(format!("app-{index}.log"))).unwrap()

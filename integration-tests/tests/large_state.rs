@@ -43,6 +43,7 @@ fn start(root: &Path, bootstrap: &str, id: &str, exactly_once: bool, cache_bytes
         output: format!("{id}-out"),
         cache_bytes: cache_bytes as usize,
         state_memory_bytes: STATE_MEMORY_BYTES as usize,
+        ..AppOptions::default()
     };
     let binary = Path::new(env!("CARGO_BIN_EXE_counting-app"));
     AppProcess::start(binary, &options, &root.join(format!("{id}.log"))).unwrap()

@@ -172,6 +172,11 @@ pub trait Producer: Send {
     fn poll_flush(&mut self) -> Result<Step<()>>;
     /// Polled until done: flush, add offsets, commit. The arguments of the first call count.
     fn poll_commit(&mut self, offsets: &[OffsetToCommit], group: &GroupIdentity) -> Result<Step<()>>;
+    /// Asked after a commit has succeeded. False: a copy of some request of the transaction may still be under way, and could
+    /// take effect in the next one; the producer must not begin another.
+    fn is_settled(&self) -> bool {
+        true
+    }
     fn poll_abort(&mut self) -> Result<Step<()>>;
     /// Highest acknowledged offset of each partition written since the last call, for changelog positions.
     fn take_acknowledged(&mut self, f: &mut dyn FnMut(TopicHandle, i32, i64));

@@ -13,6 +13,8 @@ pub(crate) trait CommitIo {
     fn ensure_begun(&mut self) -> Result<()>;
     fn poll_flush(&mut self) -> Result<Step<()>>;
     fn poll_commit(&mut self, offsets: &[OffsetToCommit], identity: &GroupIdentity) -> Result<Step<()>>;
+    /// After a successful commit: no request of the transaction can still take effect.
+    fn is_settled(&self) -> bool;
     fn send(&mut self, request: GroupRequest) -> RequestId;
     /// The answer to one request, once.
     fn answer(&mut self, id: RequestId) -> Option<Result<GroupResponse>>;

@@ -63,6 +63,8 @@ enum State {
 /// What the machine will say when the new producer is ready.
 enum After {
     Ready,
+    /// The transaction is committed; only its producer has to go.
+    Committed,
     Aborted(ClusterError),
     Migrated(ClusterError),
     /// Read the committed offsets first.
@@ -229,6 +231,7 @@ impl CommitMachine {
     fn settled(&mut self) -> Outcome {
         match std::mem::replace(&mut self.after, After::Ready) {
             After::Ready => Outcome::Ready,
+            After::Committed => Outcome::Committed,
             After::Aborted(e) | After::Ask(e) => Outcome::Aborted(e),
             After::Migrated(e) => Outcome::Migrated(e),
         }
@@ -306,7 +309,13 @@ impl CommitMachine {
             }
             Ok(Step::Done(())) => {
                 fail_point!("commit.answered");
-                Progress::Finish(Outcome::Committed)
+                if io.is_settled() || planted(Mutant::ReuseProducer) {
+                    return Progress::Finish(Outcome::Committed);
+                }
+                // Committed by the answer to a repeated request. The first copy may arrive in the middle of the next
+                // transaction and end it half done: a new epoch makes it harmless.
+                self.after = After::Committed;
+                Progress::Next(State::Renew)
             }
             Err(e) => Progress::Error(At::Transaction, e),
         }

@@ -30,6 +30,7 @@ struct Script {
     commit: VecDeque<Answer<Step<()>>>,
     answers: VecDeque<Answer<GroupResponse>>,
     epochs: VecDeque<Option<i32>>,
+    unsettled: bool,
     sent: u64,
 }
 
@@ -58,6 +59,9 @@ impl CommitIo for Script {
         self.calls
             .push(format!("commit {} as epoch {}", offsets.len(), identity.member_epoch));
         self.commit.pop_front().unwrap_or_else(done)
+    }
+    fn is_settled(&self) -> bool {
+        !self.unsettled
     }
     fn send(&mut self, request: GroupRequest) -> RequestId {
         self.calls.push(match request {
@@ -236,6 +240,20 @@ fn exactly_once_try_again_is_the_same_call_again() {
     };
     assert!(matches!(commit(true, &mut s), Outcome::Committed));
     assert_eq!(s.calls, ["begin", "commit 2 as epoch 7", "commit 2 as epoch 7"]);
+}
+
+#[test]
+fn exactly_once_a_commit_whose_requests_may_still_arrive_ends_the_incarnation() {
+    let mut s = Script {
+        unsettled: true,
+        init: [Ok(Step::Pending), Err(error(ErrorClass::Migrated, 90)), done()].into(),
+        ..Script::default()
+    };
+    assert!(matches!(commit(true, &mut s), Outcome::Committed));
+    assert_eq!(
+        s.calls,
+        ["begin", "commit 2 as epoch 7", "renew", "init", "init", "renew", "init"]
+    );
 }
 
 #[test]

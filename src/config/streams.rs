@@ -134,7 +134,8 @@ impl StreamsConfig {
         self
     }
 
-    /// What the tasks of one thread may write to their stores before a commit is forced. Default: 32 MiB.
+    /// Memory that what the tasks of one thread have written to their stores may take before a commit is forced, with
+    /// what the commit itself will take. Default: 32 MiB.
     #[doc(alias = "statestore.uncommitted.max.bytes")]
     pub fn uncommitted_bytes(mut self, bytes: usize) -> Self {
         self.uncommitted_bytes = bytes;

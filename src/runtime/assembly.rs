@@ -15,6 +15,7 @@ use super::{
     Next,
     clock::Now,
     control::Control,
+    globals::{GlobalMaker, Globals},
     link::{ControlHandle, Joining, MemberLink, MemberShared, ToControl},
     metrics::Metrics,
     state_machine::{State, StateMachine, ThreadState},
@@ -40,6 +41,9 @@ pub(crate) type ErrorHandler = Arc<dyn Fn(&Error) -> UncaughtAction + Send + Syn
 /// An error that comes back at once must not become a busy loop.
 const BEFORE_REPLACEMENT: Duration = Duration::from_millis(200);
 
+/// How often a stream thread looks whether the global stores are filled.
+const BEFORE_GLOBALS: Duration = Duration::from_millis(10);
+
 /// What all machines are made from.
 pub(crate) struct Blueprint {
     pub(crate) config: Arc<StreamsConfig>,
@@ -58,6 +62,7 @@ pub(crate) struct Assembly {
     pub(crate) client_id: String,
     control: ControlHandle,
     updater: UpdaterHandle,
+    globals: Arc<Globals>,
     description: Arc<TopologyDescription>,
 }
 
@@ -74,12 +79,27 @@ impl Assembly {
         let (updater, updater_machine) = make_updater(&b, &client_id, updater_waker)?;
         let assembly = Self {
             description: topology::describe(&b.topology, &b.config.application_id),
+            globals: Globals::of(&b.topology, &b.state),
             b,
             client_id,
             control,
             updater,
         };
         Ok((assembly, control_machine, updater_machine))
+    }
+
+    /// How many stream threads there are: none where the topology has nothing but global stores.
+    pub(crate) fn stream_threads(&self) -> usize {
+        stream_threads(&self.b.topology, &self.b.config)
+    }
+
+    /// What makes the machine that fills the global stores, if there are any.
+    pub(crate) fn globals(&self, waker: Arc<dyn Waker>) -> Option<GlobalMaker> {
+        let client_id = format!("{}-global", self.client_id);
+        let consumer = consumer_config(&self.b, format!("{client_id}-consumer"));
+        self.globals
+            .attend(waker.clone())
+            .then(|| GlobalMaker::new(self.b.clone(), self.globals.clone(), consumer, client_id, waker))
     }
 
     /// What makes the stream thread of this number (from 0), anew if need be.
@@ -91,6 +111,7 @@ impl Assembly {
             waker,
             control: self.control.clone(),
             updater: self.updater.clone(),
+            globals: self.globals.clone(),
             description: self.description.clone(),
         }
     }
@@ -101,6 +122,7 @@ impl Assembly {
         self.b.state.become_(State::PendingShutdown);
         self.control.send(ToControl::Stop);
         self.updater.send(Command::Stop);
+        self.globals.stop();
     }
 
     /// The services have ended, too.
@@ -111,6 +133,13 @@ impl Assembly {
             State::NotRunning
         };
         self.b.state.become_(last);
+    }
+}
+
+pub(crate) fn stream_threads(topology: &Topology, config: &StreamsConfig) -> usize {
+    match topology.subtopologies() {
+        [] => 0,
+        _ => config.stream_threads,
     }
 }
 
@@ -172,6 +201,7 @@ pub(crate) struct ThreadMaker {
     waker: Arc<dyn Park>,
     control: ControlHandle,
     updater: UpdaterHandle,
+    globals: Arc<Globals>,
     description: Arc<TopologyDescription>,
 }
 
@@ -212,6 +242,12 @@ impl StreamRunner {
 
     fn try_step(&mut self, now: Now) -> Result<Next> {
         match &mut self.stage {
+            Stage::Making if !self.maker.globals.are_ready() => {
+                if self.maker.b.stop.requested() {
+                    return Ok(self.ended(None, now));
+                }
+                Ok(Next::WaitUntil(now.elapsed + BEFORE_GLOBALS))
+            }
             Stage::Making => {
                 self.stage = Stage::Running(Box::new(self.maker.make(now)?));
                 Ok(Next::Again)
@@ -275,6 +311,7 @@ impl ThreadMaker {
             state: b.state.clone(),
             stop: b.stop.clone(),
             updater: self.updater.clone(),
+            globals: self.globals.reader().cloned(),
             waker,
             on_error: b.on_error.clone(),
         };

@@ -6,6 +6,7 @@ use super::{
     Next,
     assembly::{Assembly, Blueprint, StreamRunner},
     clock::{Clock, Now},
+    globals::GlobalRunner,
     state_machine::State,
     stream::StopFlags,
     wake::{Park, ThreadWaker},
@@ -28,7 +29,7 @@ impl Instance {
         let (assembly, mut control, mut updater) =
             Assembly::new(blueprint, control_waker.clone(), updater_waker.clone())?;
         let (b, name) = (assembly.b.clone(), assembly.client_id.clone());
-        let services = [
+        let mut services = vec![
             spawn(&format!("{name}-control"), move || {
                 drive(clock, &control_waker, |now| control.step(now));
             })?,
@@ -36,10 +37,17 @@ impl Instance {
                 drive(clock, &updater_waker, |now| updater.step(now));
             })?,
         ];
+        let global_waker = Arc::new(ThreadWaker::default());
+        if let Some(maker) = assembly.globals(global_waker.clone()) {
+            services.push(spawn(&format!("{name}-GlobalStreamThread"), move || {
+                let mut runner = GlobalRunner::new(maker);
+                drive(clock, &global_waker, |now| runner.step(now));
+            })?);
+        }
         b.state.become_(State::Rebalancing);
         let mut wakers = Vec::new();
         let mut threads = Vec::new();
-        for index in 0..b.config.stream_threads {
+        for index in 0..assembly.stream_threads() {
             let waker = Arc::new(ThreadWaker::default());
             wakers.push(waker.clone());
             let maker = assembly.thread(index, waker.clone());
@@ -104,7 +112,8 @@ impl Instance {
 fn supervise(b: &Blueprint, threads: Vec<JoinHandle<()>>, wakers: &[Arc<ThreadWaker>]) {
     // A failed thread asks the others to stop; they may be asleep.
     let wake_all = || wakers.iter().for_each(|w| w.wake());
-    while !threads.iter().all(JoinHandle::is_finished) {
+    // Without stream threads there is the global one, which goes on until it is told to stop.
+    while !threads.iter().all(JoinHandle::is_finished) || (threads.is_empty() && !b.stop.requested()) {
         if b.stop.requested() {
             wake_all();
         }

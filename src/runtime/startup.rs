@@ -29,6 +29,7 @@ impl StartupCheck {
                 TopicRef::Internal(_) | TopicRef::Pattern(_) => None,
             })
             .collect();
+        topics.extend(global_topics(topology).map(str::to_owned));
         topics.sort();
         topics.dedup();
         Ok(Self {
@@ -104,6 +105,14 @@ fn check_counts(topology: &Topology, counts: &[(String, i32)]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Topics that every instance reads whole.
+fn global_topics(topology: &Topology) -> impl Iterator<Item = &str> {
+    topology
+        .global_stores()
+        .iter()
+        .filter_map(|s| s.source_changelog.as_deref())
 }
 
 /// Streams groups do not know patterns (KIP-1071, as of Kafka 4.3).

@@ -78,6 +78,8 @@ pub(crate) enum ThreadState {
 struct Inner {
     state: State,
     threads: Vec<ThreadState>,
+    /// The global stores are filled.
+    globals_ready: bool,
     listeners: Vec<UnboundedSender<State>>,
     error: Option<Error>,
 }
@@ -97,6 +99,7 @@ impl StateMachine {
             inner: Mutex::new(Inner {
                 state: State::Created,
                 threads: vec![ThreadState::Starting; threads],
+                globals_ready: false,
                 listeners: Vec::new(),
                 error: None,
             }),
@@ -123,6 +126,21 @@ impl StateMachine {
             .threads
             .iter()
             .all(|t| matches!(t, ThreadState::Rebalancing | ThreadState::Running))
+    }
+
+    /// The stream threads may begin. Without any, because there are only global stores, this is all there is to wait for.
+    pub(crate) fn globals_ready(&self) {
+        let mut inner = self.lock();
+        inner.globals_ready = true;
+        if inner.threads.is_empty() {
+            self.transition(&mut inner, State::Running);
+        }
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn are_globals_ready(&self) -> bool {
+        self.lock().globals_ready
     }
 
     pub(crate) fn listen(&self) -> UnboundedReceiver<State> {

@@ -342,7 +342,7 @@ impl StateUpdater {
 }
 
 /// A topic that is being created is no reason to give up.
-fn soft(error: ClusterError) -> Error {
+pub(super) fn soft(error: ClusterError) -> Error {
     const UNKNOWN_TOPIC_OR_PARTITION: i32 = 3;
     let retry =
         matches!(error.class, ErrorClass::Retry | ErrorClass::Unknown) || error.code == UNKNOWN_TOPIC_OR_PARTITION;

@@ -18,4 +18,4 @@ pub(crate) use lifecycle::Phase;
 pub(crate) use metadata::CommittedMetadata;
 pub(crate) use output::{Output, ProducerFactory};
 pub use partitioner::partition_of;
-pub(crate) use task_impl::{CommittedInput, Task, TaskParts, task_name};
+pub(crate) use task_impl::{CommittedInput, Task, TaskParts, at_record, task_name};

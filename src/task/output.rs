@@ -214,6 +214,11 @@ impl Output {
         Ok(step)
     }
 
+    /// Whether the producer may begin another transaction.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.producer.borrow().as_ref().is_none_or(|p| p.is_settled())
+    }
+
     pub(crate) fn poll_abort(&self) -> Result<Step<()>> {
         let step = self.with(|p| p.poll_abort())?;
         if matches!(step, Step::Done(())) {

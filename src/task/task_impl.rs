@@ -421,8 +421,9 @@ fn step(inputs: &mut [Input], n: usize, graph: &TaskGraph, task: &Arc<str>) -> R
     }
 }
 
+/// The error of a record, with its place.
 #[cold]
-fn at_record(error: ProcessError, partition: &TopicPartition, offset: i64, task: &Arc<str>) -> Error {
+pub(crate) fn at_record(error: ProcessError, partition: &TopicPartition, offset: i64, task: &Arc<str>) -> Error {
     process_error(error)
         .task(task.clone())
         .at(partition.topic.clone(), partition.partition)

@@ -10,7 +10,10 @@ use std::{
 
 use crate::{
     cluster::Waker,
-    runtime::{Next, assembly::StreamRunner, clock::Now, control::Control, updater::StateUpdater, wake::Park},
+    runtime::{
+        Next, assembly::StreamRunner, clock::Now, control::Control, globals::GlobalRunner, updater::StateUpdater,
+        wake::Park,
+    },
 };
 
 /// Remembers that somebody called.
@@ -41,6 +44,7 @@ impl Park for Flag {
 pub(super) enum Machine {
     Control(Control),
     Updater(StateUpdater),
+    Global(GlobalRunner),
     Stream(StreamRunner),
 }
 
@@ -86,6 +90,7 @@ impl Actor {
         let next = match &mut self.machine {
             Machine::Control(machine) => machine.step(now),
             Machine::Updater(machine) => machine.step(now),
+            Machine::Global(machine) => machine.step(now),
             Machine::Stream(machine) => machine.step(now),
         };
         match next {

@@ -15,6 +15,7 @@ use crate::{
         MetricsSnapshot, State,
         assembly::{Assembly, Blueprint, StreamRunner},
         clock::Now,
+        globals::GlobalRunner,
         metrics::Metrics,
         startup::StartupCheck,
         state_machine::StateMachine,
@@ -220,6 +221,11 @@ impl Instance {
             Actor::new(name("control"), Machine::Control(control), for_control),
             Actor::new(name("updater"), Machine::Updater(updater), for_updater),
         ];
+        let flag = Arc::new(Flag::default());
+        if let Some(maker) = assembly.globals(flag.clone()) {
+            let runner = GlobalRunner::new(maker);
+            actors.push(Actor::new(name("global"), Machine::Global(runner), flag));
+        }
         for index in 0..threads {
             let flag = Arc::new(Flag::default());
             let runner = StreamRunner::new(assembly.thread(index, flag.clone()));

@@ -2,11 +2,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::database::{BatchWriter, KeyRange, Mark};
+use crate::database::{BatchWriter, Database, KeyRange, Mark};
+use crate::global::Watch;
 use crate::lru::Recency;
+use crate::segments::CachedSegments;
 use crate::table::{Found, Table};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StoreIndex, StoreSpec};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -18,10 +20,24 @@ pub struct CachedUpdate<'a> {
     pub old: Option<(&'a [u8], i64)>,
     /// The record of the newest update.
     pub context: &'a RecordContext,
+    /// False: the row had expired when it left the cache and is gone. It is logged and forwarded all the same, as in
+    /// Kafka Streams, and counts as a dropped record.
+    pub kept: bool,
 }
 
-/// Is told of a row key that leaves the record cache, and whether it has a value.
-pub(crate) type Applied<'a> = &'a dyn Fn(&[u8], bool, &RecordContext) -> Result<()>;
+/// What is beneath the record cache: how a kind of store takes rows that leave it.
+pub(crate) trait Beneath {
+    /// The part of a row key that the changelog sees.
+    fn logged<'k>(&self, row_key: &'k [u8]) -> &'k [u8] {
+        row_key
+    }
+    /// Whether a row would be found.
+    fn shows(&self, _row_key: &[u8]) -> bool {
+        true
+    }
+    /// Is told of a row before it is logged, and whether it has a value. False: it has expired.
+    fn take(&self, row_key: &[u8], present: bool, context: &RecordContext) -> Result<bool>;
+}
 
 /// Takes updates that leave the record cache.
 pub(crate) type FlushTo<'a> = &'a mut dyn FnMut(CachedUpdate<'_>) -> Result<()>;
@@ -32,11 +48,15 @@ pub(crate) struct Core {
     pub(crate) database: Rc<SharedDatabase>,
     pub(crate) table: RefCell<Table>,
     /// Highest time put so far; what is older than the retention is gone.
-    pub(crate) observed: Cell<i64>,
+    observed: Cell<i64>,
     /// Rows below this key have expired.
     pub(crate) expired_below: RefCell<Option<Vec<u8>>>,
+    /// `observed` at the last commit: what has expired since then is still where it was.
+    pub(crate) committed_observed: Cell<i64>,
     /// They are to be deleted at the next commit; once is enough.
     pub(crate) expiry_pending: Cell<bool>,
+    /// Where rows in the record cache are filed, in stores with segments.
+    pub(crate) cached_segments: CachedSegments,
     /// Sequence numbers tell duplicates apart. Kafka Streams counts rows and changelog records separately, which
     /// shows in the changelog of a store that was given a null.
     pub(crate) row_sequence: Cell<i32>,
@@ -44,12 +64,14 @@ pub(crate) struct Core {
     /// Both, at the last commit.
     committed_sequences: Cell<(i32, i32)>,
     cached: bool,
-    cache_bytes: usize,
+    cache_bytes: Cell<usize>,
     logger: Rc<dyn ChangeLogger>,
     /// Where row keys are composed, so that a put allocates nothing but its row. Taken while it is in use.
     key_buffer: Cell<Vec<u8>>,
     /// How often the overlay was dropped: what a store derives from its rows is then out of date.
     life: Cell<u64>,
+    /// Somebody else writes the rows (global stores): how to hear of it.
+    watch: Option<Watch>,
 }
 
 impl Core {
@@ -73,12 +95,15 @@ impl Core {
                 clean_budget_bytes,
             )),
             cached: spec.caching && cache_bytes > 0,
-            cache_bytes,
+            cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),
+            committed_observed: Cell::new(mark.observed),
             expired_below: RefCell::default(),
             expiry_pending: Cell::new(false),
+            cached_segments: CachedSegments::default(),
             key_buffer: Cell::default(),
             life: Cell::new(0),
+            watch: None,
             spec,
             index,
             database,
@@ -86,12 +111,67 @@ impl Core {
         }
     }
 
+    /// Reads rows that somebody else writes.
+    pub(crate) fn watching(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.is_read_only() {
+            let store = self.spec.name.to_string();
+            return Err(StateError::ReadOnlyStore { store });
+        }
+        Ok(())
+    }
+
+    /// Highest time put so far.
+    pub(crate) fn observed(&self) -> i64 {
+        self.refresh();
+        self.observed.get()
+    }
+
+    /// What was kept of rows that have been written since is forgotten.
+    fn refresh(&self) {
+        if let Some(observed) = self.watch.as_ref().and_then(Watch::news) {
+            self.table.borrow_mut().forget();
+            self.observed.set(observed);
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
+        let Some(watch) = &self.watch else {
+            return self
+                .database
+                .with(self.index, |database| read(database, &mut self.table.borrow_mut()));
+        };
+        self.refresh();
+        let found = self
+            .database
+            .with(self.index, |database| read(database, &mut self.table.borrow_mut()));
+        found.map_err(|error| watch.failed(&self.spec.name, error))
+    }
+
+    /// Whether a commit would change rows.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.table.borrow().is_dirty()
+    }
+
     pub(crate) fn is_cached(&self) -> bool {
         self.cached
     }
 
     pub(crate) fn cache_is_full(&self) -> bool {
-        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes
+        self.cached && self.table.borrow().waiting_bytes() > self.cache_bytes.get()
+    }
+
+    pub(crate) fn share_memory(&self, cache_bytes: usize, clean_budget_bytes: usize) {
+        self.cache_bytes.set(cache_bytes);
+        self.table.borrow_mut().set_clean_budget(clean_budget_bytes);
     }
 
     /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.
@@ -119,14 +199,11 @@ impl Core {
     }
 
     pub(crate) fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
-        self.database
-            .with(self.index, |database| self.table.borrow_mut().get(database, key, out))
+        self.read(|database, table| table.get(database, key, out))
     }
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
-        self.database.with(self.index, |database| {
-            self.table.borrow_mut().page(database, range, reverse, max_rows)
-        })
+        self.read(|database, table| table.page(database, range, reverse, max_rows))
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
@@ -150,6 +227,13 @@ impl Core {
         self.logger.log(self.index, key, value, None, headers)
     }
 
+    #[cold]
+    pub(crate) fn malformed(&self) -> StateError {
+        StateError::MalformedRow {
+            store: self.spec.name.to_string(),
+        }
+    }
+
     pub(crate) fn life(&self) -> u64 {
         self.life.get()
     }
@@ -169,17 +253,12 @@ impl Core {
         })
     }
 
-    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener.
-    /// `logged`: the part of a row key that the changelog sees. `applied` is told of each row key, and whether it has a
-    /// value, before it is logged.
+    /// Logs and hands out the cached updates, except those that left nothing behind and have a listener. Gives the number
+    /// of rows that had expired.
     ///
     /// Nothing is borrowed while `f` runs: operators behind it may read and write this very store.
-    pub(crate) fn flush(
-        &self,
-        mut f: Option<FlushTo<'_>>,
-        logged: fn(&[u8]) -> &[u8],
-        applied: Applied<'_>,
-    ) -> Result<()> {
+    pub(crate) fn flush(&self, mut f: Option<FlushTo<'_>>, beneath: &dyn Beneath) -> Result<u64> {
+        let mut expired = 0;
         let order = self.table.borrow().waiting_order();
         let (mut row_key, mut value) = (Vec::new(), Vec::new());
         for position in order {
@@ -188,27 +267,47 @@ impl Core {
             };
             let timestamp = self.table.borrow_mut().row_of(&update, &mut row_key, &mut value);
             let new = timestamp.map(|timestamp| (value.as_slice(), timestamp));
-            let old = update.old();
+            let old = update.old().filter(|_| beneath.shows(&row_key));
             if f.is_some() && new.is_none() && old.is_none() {
                 continue;
             }
             let context = &update.context;
-            applied(&row_key, new.is_some(), context)?;
-            let key = logged(&row_key);
+            let kept = beneath.take(&row_key, new.is_some(), context)?;
+            if !kept {
+                self.table.borrow_mut().expire(&row_key, self.cache_bytes.get());
+                expired += 1;
+            }
+            let key = beneath.logged(&row_key);
             let logged_at = new
                 .filter(|_| self.spec.kind.is_timestamped())
                 .map_or(context.timestamp, |(_, time)| time);
             self.log(key, new.map(|(value, _)| value), logged_at, &context.headers)?;
             if let Some(f) = &mut f {
-                f(CachedUpdate { key, new, old, context })?;
+                f(CachedUpdate {
+                    key,
+                    new,
+                    old,
+                    context,
+                    kept,
+                })?;
             }
         }
-        Ok(())
+        Ok(expired)
     }
 
     /// Whether an update of the row waits in the record cache.
     pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
         self.cached && self.table.borrow().is_waiting(row_key)
+    }
+
+    /// Whether the record cache has the row, so that it is seen even when it has expired.
+    pub(crate) fn is_in_cache(&self, row_key: &[u8]) -> bool {
+        self.cached && self.table.borrow().is_cached(row_key)
+    }
+
+    /// Whether anything waits in the record cache.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.cached && !self.table.borrow().waiting_is_empty()
     }
 
     /// Deletes the row under the record cache: an update that waits there stays, and has no value before it.
@@ -238,6 +337,10 @@ impl Core {
         let expired = self.expired_below.borrow();
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
+        self.committed_observed.set(self.observed.get());
+        if !self.has_pending() {
+            self.cached_segments.clear();
+        }
         self.database.recency(self.index, Recency::committed);
         self.committed_sequences
             .set((self.row_sequence.get(), self.log_sequence.get()));
@@ -247,6 +350,7 @@ impl Core {
         self.life.set(self.life.get() + 1);
         self.expired_below.take();
         self.expiry_pending.set(false);
+        self.cached_segments.clear();
         self.table.borrow_mut().forget();
         self.database.recency(self.index, Recency::discard);
         let mark = self.database.mark(self.index).unwrap_or_default();

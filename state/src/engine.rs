@@ -3,8 +3,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::database::Database;
 use crate::database::disk::MemoryDisk;
-use crate::database::memory::MemoryDatabase;
+use crate::database::memory::{MemoryDatabase, SharedMemory};
 use crate::directory::{Directory, new_process_id};
 use crate::{Result, StateError, StoreSpec, TaskDatabase};
 
@@ -112,20 +113,35 @@ impl StateEngine {
     /// readable: [`wipe_task`](Self::wipe_task) then makes it empty.
     pub fn open_task(&self, task: &str, specs: &[StoreSpec]) -> Result<TaskDatabase> {
         let lock = self.lock(task)?;
+        let persistent: Box<dyn Database> = match self.on_disk(task, specs)? {
+            Some(database) => database,
+            None => Box::new(MemoryDatabase::new(specs.len())),
+        };
+        Ok(TaskDatabase::new(specs, persistent, lock))
+    }
+
+    /// As [`open_task`](Self::open_task), for a database that others read while one writes it.
+    pub(crate) fn open_shared(&self, name: &str, specs: &[StoreSpec]) -> Result<TaskDatabase> {
+        let lock = self.lock(name)?;
+        let memory = Box::new(SharedMemory::new(specs.len()));
+        let persistent: Box<dyn Database> = match self.on_disk(name, specs)? {
+            Some(database) => database,
+            None => Box::new(SharedMemory::new(specs.len())),
+        };
+        Ok(TaskDatabase::of_both(specs, persistent, memory, Some(lock)))
+    }
+
+    /// None: nothing is kept on disk.
+    fn on_disk(&self, name: &str, specs: &[StoreSpec]) -> Result<Option<Box<dyn Database>>> {
         #[cfg(feature = "rocksdb")]
         if let (Some(directory), Some(budget)) = (&self.inner.directory, &self.inner.budget) {
-            let path = directory.task(task)?;
-            let database = RocksDatabase::open(&path, specs, budget)?;
-            return Ok(TaskDatabase::new(specs, Box::new(database), lock));
+            let database = RocksDatabase::open(&directory.task(name)?, specs, budget)?;
+            return Ok(Some(Box::new(database)));
         }
-        if let Some(disk) = &self.inner.disk {
-            return Ok(TaskDatabase::new(specs, Box::new(disk.open(task, specs.len())?), lock));
+        match &self.inner.disk {
+            Some(disk) => Ok(Some(Box::new(disk.open(name, specs.len())?))),
+            None => Ok(None),
         }
-        Ok(TaskDatabase::new(
-            specs,
-            Box::new(MemoryDatabase::new(specs.len())),
-            lock,
-        ))
     }
 
     fn lock(&self, task: &str) -> Result<TaskLock> {

@@ -71,6 +71,20 @@ pub enum StateError {
     /// A name that cannot be used for a directory.
     #[error("{0:?} cannot be a name of an application or task: use letters, digits, '.', '_' and '-'")]
     InvalidName(String),
+    /// A processor of a task writes to a store that is filled from a topic of its own.
+    #[error("store {store} is global and only read here; write to its topic instead")]
+    ReadOnlyStore {
+        /// Name of the store.
+        store: String,
+    },
+    /// A store that all tasks read has failed: opening the task anew does not help.
+    #[error("store {store} is global and cannot be read: {source}; start the application again")]
+    Global {
+        /// Name of the store.
+        store: String,
+        /// What failed.
+        source: Box<StateError>,
+    },
     /// A row has another shape than its store writes.
     #[error("store {store}: a row is too short")]
     MalformedRow {

@@ -3,7 +3,7 @@ use std::{ops::Bound, rc::Rc};
 
 use crate::{
     RecordContext, Result, StoreIndex, StoreKind,
-    core::{CachedUpdate, Core, FlushTo},
+    core::{Beneath, CachedUpdate, Core},
     table::Found,
 };
 
@@ -42,7 +42,8 @@ impl KeyValueStore {
     /// Reads into `value` (cleared first); gives the timestamp of the row, or None when there is none.
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
         let found = self.core.get(key, value)?;
-        if self.max_entries.is_some() && found.is_some() && !self.core.is_pending(key) {
+        let used = self.max_entries.is_some() && !self.core.is_read_only();
+        if used && found.is_some() && !self.core.is_pending(key) {
             self.core
                 .database
                 .recency(self.core.index, |recency| recency.touch(key));
@@ -52,6 +53,7 @@ impl KeyValueStore {
     /// Writes, or deletes with None; logged to the changelog at once unless cached.
     /// `context` is that of the record being processed (its timestamp is logged for plain stores and for deletes).
     pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<()> {
+        self.core.check_writable()?;
         let row_timestamp = if self.core.spec.kind.is_timestamped() {
             timestamp
         } else {
@@ -133,7 +135,7 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        self.flush(Some(f))
+        self.core.flush(Some(f), self).map(|_| ())
     }
 
     /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
@@ -142,15 +144,16 @@ impl KeyValueStore {
     /// # Errors
     /// Of the database or of the changelog.
     pub fn log_cache(&self) -> Result<()> {
-        self.flush(None)
+        self.core.flush(None, self).map(|_| ())
     }
+}
 
-    fn flush(&self, f: Option<FlushTo<'_>>) -> Result<()> {
-        self.core
-            .flush(f, |key| key, &|key, present, context| match self.max_entries {
-                Some(max) => self.evict(max, key, present, context),
-                None => Ok(()),
-            })
+impl Beneath for KeyValueStore {
+    fn take(&self, row_key: &[u8], present: bool, context: &RecordContext) -> Result<bool> {
+        if let Some(max) = self.max_entries {
+            self.evict(max, row_key, present, context)?;
+        }
+        Ok(true)
     }
 }
 

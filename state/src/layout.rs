@@ -58,6 +58,7 @@ impl Layout {
             StoreKind::Lru { timestamped, .. } => ("key-value", format!("timestamped {timestamped}")),
             StoreKind::Raw => ("raw", String::new()),
             StoreKind::Suppress => ("suppress", String::new()),
+            StoreKind::RecordBuffer => ("record buffer", String::new()),
         };
         Self {
             kind: name.to_owned(),

@@ -6,14 +6,17 @@
 //! changelog records leave through [`ChangeLogger`].
 mod core;
 mod database;
+#[cfg_attr(not(feature = "rocksdb"), allow(dead_code, reason = "nothing is kept on disk"))]
 mod directory;
 mod engine;
 mod error;
+mod global;
 mod headers;
 mod key_value;
 #[cfg(any(feature = "rocksdb", test))]
 mod layout;
 mod lru;
+mod record_buffer;
 mod segments;
 mod session;
 mod spec;
@@ -28,12 +31,14 @@ pub use self::core::CachedUpdate;
 pub use database::disk::{DiskCopy, MemoryDisk};
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
+pub use global::{GlobalReader, GlobalState};
 pub use headers::{Header, Headers, RecordContext};
 pub use key_value::{KeyValueStore, Row, Rows};
+pub use record_buffer::{RecordBuffer, Waited};
 pub use session::{SessionRow, SessionRows, SessionStore};
 pub use spec::{ChangeLogger, ChangelogRecord, LoggedHeaders, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 pub use suppress::{BufferTotals, Evicted, SuppressBuffer};
-pub use task::{TaskState, row_cache_bytes};
+pub use task::{TaskOptions, TaskState, row_cache_bytes};
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};
 pub use window::{WindowRow, WindowRows, WindowStore};

@@ -2,7 +2,11 @@
 //!
 //! The rules are those of Kafka Streams: a put into a segment that is still alive is accepted, one into a segment that
 //! has left is dropped; reads are clipped exactly at `observed time - retention + 1`.
-use crate::StoreKind;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::core::{Beneath, Core, FlushTo};
+use crate::{RecordContext, Result, StoreBackend, StoreKind};
 
 /// Which part of a changelog key is the time a row is filed under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,5 +80,112 @@ impl Segments {
     /// The first time that can still be read.
     pub(crate) fn readable_from(&self, observed: i64) -> i64 {
         observed.saturating_sub(self.retention_ms).saturating_add(1)
+    }
+}
+
+impl Segments {
+    /// Whether a read sees a row of this time: it has not expired, or is still in the record cache.
+    pub(crate) fn shows(&self, core: &Core, time: i64, row_key: &[u8]) -> bool {
+        time >= self.readable_from(core.observed()) || core.is_in_cache(row_key)
+    }
+
+    /// A row of this time comes into the store: time goes on, and segments leave. False: the row has expired.
+    pub(crate) fn take(&self, core: &Core, time: i64) -> bool {
+        let observed = core.observe(time);
+        let alive = match core.spec.backend {
+            // Kafka Streams' store in memory is exact, the one on disk goes by whole segments.
+            StoreBackend::InMemory => time >= self.readable_from(observed),
+            StoreBackend::Persistent => self.id(time) >= self.first_alive(observed),
+        };
+        if alive {
+            self.expire(core, observed);
+        }
+        alive
+    }
+
+    /// Notes that segments have left.
+    fn expire(&self, core: &Core, observed: i64) {
+        let first = self.first_alive(observed);
+        if first > 0 {
+            let end = first.to_be_bytes();
+            let mut below = core.expired_below.borrow_mut();
+            if below.as_deref().is_none_or(|known| *known < end[..]) {
+                *below = Some(end.to_vec());
+                core.expiry_pending.set(true);
+            }
+        }
+    }
+
+    /// Empties the record cache of a store. Time goes on in it only now.
+    pub(crate) fn flush(&self, core: &Core, f: Option<FlushTo<'_>>) -> Result<u64> {
+        core.flush(f, &InSegments { segments: self, core })
+    }
+
+    /// The segments in which a scan may see rows of these times, in order. They are few, however far apart times are.
+    pub(crate) fn seen(&self, core: &Core, from: i64, to: i64, readable_from: i64) -> VecDeque<i64> {
+        let range = |first: i64, observed: i64| {
+            let (first, last) = (from.max(first), to.min(observed));
+            (first <= last).then(|| self.id(first)..=self.id(last))
+        };
+        let observed = core.observed();
+        if !core.is_cached() {
+            return range(readable_from, observed).into_iter().flatten().collect();
+        }
+        let alive = range(self.kept_from(observed).min(readable_from), observed);
+        let committed = core.committed_observed.get();
+        let alive_before = range(self.kept_from(committed), committed);
+        let mut ids: BTreeSet<i64> = alive.into_iter().chain(alive_before).flatten().collect();
+        if from <= to {
+            let wanted = self.id(from)..=self.id(to);
+            let lingering = core.table.borrow().lingering_segments();
+            let cached = core.cached_segments.ids.borrow();
+            ids.extend(cached.iter().chain(&lingering).filter(|id| wanted.contains(id)));
+        }
+        ids.into_iter().collect()
+    }
+}
+
+/// A store in segments, beneath its record cache.
+struct InSegments<'a> {
+    segments: &'a Segments,
+    core: &'a Core,
+}
+
+impl InSegments<'_> {
+    fn time(&self, row_key: &[u8]) -> i64 {
+        self.segments.time_of(self.logged(row_key)).unwrap_or_default()
+    }
+}
+
+impl Beneath for InSegments<'_> {
+    fn logged<'k>(&self, row_key: &'k [u8]) -> &'k [u8] {
+        row_key.get(PREFIX_BYTES..).unwrap_or_default()
+    }
+    fn shows(&self, row_key: &[u8]) -> bool {
+        self.time(row_key) >= self.segments.readable_from(self.core.observed())
+    }
+    fn take(&self, row_key: &[u8], _present: bool, _context: &RecordContext) -> Result<bool> {
+        Ok(self.segments.take(self.core, self.time(row_key)))
+    }
+}
+
+/// Segments of the rows that came into the record cache since the last commit. They may be older than those that are alive.
+#[derive(Default)]
+pub(crate) struct CachedSegments {
+    ids: RefCell<BTreeSet<i64>>,
+    /// The one that was added last: most rows go where the row before them went.
+    last: Cell<Option<i64>>,
+}
+
+impl CachedSegments {
+    pub(crate) fn add(&self, id: i64) {
+        if self.last.replace(Some(id)) != Some(id) {
+            self.ids.borrow_mut().insert(id);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.ids.borrow_mut().clear();
+        self.last.set(None);
     }
 }

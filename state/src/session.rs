@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::segments::{PREFIX_BYTES, Segments};
-use crate::window::{Keys, SegmentScans, expire, flush};
+use crate::window::{Keys, SegmentScans};
 use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 const SUFFIX_BYTES: usize = 16;
@@ -62,36 +62,35 @@ impl SessionStore {
         latest_start: i64,
         reverse: bool,
     ) -> SessionRows {
-        let readable = self.segments.readable_from(self.core.observed.get());
+        let readable = self.segments.readable_from(self.core.observed());
         let keys = Keys {
             lo: lo.map(Into::into),
             hi: hi.map(Into::into),
         };
-        self.rows(keys, (earliest_end.max(readable), i64::MAX), latest_start, reverse)
+        self.rows(keys, (earliest_end, i64::MAX), readable, latest_start, reverse)
     }
 
     /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of
     /// segments that have not been dropped: an operator that emits sessions when they close may come late.
     pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> SessionRows {
-        let observed = self.core.observed.get();
+        let observed = self.core.observed();
         let kept = match self.core.spec.backend {
             StoreBackend::InMemory => self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.kept_from(observed),
         };
         let keys = Keys { lo: None, hi: None };
-        self.rows(keys, (earliest_end.max(kept), latest_end), i64::MAX, false)
+        self.rows(keys, (earliest_end, latest_end), kept, i64::MAX, false)
     }
 
-    fn rows(&self, keys: Keys, ends: (i64, i64), latest_start: i64, reverse: bool) -> SessionRows {
+    fn rows(&self, keys: Keys, ends: (i64, i64), shown_from: i64, latest_start: i64, reverse: bool) -> SessionRows {
         let (earliest_end, latest_end) = (ends.0.max(0), ends.1);
-        let times = (earliest_end, latest_end.min(self.core.observed.get()));
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
-            &self.segments,
-            keys,
-            times,
+            self.segments,
+            (keys, SUFFIX_BYTES),
+            (earliest_end, latest_end),
+            shown_from,
             reverse,
-            SUFFIX_BYTES,
         );
         SessionRows {
             scans,
@@ -107,10 +106,13 @@ impl SessionStore {
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<bool> {
         value.clear();
-        if end < self.segments.readable_from(self.core.observed.get()) {
-            return Ok(false);
-        }
-        let found = self.with_row_key(key, start, end, |row_key| self.core.get(row_key, value))?;
+        let found = self.with_row_key(key, start, end, |row_key| {
+            if self.segments.shows(&self.core, end, row_key) {
+                self.core.get(row_key, value)
+            } else {
+                Ok(None)
+            }
+        })?;
         Ok(found.is_some())
     }
 
@@ -119,22 +121,16 @@ impl SessionStore {
     /// # Errors
     /// Of the database or the changelog.
     pub fn put(&self, key: &[u8], start: i64, end: i64, value: Option<&[u8]>, context: &RecordContext) -> Result<bool> {
-        let observed = self.core.observe(end);
-        let alive = match self.core.spec.backend {
-            StoreBackend::InMemory => end >= self.segments.readable_from(observed),
-            StoreBackend::Persistent => self.segments.id(end) >= self.segments.first_alive(observed),
-        };
-        if alive {
-            expire(&self.core, &self.segments, observed);
+        self.core.check_writable()?;
+        if self.core.is_cached() {
+            self.core.cached_segments.add(self.segments.id(end));
+            self.with_row_key(key, start, end, |row_key| {
+                self.core.put_cached(row_key, value, -1, context)
+            })?;
+            return Ok(true);
         }
+        let alive = self.segments.take(&self.core, end);
         self.with_row_key(key, start, end, |row_key| {
-            if self.core.is_cached() {
-                return if alive {
-                    self.core.put_cached(row_key, value, -1, context)
-                } else {
-                    Ok(())
-                };
-            }
             if alive {
                 self.core.table.borrow_mut().put(row_key, value, -1);
             }
@@ -160,16 +156,16 @@ impl SessionStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        flush(&self.core, Some(f))
+        self.segments.flush(&self.core, Some(f)).map(|_| ())
     }
 
     /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
-    /// be spared that.
+    /// be spared that. Gives the number of rows that had expired, each of which counts as a dropped record.
     ///
     /// # Errors
     /// Of the database or of the changelog.
-    pub fn log_cache(&self) -> Result<()> {
-        flush(&self.core, None)
+    pub fn log_cache(&self) -> Result<u64> {
+        self.segments.flush(&self.core, None)
     }
 }
 

@@ -53,6 +53,8 @@ pub enum StoreKind {
     Raw,
     /// Updates of a suppressed table that wait, in the order in which they are to leave.
     Suppress,
+    /// Records of a stream that wait for a table, in the order of their time.
+    RecordBuffer,
 }
 
 impl StoreKind {

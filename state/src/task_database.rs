@@ -4,29 +4,41 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::memory::MemoryDatabase;
-use crate::database::{BatchWriter, Database, Mark};
+use crate::database::{BatchWriter, Database, MakeReader, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
-use crate::suppress;
 use crate::versioned::{Retention, Versions, history_key, note_key};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+use crate::{record_buffer, suppress};
 
 /// The committed state of one task: `Send`, so that it can be restored away from the stream thread.
 pub struct TaskDatabase {
     specs: Vec<StoreSpec>,
     persistent: Box<dyn Database>,
-    memory: MemoryDatabase,
+    memory: Box<dyn Database>,
     /// Per store; only LRU stores use theirs.
     recency: Vec<Recency>,
     poisoned: bool,
-    _lock: TaskLock,
+    /// Of whoever writes it.
+    _lock: Option<TaskLock>,
 }
 
 impl TaskDatabase {
     pub(crate) fn new(specs: &[StoreSpec], persistent: Box<dyn Database>, lock: TaskLock) -> Self {
+        let memory = Box::new(MemoryDatabase::new(specs.len()));
+        Self::of_both(specs, persistent, memory, Some(lock))
+    }
+
+    /// `lock`: none for somebody who only reads.
+    pub(crate) fn of_both(
+        specs: &[StoreSpec],
+        persistent: Box<dyn Database>,
+        memory: Box<dyn Database>,
+        lock: Option<TaskLock>,
+    ) -> Self {
         Self {
-            memory: MemoryDatabase::new(specs.len()),
+            memory,
             recency: specs.iter().map(|_| Recency::default()).collect(),
             specs: specs.to_vec(),
             persistent,
@@ -48,7 +60,7 @@ impl TaskDatabase {
 
     pub(crate) fn of(&self, store: StoreIndex) -> &dyn Database {
         if self.is_in_memory(store) {
-            &self.memory
+            &*self.memory
         } else {
             &*self.persistent
         }
@@ -56,7 +68,7 @@ impl TaskDatabase {
 
     fn of_mut(&mut self, store: StoreIndex) -> &mut dyn Database {
         if self.is_in_memory(store) {
-            &mut self.memory
+            &mut *self.memory
         } else {
             &mut *self.persistent
         }
@@ -106,7 +118,13 @@ impl TaskDatabase {
                         observed = observed.max(time);
                         write(batch, family, &spec, &segments.row_key(record.key, time), record);
                     }
-                    None => write(batch, family, &spec, record.key, record),
+                    None => {
+                        if spec.kind == StoreKind::RecordBuffer {
+                            let time = record_buffer::time_of(record.key).ok_or_else(|| malformed(&spec))?;
+                            observed = observed.max(time);
+                        }
+                        write(batch, family, &spec, record.key, record);
+                    }
                 }
             }
             batch.mark(
@@ -184,6 +202,11 @@ impl TaskDatabase {
     /// When the database refuses.
     pub fn close(mut self) -> Result<()> {
         self.flush()
+    }
+
+    /// How others can read the rows on disk and those in memory.
+    pub(crate) fn share(&self) -> Option<[MakeReader; 2]> {
+        Some([self.persistent.share()?, self.memory.share()?])
     }
 
     /// One batch for the persistent stores; those in memory follow, as they cannot fail.

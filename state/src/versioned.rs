@@ -229,6 +229,7 @@ impl VersionedStore {
     /// # Errors
     /// Of the database or the changelog.
     pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<i64> {
+        self.core.check_writable()?;
         let observed = self.core.observe(timestamp);
         let valid_to = if timestamp < self.retention.oldest(observed) {
             NOT_PUT
@@ -290,7 +291,7 @@ impl VersionedStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn get_as_of(&self, key: &[u8], timestamp: i64) -> Result<Option<VersionedRow>> {
-        let too_old = timestamp < self.retention.oldest(self.core.observed.get());
+        let too_old = timestamp < self.retention.oldest(self.core.observed());
         let versions = self.versions(key)?;
         let mut rows = versions.rows();
         // Only the newest version may answer for a time that is older than the history.
@@ -304,7 +305,7 @@ impl VersionedStore {
     /// When the database cannot be read.
     pub fn history(&self, key: &[u8], from: i64, to: i64, ascending: bool) -> Result<Vec<VersionedRow>> {
         let versions = self.versions(key)?;
-        let too_old = to < self.retention.oldest(self.core.observed.get());
+        let too_old = to < self.retention.oldest(self.core.observed());
         let overlaps =
             |row: &VersionedRow| row.valid_from <= to && row.valid_to.is_none_or(|end| end > from && !too_old);
         let mut rows: Vec<VersionedRow> = versions.rows().filter(overlaps).collect();
@@ -317,7 +318,7 @@ impl VersionedStore {
     /// What is still kept of a key's history, whether or not the rest has been reclaimed.
     fn versions(&self, key: &[u8]) -> Result<Versions> {
         let mut versions = self.read(&history_key(key))?;
-        versions.trim(self.core.observed.get(), self.retention);
+        versions.trim(self.core.observed(), self.retention);
         Ok(versions)
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::core::{CachedUpdate, Core, FlushTo};
+use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::table::Found;
@@ -74,10 +74,13 @@ impl WindowStore {
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<i64>> {
         value.clear();
-        if start < self.segments.readable_from(self.core.observed.get()) {
-            return Ok(None);
-        }
-        self.with_row_key(key, start, 0, |row_key| self.core.get(row_key, value))
+        self.with_row_key(key, start, 0, |row_key| {
+            if self.segments.shows(&self.core, start, row_key) {
+                self.core.get(row_key, value)
+            } else {
+                Ok(None)
+            }
+        })
     }
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
@@ -99,16 +102,12 @@ impl WindowStore {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<bool> {
+        self.core.check_writable()?;
         if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
             // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
             // of it. (Kafka Streams' store in memory does take its time.)
             self.log(key, None, start, context.timestamp, context)?;
             return Ok(true);
-        }
-        let observed = self.core.observe(start);
-        let alive = self.is_alive(start, observed);
-        if alive {
-            self.expire(observed);
         }
         let row_timestamp = if self.core.spec.kind.is_timestamped() {
             timestamp
@@ -116,13 +115,13 @@ impl WindowStore {
             -1
         };
         if self.core.is_cached() {
-            if alive {
-                self.with_row_key(key, start, 0, |row_key| {
-                    self.core.put_cached(row_key, value, row_timestamp, context)
-                })?;
-            }
-            return Ok(alive);
+            self.core.cached_segments.add(self.segments.id(start));
+            self.with_row_key(key, start, 0, |row_key| {
+                self.core.put_cached(row_key, value, row_timestamp, context)
+            })?;
+            return Ok(true);
         }
+        let alive = self.segments.take(&self.core, start);
         // Deleting one of several duplicates means nothing: only the changelog hears of it.
         if alive && !(self.retain_duplicates && value.is_none()) {
             self.with_row_key(key, start, self.next(&self.core.row_sequence), |row_key| {
@@ -151,18 +150,6 @@ impl WindowStore {
         }
         sequence.set(sequence.get().wrapping_add(1) & i32::MAX);
         sequence.get()
-    }
-
-    fn is_alive(&self, start: i64, observed: i64) -> bool {
-        match self.core.spec.backend {
-            // Kafka Streams' store in memory is exact, the one on disk goes by whole segments.
-            StoreBackend::InMemory => start >= self.segments.readable_from(observed),
-            StoreBackend::Persistent => self.segments.id(start) >= self.segments.first_alive(observed),
-        }
-    }
-
-    fn expire(&self, observed: i64) {
-        expire(&self.core, &self.segments, observed);
     }
 
     /// Windows of one key with from <= start <= to, in order of start.
@@ -200,17 +187,16 @@ impl WindowStore {
     }
 
     fn rows(&self, keys: Keys, from: i64, to: i64, reverse: bool) -> WindowRows {
-        let observed = self.core.observed.get();
-        let from = from.max(self.segments.readable_from(observed)).max(0);
-        let to = to.min(observed);
+        let from = from.max(0);
         let single = keys.lo.is_some() && keys.lo == keys.hi;
+        let readable = self.segments.readable_from(self.core.observed());
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
-            &self.segments,
-            keys,
+            self.segments,
+            (keys, SUFFIX_BYTES),
             (from, to),
+            readable,
             reverse,
-            SUFFIX_BYTES,
         );
         let rows = WindowRows {
             scans,
@@ -230,38 +216,16 @@ impl WindowStore {
     /// # Errors
     /// Of the database, of the changelog, or of `f`.
     pub fn flush_cache(&self, f: &mut dyn FnMut(CachedUpdate<'_>) -> Result<()>) -> Result<()> {
-        flush(&self.core, Some(f))
+        self.segments.flush(&self.core, Some(f)).map(|_| ())
     }
 
     /// Logs every cached update, also of a row that was made and deleted since the last time: nobody listens who could
-    /// be spared that.
+    /// be spared that. Gives the number of rows that had expired, each of which counts as a dropped record.
     ///
     /// # Errors
     /// Of the database or of the changelog.
-    pub fn log_cache(&self) -> Result<()> {
-        flush(&self.core, None)
-    }
-}
-
-/// Empties the cache of a store whose rows are filed in segments.
-pub(crate) fn flush(core: &Core, f: Option<FlushTo<'_>>) -> Result<()> {
-    core.flush(
-        f,
-        |row_key| row_key.get(PREFIX_BYTES..).unwrap_or_default(),
-        &|_, _, _| Ok(()),
-    )
-}
-
-/// Notes that segments have left.
-pub(crate) fn expire(core: &Core, segments: &Segments, observed: i64) {
-    let first = segments.first_alive(observed);
-    if first > 0 {
-        let end = first.to_be_bytes();
-        let mut below = core.expired_below.borrow_mut();
-        if below.as_deref().is_none_or(|known| *known < end[..]) {
-            *below = Some(end.to_vec());
-            core.expiry_pending.set(true);
-        }
+    pub fn log_cache(&self) -> Result<u64> {
+        self.segments.flush(&self.core, None)
     }
 }
 
@@ -277,12 +241,14 @@ impl Keys {
     }
 }
 
-/// Rows of a range of keys, segment by segment. What is outside of the range of keys is left out.
+/// Rows of a range of keys, segment by segment. What is outside of the range of keys is left out, and what has expired,
+/// unless it is still in the record cache.
 pub(crate) struct SegmentScans {
     core: Rc<Core>,
     ids: VecDeque<i64>,
     keys: Keys,
     times: (i64, i64),
+    readable_from: i64,
     reverse: bool,
     suffix_bytes: usize,
     current: Option<Scan>,
@@ -291,21 +257,25 @@ pub(crate) struct SegmentScans {
 impl SegmentScans {
     pub(crate) fn new(
         core: Rc<Core>,
-        segments: &Segments,
-        keys: Keys,
-        times: (i64, i64),
+        segments: Segments,
+        (keys, suffix_bytes): (Keys, usize),
+        (from, to): (i64, i64),
+        readable_from: i64,
         reverse: bool,
-        suffix_bytes: usize,
     ) -> Self {
-        let mut ids = VecDeque::new();
-        if times.0 <= times.1 {
-            ids.extend(segments.id(times.0)..=segments.id(times.1));
-        }
+        let ids = segments.seen(&core, from, to, readable_from);
+        // Only the record cache has rows that have expired and are seen all the same.
+        let seen_from = if core.is_cached() {
+            from
+        } else {
+            from.max(readable_from)
+        };
         Self {
             core,
             ids,
             keys,
-            times,
+            times: (seen_from, to),
+            readable_from,
             reverse,
             suffix_bytes,
             current: None,
@@ -387,6 +357,9 @@ impl Iterator for SegmentScans {
             };
             if self.keys.contain(key) {
                 let times = [number(suffix.get(..8)), number(suffix.get(8..))];
+                if times[0] < self.readable_from && !self.core.is_in_cache(&found.key) {
+                    continue;
+                }
                 return Some(Ok((key.into(), times, found)));
             }
         }

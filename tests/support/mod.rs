@@ -6,6 +6,9 @@
     reason = "tests; every scenario uses its own part"
 )]
 
+pub mod log;
+pub mod old_broker;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -19,7 +22,10 @@ use millstream::cluster::{
     Cluster, ConsumerConfig, Fetched, Isolation, Producer, ProducerConfig, ProducerRecord, Sent, StartOffset, Step,
     TopicPartition, Waker, memory::MemoryCluster,
 };
-use millstream::dsl::{engine::Topology, prelude::*};
+use millstream::dsl::{
+    engine::{RawRecord, Topology},
+    prelude::*,
+};
 
 /// Lines to words to counts; the word `poison` cannot be processed.
 pub fn word_count() -> Topology {
@@ -111,6 +117,16 @@ pub fn cluster() -> MemoryCluster {
     cluster
 }
 
+/// A producer without transactions.
+pub fn plain_producer(cluster: &dyn Cluster) -> Box<dyn Producer> {
+    let config = ProducerConfig {
+        client_id: "lines".into(),
+        transactional_id: None,
+        transaction_timeout: Duration::from_secs(10),
+    };
+    cluster.producer(&config, Arc::new(NoWaker)).unwrap()
+}
+
 /// Writes lines, round robin over the partitions.
 pub struct Lines {
     producer: Box<dyn Producer>,
@@ -120,13 +136,8 @@ pub struct Lines {
 
 impl Lines {
     pub fn new(cluster: &dyn Cluster) -> Self {
-        let config = ProducerConfig {
-            client_id: "lines".into(),
-            transactional_id: None,
-            transaction_timeout: Duration::from_secs(10),
-        };
         Self {
-            producer: cluster.producer(&config, Arc::new(NoWaker)).unwrap(),
+            producer: plain_producer(cluster),
             sent: 0,
             words: BTreeMap::new(),
         }
@@ -169,6 +180,13 @@ impl Lines {
 
 /// Calls `f` with key and value of every record a reader sees now.
 pub fn visit(cluster: &dyn Cluster, topic: &str, isolation: Isolation, mut f: impl FnMut(&[u8], &[u8])) {
+    visit_records(cluster, topic, isolation, |r| {
+        f(r.key.unwrap_or_default(), r.value.unwrap_or_default());
+    });
+}
+
+/// Calls `f` with every record a reader sees now.
+pub fn visit_records(cluster: &dyn Cluster, topic: &str, isolation: Isolation, mut f: impl FnMut(RawRecord<'_>)) {
     let config = ConsumerConfig {
         client_id: "check".into(),
         isolation,
@@ -184,8 +202,7 @@ pub fn visit(cluster: &dyn Cluster, topic: &str, isolation: Isolation, mut f: im
             match consumer.fetch(&partition, 1000).unwrap() {
                 Fetched::Records(records) => {
                     for i in 0..records.len() {
-                        let r = records.get(i);
-                        f(r.key.unwrap_or_default(), r.value.unwrap_or_default());
+                        f(records.get(i));
                     }
                 }
                 Fetched::End { .. } => break,

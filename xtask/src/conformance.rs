@@ -8,28 +8,6 @@ use crate::run::{self, Result, program};
 /// Cases of the repository.
 pub(crate) const CASES: &str = "integration-tests/conformance/cases";
 
-/// Areas of which every case passes; `cargo xtask test` keeps them so. An area joins when its last case does:
-/// `cargo xtask conformance` shows where all of them stand.
-pub(crate) const FINISHED: [&str; 17] = [
-    "aggregate",
-    "cogroup",
-    "fk-join",
-    "global",
-    "headers",
-    "language",
-    "optimization",
-    "processor",
-    "random",
-    "session",
-    "sliding",
-    "stateless",
-    "suppress",
-    "table",
-    "table-join",
-    "time-and-order",
-    "window",
-];
-
 /// What `conformance` takes.
 #[derive(Args)]
 pub(crate) struct Options {

@@ -18,7 +18,7 @@ use super::{
 pub struct TaskContext {
     application_id: Arc<str>,
     task_id: Arc<str>,
-    task_partition: i32,
+    task_partition: Cell<i32>,
     collector: Rc<dyn Collector>,
     state: TaskState,
     handlers: Arc<Handlers>,
@@ -37,6 +37,8 @@ pub struct TaskContext {
     /// Whether the record fills a global table: it belongs to no task's stream time and, by default, to no handler.
     in_global: Cell<bool>,
     keeps_source: bool,
+    /// Whether some operator is the user's, who can change headers.
+    headers_may_change: Cell<bool>,
     source_key: RefCell<Option<Vec<u8>>>,
     source_value: RefCell<Option<Vec<u8>>>,
     no_topic: Rc<str>,
@@ -53,7 +55,7 @@ impl TaskContext {
         Self {
             application_id: environment.application_id,
             task_id: environment.task_id,
-            task_partition: environment.partition,
+            task_partition: Cell::new(environment.partition),
             collector: environment.collector,
             state: environment.state,
             keeps_source: handlers.dead_letter_topic.is_some() || handlers.keep_source_bytes,
@@ -68,6 +70,7 @@ impl TaskContext {
             current_time: Cell::new(-1),
             current_headers: RefCell::new(Headers::new()),
             in_global: Cell::new(false),
+            headers_may_change: Cell::new(false),
             source_key: RefCell::new(None),
             source_value: RefCell::new(None),
             no_topic,
@@ -88,7 +91,10 @@ impl TaskContext {
     }
     /// The partition this task is for.
     pub fn task_partition(&self) -> i32 {
-        self.task_partition
+        self.task_partition.get()
+    }
+    pub(crate) fn set_task_partition(&self, partition: i32) {
+        self.task_partition.set(partition);
     }
     /// Topic of the record being processed; None inside a punctuation.
     pub fn topic(&self) -> Option<Rc<str>> {
@@ -125,6 +131,12 @@ impl TaskContext {
     /// Headers for records that have none. Must not be added to.
     pub fn no_headers(&self) -> &Headers {
         &self.no_headers
+    }
+    pub(crate) fn headers_may_change(&self) -> bool {
+        self.headers_may_change.get()
+    }
+    pub(crate) fn let_headers_change(&self) {
+        self.headers_may_change.set(true);
     }
     /// Asks for a commit soon.
     pub fn request_commit(&self) {
@@ -186,7 +198,7 @@ impl TaskContext {
                 *current = topic.clone();
             }
         }
-        self.partition.set(self.task_partition);
+        self.partition.set(self.task_partition.get());
         self.offset.set(raw.offset);
         if self.keeps_source {
             keep(&self.source_key, raw.key);

@@ -37,6 +37,8 @@ pub enum ProcessErrorKind {
     InvalidTimestamp,
     /// A state store failed.
     Store,
+    /// An operator that keeps records by key got one without a key.
+    NullKey,
     /// A suppress buffer is full and was told to stop then.
     BufferFull,
     /// `forward_to` named an operator that is not a child.

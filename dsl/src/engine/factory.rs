@@ -6,10 +6,24 @@ use crate::store::StoreAccess;
 use super::{
     Children, ProcessError, ProcessErrorKind, ProcessResult, Receiver, SinkIndex, StreamPort, TableChildren, TablePort,
     TableReceiver, TaskContext,
+    wrapper::{Around, Wrapped},
 };
 
-/// What `NodeFactory::instantiate` gives: an edge, boxed as `Any` (a `StreamPort<K, V>` or a `TablePort<K, V>`).
-pub type AnyPort = Box<dyn Any>;
+/// Puts something around the port of an operator.
+type Wrap = fn(&dyn Any, &Arc<str>, Rc<dyn Around>) -> Option<AnyPort>;
+
+/// What `NodeFactory::instantiate` gives: an edge (a `StreamPort<K, V>` or a `TablePort<K, V>`) whose types are erased.
+pub struct AnyPort {
+    edge: Box<dyn Any>,
+    /// Knows the types.
+    wrap: Wrap,
+}
+impl AnyPort {
+    /// The edge with something around its operator.
+    pub(crate) fn wrapped(self, name: &Arc<str>, around: Rc<dyn Around>) -> Self {
+        (self.wrap)(&*self.edge, name, around).unwrap_or(self)
+    }
+}
 
 /// Makes the operator of one node for one task. Part of the topology, hence shared by all threads.
 pub trait NodeFactory: Send + Sync {
@@ -28,12 +42,26 @@ where
 /// An operator on a stream as an edge.
 pub fn port<K: 'static, V: 'static>(receiver: impl Receiver<K, V> + 'static) -> AnyPort {
     let port: StreamPort<K, V> = Rc::new(receiver);
-    Box::new(port)
+    AnyPort {
+        edge: Box::new(port),
+        wrap: |edge, name, around| {
+            let inner = edge.downcast_ref::<StreamPort<K, V>>()?.clone();
+            let name = name.clone();
+            Some(self::port(Wrapped { name, around, inner }))
+        },
+    }
 }
 /// An operator on a table as an edge.
 pub fn table_port<K: 'static, V: 'static>(receiver: impl TableReceiver<K, V> + 'static) -> AnyPort {
     let port: TablePort<K, V> = Rc::new(receiver);
-    Box::new(port)
+    AnyPort {
+        edge: Box::new(port),
+        wrap: |edge, name, around| {
+            let inner = edge.downcast_ref::<TablePort<K, V>>()?.clone();
+            let name = name.clone();
+            Some(table_port(Wrapped { name, around, inner }))
+        },
+    }
 }
 
 /// A child with its name.
@@ -116,7 +144,7 @@ impl NodeScope<'_> {
     fn typed<P: Clone + 'static>(&self) -> Result<Vec<Named<P>>, Box<ProcessError>> {
         self.children
             .iter()
-            .map(|(name, any)| match any.downcast_ref::<P>() {
+            .map(|(name, any)| match any.edge.downcast_ref::<P>() {
                 Some(port) => Ok((name.clone(), port.clone())),
                 None => Err(ProcessError::new(
                     ProcessErrorKind::Other,

@@ -72,6 +72,10 @@ impl TaskGraph {
         record.headers.read_into(&headers);
         entry.port.process(&self.context, &record, timestamp, &headers)
     }
+    /// The partition of the records that follow, where they are of several (global stores).
+    pub fn set_partition(&self, partition: i32) {
+        self.context.set_task_partition(partition);
+    }
     /// Stream time of the task (-1 before the first record); `process` advances it.
     pub fn stream_time(&self) -> i64 {
         self.context.stream_time()

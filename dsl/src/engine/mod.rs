@@ -8,10 +8,11 @@ pub(crate) mod graph;
 mod handlers;
 mod punctuation;
 mod raw;
-mod receiver;
+pub(crate) mod receiver;
 mod record;
 mod shared;
 mod source;
+mod wrapper;
 
 pub use crate::topology::{InternalTopic, OffsetReset, StoreDefinition, Subtopology, TopicRef, Topology};
 pub use collector::{Collector, CollectorError, OutgoingRecord, SinkIndex, SinkTopic};
@@ -29,3 +30,4 @@ pub use raw::{HeaderSource, RawHeaders, RawRecord};
 pub use receiver::{Children, Receiver, StreamPort, TableChildren, TablePort, TableReceiver};
 pub use record::{Change, Record};
 pub use source::{SourceFactory, SourcePort};
+pub use wrapper::{Around, ProcessorWrapper, WrappedRecord};

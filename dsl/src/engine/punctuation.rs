@@ -39,14 +39,14 @@ struct Entry {
 }
 
 impl Entry {
-    /// Missed intervals collapse into one run; later runs stay on the grid.
-    fn next_due(&self, now: i64) -> i64 {
-        let next = self.due.saturating_add(self.interval);
+    /// Missed intervals collapse into one run; later runs stay on the grid. None: time ends before the next one.
+    fn next_due(&self, now: i64) -> Option<i64> {
+        let next = self.due.checked_add(self.interval)?;
         if now < next {
-            return next;
+            return Some(next);
         }
-        let missed = (now - self.due) / self.interval;
-        self.due.saturating_add((missed + 1).saturating_mul(self.interval))
+        let missed = now.saturating_sub(self.due) / self.interval;
+        missed.checked_add(1)?.checked_mul(self.interval)?.checked_add(self.due)
     }
 }
 
@@ -95,8 +95,8 @@ impl PunctuationQueue {
             ran = true;
             tracing::trace!(node = &*due.node, now, "punctuate");
             cx.punctuating(now, || (due.punctuator)(cx, now))?;
-            if !due.cancelled.get() {
-                let next = due.next_due(now);
+            let next = due.next_due(now).filter(|_| !due.cancelled.get());
+            if let Some(next) = next {
                 self.entries.borrow_mut().push(Entry { due: next, ..due });
             }
         }

@@ -47,6 +47,7 @@ impl TimeCut {
                 grace_ms: windows.grace_ms(),
                 least_ms: windows.size_ms().saturating_add(windows.grace_ms()),
                 sessions: false,
+                cached_on_close: true,
             },
             // The window of a record before this one may be looked at, which starts twice the difference ago.
             Self::Sliding(windows) => Extent {
@@ -54,10 +55,18 @@ impl TimeCut {
                 grace_ms: windows.grace_ms,
                 least_ms: windows.difference_ms.saturating_mul(2).saturating_add(windows.grace_ms),
                 sessions: false,
+                cached_on_close: false,
             },
         }
     }
-    /// The first rule the definition breaks.
+    /// Whether a window ever ends.
+    fn closes(&self) -> bool {
+        match self {
+            Self::Aligned(windows) => windows.closes(),
+            Self::Sliding(_) => true,
+        }
+    }
+    /// The first rule the definition breaks by itself.
     fn problem(&self, strategy: EmitStrategy) -> Option<String> {
         let Self::Aligned(windows) = self else { return None };
         let never = strategy == EmitStrategy::OnWindowClose && !windows.closes();
@@ -76,8 +85,26 @@ impl<K: 'static, A: 'static> Cut<K, A> {
                 grace_ms: windows.grace_ms,
                 least_ms: windows.gap_ms.saturating_add(windows.grace_ms),
                 sessions: true,
+                cached_on_close: false,
             },
         }
+    }
+    /// The first rule the definition breaks.
+    fn problem(&self, strategy: EmitStrategy) -> Option<String> {
+        let (own, closes) = match self {
+            Self::Time(cut) => (cut.problem(strategy), cut.closes()),
+            Self::Session(..) => (None, true),
+        };
+        let Extent {
+            size_ms,
+            grace_ms,
+            least_ms,
+            ..
+        } = self.extent();
+        own.or_else(|| {
+            (closes && least_ms == i64::MAX)
+                .then(|| format!("windows of {size_ms} ms with a grace of {grace_ms} ms are longer than time"))
+        })
     }
     /// How long after the end of its window a result may change.
     fn grace_ms(&self) -> i64 {
@@ -124,9 +151,7 @@ impl<K: 'static, A: 'static> WindowedTable<K, A> {
         let store = materialized.store_name(builder, prefix);
         let on_close = strategy == EmitStrategy::OnWindowClose;
         let planned = materialized.plan_windowed(builder, &store, inherited, cut.extent(), on_close);
-        if let Cut::Time(cut) = &cut
-            && let Some(problem) = cut.problem(strategy)
-        {
+        if let Some(problem) = cut.problem(strategy) {
             builder.argument(&store, problem);
         }
         Self {

@@ -64,6 +64,19 @@ impl<K: 'static, V: 'static> Fold<K, V, V> {
         }
     }
 }
+impl<K: 'static, V: 'static> Fold<K, Option<V>, V> {
+    pub(crate) fn reduce_opt<E: Into<BoxError>>(
+        f: impl Fn(V, Option<&V>) -> Result<Option<V>, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            apply: Arc::new(move |_, value, old| match old {
+                None => Ok(value.as_ref().map_or(Folded::Nothing, Folded::Borrowed)),
+                Some(old) => f(old, value.as_ref()).map(Into::into).map_err(Into::into),
+            }),
+            initial: None,
+        }
+    }
+}
 impl<K: 'static, V: 'static, A: 'static> Fold<K, V, A> {
     pub(crate) fn aggregate<E: Into<BoxError>>(
         initial: impl Fn() -> A + Send + Sync + 'static,

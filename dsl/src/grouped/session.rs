@@ -140,3 +140,29 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self.grouped.aggregate_in(cut, fold, &materialized, prefix, value)
     }
 }
+
+impl<K: 'static, V: 'static> SessionWindowedKStream<K, Option<V>> {
+    /// [`reduce`](Self::reduce) of a stream that may hold no values, such as that of a table: a first record without a value
+    /// leaves the session without a row.
+    #[doc(alias = "reduce")]
+    #[must_use]
+    pub fn reduce_opt(&self, f: impl Fn(V, Option<&V>) -> Option<V> + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
+        self.try_reduce_opt_with(move |old, value| Ok::<_, BoxError>(f(old, value)), Materialized::new())
+    }
+    /// [`reduce_opt`](Self::reduce_opt) with options, by a function that can fail.
+    #[must_use]
+    pub fn try_reduce_opt_with<E: Into<BoxError>>(
+        &self,
+        f: impl Fn(V, Option<&V>) -> Result<Option<V>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<Windowed<K>, V> {
+        let f = Arc::new(f);
+        let merge = f.clone();
+        let merge: Merge<K, V> = Arc::new(move |_: &K, one: Option<V>, two: V| match one {
+            None => Ok(Some(two)),
+            Some(one) => merge(one, Some(&two)).map_err(Into::into),
+        });
+        let fold = (Fold::reduce_opt(move |old, value: Option<&V>| f(old, value)), merge);
+        self.add(fold, materialized.into(), REDUCE, None)
+    }
+}

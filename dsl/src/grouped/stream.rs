@@ -357,6 +357,43 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     }
 }
 
+impl<K: 'static, V: 'static> KGroupedStream<K, Option<V>> {
+    /// [`reduce`](Self::reduce) of a stream that may hold no values, such as that of a table: a record without a value
+    /// changes nothing.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let updates = builder.table::<String, i64>("in").to_stream();
+    /// updates.group_by_key().reduce_opt(|sum, n| sum + n).to_stream().to("sums");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for n in [Some(1i64), None, Some(2)] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// assert_eq!(runner.read::<String, Option<i64>>("sums"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "reduce")]
+    #[must_use]
+    pub fn reduce_opt(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<K, V> {
+        self.try_reduce_opt_with(
+            move |old, value| Ok::<_, BoxError>(Some(f(old, value))),
+            Materialized::new(),
+        )
+    }
+    /// [`reduce_opt`](Self::reduce_opt) with options, by a function that can fail, or delete the row with None.
+    #[must_use]
+    pub fn try_reduce_opt_with<E: Into<BoxError>>(
+        &self,
+        f: impl Fn(V, &V) -> Result<Option<V>, E> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        // Records without a value do not come here.
+        let fold = Fold::reduce_opt(move |old, value: Option<&V>| value.map_or(Ok(None), |value| f(old, value)));
+        self.add(fold, materialized.into(), REDUCE, None)
+    }
+}
+
 pub(super) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
 pub(super) const REDUCE: &str = "KSTREAM-REDUCE-";
 

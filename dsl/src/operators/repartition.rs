@@ -82,11 +82,12 @@ impl Names {
     }
 }
 
-/// Uses up the names of a topic that is shared and not made.
-pub(crate) fn burn_names(builder: &mut Builder) {
-    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
+/// Uses up the names of a topic that is shared and not made; gives that of its source.
+pub(crate) fn burn_names(builder: &mut Builder) -> Arc<str> {
+    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-"] {
         builder.new_processor_name(prefix);
     }
+    builder.new_processor_name("KSTREAM-SOURCE-")
 }
 
 /// A repartition topic that can become one with others.

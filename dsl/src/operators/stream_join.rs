@@ -185,7 +185,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let this = self.partitioned_for_join(topic("-left").as_ref(), key, value);
         let (key, value) = (joined.key.clone(), joined.other_value.clone());
         let other = other.partitioned_for_join(topic("-right").as_ref(), key, value);
-        let names = self.join_names(&joined, kind);
+        let mut names = self.join_names(&joined, kind);
+        if windows.at_once {
+            names.waiting_store = None;
+        }
         let mut builder = self.builder.borrow_mut();
         if let Some(problem) = windows.problem() {
             builder.argument(&names.merge, problem);

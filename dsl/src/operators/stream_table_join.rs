@@ -10,9 +10,11 @@ use crate::{
     options::Joined,
     serde::SharedSerde,
     stream::{KStream, factory},
-    table::{KTable, faults, getter::ValueGetter},
+    table::{KTable, faults::Stop, getter::ValueGetter},
     topology::{GraphNode, JoinTopic, TopologyWriter},
 };
+
+use super::grace_join::Grace;
 
 pub(super) type Joiner<K, V, VT, VR> = Arc<dyn Fn(&K, &V, Option<&VT>) -> Result<VR, BoxError> + Send + Sync>;
 
@@ -30,7 +32,7 @@ pub(super) trait Lookup<K, V, VT> {
 }
 
 /// Rows by the record's own key.
-struct SameKey<K, VT> {
+pub(super) struct SameKey<K, VT> {
     key: Option<SharedSerde<K>>,
     table: Rc<dyn ValueGetter<K, VT>>,
 }
@@ -70,6 +72,16 @@ impl<K, V, VT, VR, L: Lookup<K, V, VT>> RowJoin<K, V, VT, VR, L> {
         cx.try_call(&self.node, || (self.joiner)(record.key, record.value, row.as_ref()))
             .map(Some)
     }
+    /// Joins a record that has a value, and hands the result on.
+    pub(super) fn answer(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<(), Stop> {
+        match self.join(cx, record)? {
+            Some(result) => self
+                .children
+                .forward(cx, record.with_value(&result))
+                .map_err(Stop::Behind),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<K, V, VT, VR, L: Lookup<K, V, VT>> Receiver<K, V> for RowJoin<K, V, VT, VR, L> {
@@ -78,11 +90,8 @@ impl<K, V, VT, VR, L: Lookup<K, V, VT>> Receiver<K, V> for RowJoin<K, V, VT, VR,
             cx.count_dropped();
             return Ok(());
         }
-        match self.join(cx, &record) {
-            Ok(Some(result)) => self.children.forward(cx, record.with_value(&result)),
-            Ok(None) => Ok(()),
-            Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
-        }
+        self.answer(cx, &record)
+            .or_else(|stop| stop.handle(cx, record.timestamp, record.headers))
     }
 }
 
@@ -184,6 +193,9 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let name = stream.next_name(&joined.name, if left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" });
         let view = table.view.view();
         let mut builder = stream.builder.borrow_mut();
+        let grace = joined
+            .grace_ms
+            .map(|grace_ms| Grace::new(&mut builder, &name, grace_ms, table.view.is_versioned()));
         let key = joined
             .key
             .clone()
@@ -191,14 +203,23 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             .or_else(|| table.key_serde.clone());
         let value = joined.value.clone().or_else(|| stream.value_serde.clone());
         let value = value.or_else(|| builder.default_serde::<V>());
+        // A record that waits is written down.
+        let waiting = grace.and_then(|grace| {
+            let key = builder.resolve_serde(&name, key.as_ref(), None);
+            let value = builder.resolve_serde(&name, value.as_ref(), None);
+            let reuse_key_bytes = joined.key.is_none() && stream.key_serde.is_some();
+            Some(grace.with_serdes(key.zip(value)?, reuse_key_bytes))
+        });
         let key_serde = joined.key.or_else(|| stream.key_serde.clone());
         let sources: BTreeSet<_> = stream.sources.union(&table.sources).cloned().collect();
         let copartitioned: Vec<_> = sources.iter().cloned().collect();
+        let in_buffer = waiting.clone();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let Some(view) = view.clone() else { return };
             let (joiner, key, value, get) = (joiner.clone(), key.clone(), value.clone(), view.factory);
+            let waiting = waiting.clone();
             let factory = factory(move |scope| {
-                Ok(port(RowJoin {
+                let join = RowJoin {
                     node: scope.name().clone(),
                     left,
                     value: value.clone(),
@@ -208,9 +229,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                     },
                     joiner: joiner.clone(),
                     children: scope.children()?,
-                }))
+                };
+                match &waiting {
+                    Some(waiting) => Ok(port(waiting.open(scope, join)?)),
+                    None => Ok(port(join)),
+                }
             });
             writer.add_processor(name, parents, factory);
+            if let Some(waiting) = &in_buffer {
+                waiting.write(name, &view.stores, writer);
+            }
             for store in &view.stores {
                 writer.connect(name, store);
             }
@@ -244,15 +272,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         if name.is_none() {
             let shared = self.builder.borrow().join_topic::<K, V>(self.node);
             if let Some(shared) = shared {
-                // The names that another topic would have got are used up all the same.
-                burn_names(&mut self.builder.borrow_mut());
+                // The names that another topic would have got are used up all the same. Kafka Streams goes on with the
+                // source that is not there, and asks for no equal partition counts with it.
+                let mut builder = self.builder.borrow_mut();
+                let source = burn_names(&mut builder);
+                builder.stand_ins.insert(source.clone(), vec![shared.source.clone()]);
                 return Self {
                     builder: self.builder.clone(),
                     node: shared.node,
-                    name: shared.source.clone(),
+                    name: shared.source,
                     key_serde: shared.key,
                     value_serde: shared.value,
-                    sources: Arc::new(BTreeSet::from([shared.source])),
+                    sources: Arc::new(BTreeSet::from([source])),
                     repartition_required: false,
                 };
             }

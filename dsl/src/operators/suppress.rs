@@ -4,13 +4,12 @@
 //! its key take its place without a new wait. What leaves has the time, the headers and the origin of its last update.
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     rc::Rc,
     sync::Arc,
 };
 
-use millstream_state::{
-    BufferTotals, Evicted, LoggedHeaders, StateError, StoreBackend, StoreKind, StoreSpec, SuppressBuffer,
-};
+use millstream_state::{BufferTotals, Evicted, LoggedHeaders, StoreBackend, StoreKind, StoreSpec, SuppressBuffer};
 
 use crate::{
     engine::{
@@ -21,7 +20,7 @@ use crate::{
     stream::factory,
     table::{
         KTable,
-        faults::{self, Stop},
+        faults::{self, Failed, Stop},
         getter::{self, RowOf, ValueGetter, View},
         view::TableView,
     },
@@ -81,17 +80,6 @@ struct Suppress<K, V> {
     children: TableChildren<K, V>,
     observed_time: Cell<i64>,
     buffers: RefCell<Buffers>,
-}
-
-/// What can end a round of eviction.
-enum Failed {
-    Store(StateError),
-    Stop(Stop),
-}
-impl From<StateError> for Failed {
-    fn from(error: StateError) -> Self {
-        Self::Store(error)
-    }
 }
 
 impl<K: 'static, V: 'static> TableReceiver<K, V> for Suppress<K, V> {
@@ -174,10 +162,7 @@ impl<K: 'static, V: 'static> Suppress<K, V> {
         let result = self
             .buffer
             .evict_while(go_on, |row| self.emit(cx, &row).map_err(Failed::Stop));
-        result.map_err(|failed| match failed {
-            Failed::Store(error) => Stop::Here(faults::store(&self.node, error)),
-            Failed::Stop(stop) => stop,
-        })
+        result.map_err(|failed| failed.in_node(&self.node))
     }
     fn emit(&self, cx: &TaskContext, row: &Evicted<'_>) -> Result<(), Stop> {
         if row.new.is_none() && matches!(self.rule.until, Until::WindowCloses(_)) {
@@ -355,13 +340,16 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             writer.add_store(built, std::slice::from_ref(name));
         };
         let node = builder.add(&[self.node], GraphNode::new(name.clone(), write));
+        // Kafka Streams takes the table for its source, and so asks for no equal partition counts in joins behind it.
+        let real = self.sources.iter().cloned().collect();
+        builder.stand_ins.insert(self.name.clone(), real);
         Self {
             builder: self.builder.clone(),
             node,
             name,
             key_serde: self.key_serde.clone(),
             value_serde: self.value_serde.clone(),
-            sources: self.sources.clone(),
+            sources: Arc::new(BTreeSet::from([self.name.clone()])),
             queryable: None,
             view: Rc::new(view),
         }

@@ -358,7 +358,11 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         const PREFIX: &str = "KTABLE-MERGE-";
         let mut builder = self.builder.borrow_mut();
         let wished = materialized.as_ref().filter(|m| m.stored);
-        let store = wished.map(|m| m.store_name(&mut builder, PREFIX));
+        let store = wished.map(|m| match &m.name {
+            Some(_) => m.store_name(&mut builder, PREFIX),
+            // Kafka Streams lets this name pass also where names must be explicit.
+            None => builder.new_store_name(PREFIX),
+        });
         let given = materialized.as_ref().and_then(|m| m.operator.name().cloned());
         let name = builder.name_burning(given.as_ref(), PREFIX);
         if side != Side::Inner {

@@ -1,8 +1,11 @@
 //! Another value for each row: `map_values` of a table.
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
+use millstream_state::Headers;
+
 use crate::{
-    engine::{BoxError, Change, ProcessError, ProcessResult, TableReceiver, TaskContext, table_port},
+    engine::{BoxError, Change, NodeScope, ProcessError, ProcessResult, TableReceiver, TaskContext, table_port},
+    operators::Processing,
     options::Materialized,
     serde::SharedSerde,
     stream::factory,
@@ -17,25 +20,64 @@ use crate::{
 
 type Mapper<K, V, V2> = Arc<dyn Fn(&K, &V) -> Result<Option<V2>, BoxError> + Send + Sync>;
 
-struct TableMapValues<K, V, V2> {
+/// Makes another value of each row of a table.
+pub(super) trait MapRow<K, V, V2> {
+    /// `origin`: time and headers of the row or its update.
+    fn map(
+        &self,
+        cx: &TaskContext,
+        key: &K,
+        value: Option<&V>,
+        origin: (i64, &Headers),
+    ) -> Result<Option<V2>, Box<ProcessError>>;
+    /// The same for somebody who reads the table; a row that is not there has no time.
+    fn read(
+        &self,
+        cx: &TaskContext,
+        key: &K,
+        value: Option<&V>,
+        timestamp: i64,
+    ) -> Result<Option<V2>, Box<ProcessError>> {
+        self.map(cx, key, value, (timestamp, cx.no_headers()))
+    }
+}
+/// One for each operator that maps, and for each that reads a table without a store.
+pub(super) type MakeMapRow<K, V, V2> =
+    Arc<dyn Fn(&mut NodeScope<'_>) -> Result<Rc<dyn MapRow<K, V, V2>>, Box<ProcessError>> + Send + Sync>;
+
+/// By a function of the user, which never sees a deletion.
+struct ByFunction<K, V, V2> {
     node: Arc<str>,
-    mapper: Mapper<K, V, V2>,
+    f: Mapper<K, V, V2>,
+}
+impl<K, V, V2> MapRow<K, V, V2> for ByFunction<K, V, V2> {
+    fn map(
+        &self,
+        cx: &TaskContext,
+        key: &K,
+        value: Option<&V>,
+        _origin: (i64, &Headers),
+    ) -> Result<Option<V2>, Box<ProcessError>> {
+        value.map_or(Ok(None), |value| cx.try_call(&self.node, || (self.f)(key, value)))
+    }
+}
+
+struct TableMapValues<K, V, V2> {
+    mapping: Rc<dyn MapRow<K, V, V2>>,
     output: Output<K, V2>,
     /// The old value comes with the update, not from a store of this operator.
     old_from_update: bool,
 }
 impl<K: 'static, V: 'static, V2: 'static> TableMapValues<K, V, V2> {
-    fn map(&self, cx: &TaskContext, key: &K, value: Option<&V>) -> Result<Option<V2>, Box<ProcessError>> {
-        value.map_or(Ok(None), |value| cx.try_call(&self.node, || (self.mapper)(key, value)))
-    }
     fn values(
         &self,
         cx: &TaskContext,
         change: &Change<'_, K, V>,
     ) -> Result<(Option<V2>, Option<V2>), Box<ProcessError>> {
-        let new = self.map(cx, change.key, change.new)?;
+        let origin = (change.timestamp, change.headers);
+        let new = self.mapping.map(cx, change.key, change.new, origin)?;
         let old = if self.output.send_old && self.old_from_update {
-            self.map(cx, change.key, change.old)?
+            self.mapping.map(cx, change.key, change.old, origin)?
         } else {
             None
         };
@@ -56,17 +98,19 @@ impl<K: 'static, V: 'static, V2: 'static> TableReceiver<K, V> for TableMapValues
 }
 
 struct MapGetter<K, V, V2> {
-    node: Arc<str>,
     parent: Rc<dyn ValueGetter<K, V>>,
-    mapper: Mapper<K, V, V2>,
+    mapping: Rc<dyn MapRow<K, V, V2>>,
 }
 impl<K, V, V2> MapGetter<K, V, V2> {
     fn map(&self, cx: &TaskContext, key: &K, row: RowOf<V>) -> Result<RowOf<V2>, Box<ProcessError>> {
-        let Some((value, timestamp)) = row else { return Ok(None) };
-        let mapped = cx.try_call(&self.node, || (self.mapper)(key, &value))?;
+        let (value, timestamp) = row.map_or((None, NO_TIME), |(value, timestamp)| (Some(value), timestamp));
+        let mapped = self.mapping.read(cx, key, value.as_ref(), timestamp)?;
         Ok(mapped.map(|mapped| (mapped, timestamp)))
     }
 }
+/// Of a row that is not there.
+const NO_TIME: i64 = -1;
+
 impl<K, V, V2> ValueGetter<K, V2> for MapGetter<K, V, V2> {
     fn get(&self, cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V2>, Box<ProcessError>> {
         let row = self.parent.get(cx, key, key_bytes)?;
@@ -86,7 +130,9 @@ impl<K, V, V2> ValueGetter<K, V2> for MapGetter<K, V, V2> {
 
 struct MapView<K, V, V2> {
     parent: KTable<K, V>,
-    mapper: Mapper<K, V, V2>,
+    make: MakeMapRow<K, V, V2>,
+    /// Stores that the mapping itself uses.
+    used: Vec<Arc<str>>,
     stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<V2>)>,
     stored_versioned: Option<bool>,
     send_old: Cell<bool>,
@@ -106,16 +152,15 @@ impl<K: 'static, V: 'static, V2: 'static> TableView<K, V2> for MapView<K, V, V2>
             return Some(store_view(store, key, value));
         }
         let View { factory, stores } = self.parent.view.view()?;
-        let mapper = self.mapper.clone();
+        let make = self.make.clone();
         Some(View {
             factory: Arc::new(move |scope| {
                 Ok(Rc::new(MapGetter {
-                    node: scope.name().clone(),
                     parent: factory(scope)?,
-                    mapper: mapper.clone(),
+                    mapping: make(scope)?,
                 }))
             }),
-            stores,
+            stores: stores.into_iter().chain(self.used.iter().cloned()).collect(),
         })
     }
 }
@@ -186,11 +231,30 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         with_options: bool,
     ) -> KTable<K, V2> {
         const PREFIX: &str = "KTABLE-MAPVALUES-";
-        let mut builder = self.builder.borrow_mut();
         if with_options && materialized.stored && materialized.name.is_none() {
-            builder.new_store_name(PREFIX);
+            self.builder.borrow_mut().new_store_name(PREFIX);
         }
-        let name = builder.name_burning(materialized.operator.name(), PREFIX);
+        let make: MakeMapRow<K, V, V2> = Arc::new(move |scope| {
+            Ok(Rc::new(ByFunction {
+                node: scope.name().clone(),
+                f: mapper.clone(),
+            }))
+        });
+        self.add_mapping(PREFIX, make, materialized, Processing::new())
+    }
+
+    /// An operator that maps rows. `processing`: the stores that the mapping itself uses.
+    pub(super) fn add_mapping<V2: 'static>(
+        &self,
+        prefix: &str,
+        make: MakeMapRow<K, V, V2>,
+        materialized: &Materialized<K, V2>,
+        processing: Processing,
+    ) -> KTable<K, V2> {
+        let mut builder = self.builder.borrow_mut();
+        let operator = materialized.operator.name().or_else(|| processing.name.name());
+        let name = builder.name_burning(operator, prefix);
+        let (used, added) = processing.resolve(&mut builder);
         let planned = materialized
             .name
             .as_ref()
@@ -198,7 +262,8 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             .and_then(|store| materialized.plan(&mut builder, store, self.key_serde.as_ref(), None));
         let view = Rc::new(MapView {
             parent: self.clone(),
-            mapper: mapper.clone(),
+            make: make.clone(),
+            used: used.clone(),
             stored: planned
                 .as_ref()
                 .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
@@ -213,18 +278,23 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         let state = view.clone();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
             let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.send_old.get());
-            let (old_from_update, mapper) = (plan.is_none(), mapper.clone());
+            let (old_from_update, make) = (plan.is_none(), make.clone());
             let factory = factory(move |scope| {
+                let mapping = make(scope)?;
                 let output = Output::open(scope, plan.as_ref(), send_old)?;
-                let (node, mapper) = (scope.name().clone(), mapper.clone());
                 Ok(table_port(TableMapValues {
-                    node,
-                    mapper,
+                    mapping,
                     output,
                     old_from_update,
                 }))
             });
             writer.add_processor(name, parents, factory);
+            for store in &added {
+                writer.add_store(store.clone(), &[]);
+            }
+            for store in &used {
+                writer.connect(name, store);
+            }
             if let Some(planned) = &planned {
                 writer.add_store(planned.store.clone(), std::slice::from_ref(name));
             }

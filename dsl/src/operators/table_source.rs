@@ -294,7 +294,7 @@ impl StreamsBuilder {
             if stored {
                 let mut store = planned.store.clone();
                 let reuse = writer.config.optimizations.reuse_table_source_topics;
-                if let (true, false, SourceTopics::Names(names)) = (reuse, planned.plan.versioned, &topics) {
+                if let (true, SourceTopics::Names(names)) = (reuse, &topics) {
                     store.source_changelog = names.first().cloned();
                 }
                 writer.add_store(store, std::slice::from_ref(name));

@@ -64,22 +64,38 @@ impl<K: 'static, V: 'static, A: 'static> WindowAggregate<K, V, A> {
     ) -> Result<(), Stop> {
         let results = &self.results;
         let closed = results.observed_time.get().saturating_sub(self.windows.grace_ms());
-        self.windows.each(record.timestamp, |window| {
-            if window.end <= closed {
-                results.drop_late(cx, record.timestamp, window, closed);
-                return Ok(());
-            }
-            let timestamp = results
-                .store
-                .get(key, window.start, stored)
-                .map_err(|e| faults::store(&results.node, e))?;
-            let base = timestamp.map_or(Base::Initial, |timestamp| Base::Result(stored, timestamp));
-            results.update(cx, record, (key, window), base, buffer)
-        })?;
+        // The windows may be the user's.
+        let updated = cx.call(&results.node, || {
+            self.windows.each(record.timestamp, |window| {
+                self.update_window(cx, record, (key, window), closed, (stored, buffer))
+            })
+        });
+        updated??;
         if results.emission.strategy == EmitStrategy::OnWindowClose {
             self.emit_closed(cx, record, closed)?;
         }
         Ok(())
+    }
+
+    fn update_window(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        (key, window): (&[u8], Window),
+        closed: i64,
+        (stored, buffer): (&mut Vec<u8>, &mut Vec<u8>),
+    ) -> Result<(), Stop> {
+        let results = &self.results;
+        if window.end <= closed {
+            results.drop_late(cx, record.timestamp, window, closed);
+            return Ok(());
+        }
+        let timestamp = results
+            .store
+            .get(key, window.start, stored)
+            .map_err(|e| faults::store(&results.node, e))?;
+        let base = timestamp.map_or(Base::Initial, |timestamp| Base::Result(stored, timestamp));
+        results.update(cx, record, (key, window), base, buffer)
     }
 
     /// Emits the windows that have closed since the last round.
@@ -98,7 +114,8 @@ impl<K: 'static, V: 'static, A: 'static> WindowAggregate<K, V, A> {
             last.saturating_sub(size).max(0).saturating_add(1)
         };
         // A round that would see the same windows as the last one is not worth a scan, nor a new position.
-        if last != -1 && self.windows_at(upper) == self.windows_at(lower - 1) {
+        let nothing_new = || last != -1 && self.windows_at(upper) == self.windows_at(lower - 1);
+        if cx.call(&self.results.node, nothing_new)? {
             return Ok(());
         }
         self.results.emit(cx, record, (lower, upper), closed)

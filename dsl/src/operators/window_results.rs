@@ -87,7 +87,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
         plan: &WindowPlan<K, A>,
         emission: Emission,
     ) -> Result<Self, Box<ProcessError>> {
-        let (store, output) = plan.open(scope, emission.send_old)?;
+        let (store, output) = plan.open(scope, emission)?;
         Ok(Self {
             node: scope.name().clone(),
             plan: plan.clone(),

@@ -1,11 +1,12 @@
 //! How streams and tables are joined.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use millstream_state::StoreBackend;
 
 use crate::{
     serde::{Serde, SharedSerde, serde_options},
     stream::Named,
+    window::whole_millis,
 };
 
 /// Options of a stream-table join. Kafka Streams: `Joined`.
@@ -13,6 +14,8 @@ pub struct Joined<K, V> {
     pub(crate) name: Named,
     pub(crate) key: Option<SharedSerde<K>>,
     pub(crate) value: Option<SharedSerde<V>>,
+    /// How long records wait for the table, in milliseconds.
+    pub(crate) grace_ms: Option<i64>,
 }
 impl<K, V> Default for Joined<K, V> {
     fn default() -> Self {
@@ -20,6 +23,7 @@ impl<K, V> Default for Joined<K, V> {
             name: Named::default(),
             key: None,
             value: None,
+            grace_ms: None,
         }
     }
 }
@@ -34,6 +38,32 @@ impl<K: 'static, V: 'static> Joined<K, V> {
             name: name.into(),
             ..Self::default()
         }
+    }
+    /// Records wait until the stream is this much further, so that rows of the table that come late are still found. The
+    /// table must keep history for at least as long, see [`Materialized::versioned`](crate::options::Materialized::versioned).
+    /// Without it a record is joined at once. Kafka Streams: `Joined.withGracePeriod`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let prices = builder.table_with("prices", Materialized::<String, i64>::named("prices").versioned(hours(1)));
+    /// builder
+    ///     .stream::<String, i64>("orders")
+    ///     .join_with(&prices, |_, n, price| n * price, Joined::new().grace(seconds(5)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("orders", "tea".to_owned(), 10i64, 2_000)?; // before its price
+    /// runner.pipe_at("prices", "tea".to_owned(), Some(3i64), 1_500)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), []);
+    /// runner.pipe_at("orders", "tea".to_owned(), 1i64, 7_000)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("tea".to_owned(), 30)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withGracePeriod")]
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace_ms = Some(whole_millis(grace));
+        self
     }
 }
 serde_options!(Joined);

@@ -186,6 +186,9 @@ pub(crate) struct Extent {
     /// How long rows must be kept for the operator to work.
     pub(crate) least_ms: i64,
     pub(crate) sessions: bool,
+    /// Whether results that leave when their window closes may wait in the record cache before: Kafka Streams switches it
+    /// off for sliding windows and sessions only.
+    pub(crate) cached_on_close: bool,
 }
 
 /// A store as the topology gets it, with what its operator needs.
@@ -203,14 +206,19 @@ impl<P: Clone> Clone for Planned<P> {
 }
 
 impl<K: 'static, V: 'static> Materialized<K, V> {
-    /// The name of the store: the given one, or a generated one, which moves the counter.
+    /// The name of the store: the given one, or a generated one, which moves the counter and is refused where names must
+    /// be explicit.
     pub(crate) fn store_name(&self, builder: &mut Builder, prefix: &str) -> Arc<str> {
         match &self.name {
             Some(name) => {
                 builder.check_name(name);
                 name.clone()
             }
-            None => builder.new_store_name(prefix),
+            None => {
+                let name = builder.new_store_name(prefix);
+                builder.generated_stores.push(name.clone());
+                name
+            }
         }
     }
 
@@ -300,7 +308,8 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 retain_duplicates: false,
             }
         };
-        let mut store = self.builder(store_name, kind, key.clone(), value.clone(), !on_close && self.caching);
+        let caching = self.caching && (!on_close || extent.cached_on_close);
+        let mut store = self.builder(store_name, kind, key.clone(), value.clone(), caching);
         if kept_ms != retention_ms && !self.topic_config.iter().any(|(key, _)| key == "retention.ms") {
             store = store.topic_config("retention.ms", retention_ms.saturating_add(DAY_MS).to_string());
         }

@@ -2,7 +2,10 @@
 mod context;
 mod fixed_key;
 mod node;
+mod transformer;
 
 pub use context::{ForwardError, ProcessorContext, Punctuation, RecordMetadata, Schedule};
 pub use fixed_key::{FixedKey, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
+pub(crate) use node::Punctuate;
 pub use node::{Connected, Processor, ProcessorNode};
+pub use transformer::{TransformContext, ValueTransformer};

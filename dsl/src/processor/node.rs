@@ -74,14 +74,48 @@ impl Punctuate for Nobody {
 impl<K: 'static, V: 'static> Connected<K, V> {
     /// From the scope of the node.
     pub fn new(scope: &mut NodeScope<'_>) -> Result<Self, Box<ProcessError>> {
-        let nobody: Weak<dyn Punctuate> = Weak::<Nobody>::new();
         Ok(Self {
-            name: scope.name().clone(),
             children: scope.named_children()?,
+            ..Self::without_children(scope)
+        })
+    }
+    /// Of something that forwards nothing itself.
+    pub(crate) fn without_children(scope: &NodeScope<'_>) -> Self {
+        let nobody: Weak<dyn Punctuate> = Weak::<Nobody>::new();
+        Self {
+            name: scope.name().clone(),
+            children: Vec::new(),
             stores: scope.store_access(),
             next_schedule: Cell::new(0),
             this: RefCell::new(nobody),
-        })
+        }
+    }
+    /// Whether some store keeps headers with cached updates.
+    pub(crate) fn keeps_headers(&self) -> bool {
+        self.stores.iter().any(StoreAccess::is_cached)
+    }
+    /// Logs what the record caches of the stores hold.
+    pub(crate) fn flush(&self, cx: &TaskContext) -> ProcessResult {
+        self.stores
+            .iter()
+            .try_for_each(|store| store.flush().map_err(|e| cx.store_failed(&self.name, e)))
+    }
+    /// Runs user code and sorts what comes out of it.
+    pub(crate) fn run<P, T>(
+        &self,
+        processor: &RefCell<P>,
+        cx: &TaskContext,
+        f: impl FnOnce(&mut P) -> Result<T, BoxError>,
+    ) -> Result<T, ForwardError> {
+        let Ok(mut processor) = processor.try_borrow_mut() else {
+            return Err(ForwardError::here(ProcessError::new(
+                ProcessErrorKind::Other,
+                &self.name,
+                "called while it runs",
+            )));
+        };
+        let result = cx.call(&self.name, || f(&mut processor)).map_err(ForwardError::here)?;
+        result.map_err(|error| sort(&self.name, error))
     }
 }
 
@@ -106,7 +140,8 @@ where
 {
     /// Hooks the processor into its task.
     pub fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
-        let keeps_headers = connected.stores.iter().any(StoreAccess::is_cached);
+        scope.context().let_headers_change();
+        let keeps_headers = connected.keeps_headers();
         let inner = Rc::new(Inner {
             processor: RefCell::new(processor),
             connected,
@@ -126,47 +161,29 @@ where
         let node = inner.clone();
         scope.on_close(move |cx| node.run(cx, Processor::close).map_err(|e| e.error));
         let node = inner.clone();
-        scope.on_flush(move |cx| node.flush(cx));
+        scope.on_flush(move |cx| node.connected.flush(cx));
         Self(inner)
     }
 }
 
 impl<K, V, K2, V2, P> Inner<K, V, K2, V2, P>
 where
+    K2: 'static,
+    V2: 'static,
     P: Processor<K, V, K2, V2>,
 {
-    /// Runs user code and sorts what comes out of it.
     fn run(&self, cx: &TaskContext, f: impl FnOnce(&mut P) -> Result<(), BoxError>) -> Result<(), ForwardError> {
-        let name = &self.connected.name;
-        let Ok(mut processor) = self.processor.try_borrow_mut() else {
-            return Err(ForwardError::here(ProcessError::new(
-                ProcessErrorKind::Other,
-                name,
-                "called while it runs",
-            )));
-        };
-        let result = cx.call(name, || f(&mut processor)).map_err(ForwardError::here)?;
-        result.map_err(|error| sort(name, error))
+        self.connected.run(&self.processor, cx, f)
     }
-    fn settle(
-        &self,
-        cx: &TaskContext,
-        error: ForwardError,
-        timestamp: i64,
-        headers: &millstream_state::Headers,
-    ) -> ProcessResult {
-        // A broken store stops the task: going on would lose updates.
-        if error.handled || error.error.kind == ProcessErrorKind::Store {
-            return Err(error.error);
-        }
-        cx.processing_failed(error.error, timestamp, headers)
+}
+
+/// Asks the handler where that has not happened.
+fn settle(cx: &TaskContext, error: ForwardError, timestamp: i64, headers: &millstream_state::Headers) -> ProcessResult {
+    // A broken store stops the task: going on would lose updates.
+    if error.handled || error.error.kind == ProcessErrorKind::Store {
+        return Err(error.error);
     }
-    fn flush(&self, cx: &TaskContext) -> ProcessResult {
-        self.connected
-            .stores
-            .iter()
-            .try_for_each(|store| store.flush().map_err(|e| cx.store_failed(&self.connected.name, e)))
-    }
+    cx.processing_failed(error.error, timestamp, headers)
 }
 
 fn sort(name: &Arc<str>, error: BoxError) -> ForwardError {
@@ -199,7 +216,7 @@ where
         let result = cx.at(punctuation.timestamp, self.keeps_headers.then_some(headers), || {
             self.run(cx, |p| p.punctuate(&ctx, punctuation))
         });
-        result.or_else(|e| self.settle(cx, e, punctuation.timestamp, headers))
+        result.or_else(|e| settle(cx, e, punctuation.timestamp, headers))
     }
 }
 
@@ -215,8 +232,13 @@ where
             cx,
             node: &node.connected,
         };
+        let copied = record.is_copy.then(|| record.headers.clone());
+        let record = match &copied {
+            Some(headers) => record.with_own_headers(headers),
+            None => record,
+        };
         let headers = node.keeps_headers.then_some(record.headers);
         let result = cx.at(record.timestamp, headers, || node.run(cx, |p| p.process(&ctx, record)));
-        result.or_else(|e| node.settle(cx, e, record.timestamp, record.headers))
+        result.or_else(|e| settle(cx, e, record.timestamp, record.headers))
     }
 }

@@ -49,6 +49,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: SerdeError,
     },
     /// A row could not be read as the declared types.
@@ -57,7 +58,14 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: SerdeError,
+    },
+    /// Null has no row.
+    #[error("store {store}: the key is null")]
+    NullKey {
+        /// The store.
+        store: Arc<str>,
     },
     /// The state itself failed; the task stops.
     #[error("store {store}: {error}")]
@@ -65,6 +73,7 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
         /// Why.
+        #[source]
         error: StateError,
     },
 }
@@ -73,6 +82,7 @@ impl StoreFailure {
         match self {
             Self::Serialize { .. } => ProcessErrorKind::Serialization,
             Self::Deserialize { .. } => ProcessErrorKind::Deserialization,
+            Self::NullKey { .. } => ProcessErrorKind::NullKey,
             Self::State { .. } => ProcessErrorKind::Store,
         }
     }
@@ -91,12 +101,14 @@ impl StoreAccess {
         if let Some(store) = state.key_value(&self.name).filter(|s| s.is_cached()) {
             store.log_cache()?;
         }
+        let mut expired = 0;
         if let Some(store) = state.window(&self.name).filter(|s| s.is_cached()) {
-            store.log_cache()?;
+            expired += store.log_cache()?;
         }
         if let Some(store) = state.session(&self.name).filter(|s| s.is_cached()) {
-            store.log_cache()?;
+            expired += store.log_cache()?;
         }
+        (0..expired).for_each(|_| self.context.count_dropped());
         Ok(())
     }
     pub(crate) fn typed<K: 'static, V: 'static, S>(
@@ -155,10 +167,15 @@ impl<K, V, S> Typed<K, V, S> {
         f: impl FnOnce(&[u8]) -> millstream_state::Result<T>,
     ) -> Result<T, StoreFailure> {
         let mut buffer = self.key_buffer.borrow_mut();
-        write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
+        let written = write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
             store: self.name.clone(),
             error,
         })?;
+        if !written {
+            return Err(StoreFailure::NullKey {
+                store: self.name.clone(),
+            });
+        }
         f(&buffer).map_err(|e| self.failed(e))
     }
     pub(crate) fn with_key_and_value<T>(

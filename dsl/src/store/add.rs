@@ -149,7 +149,11 @@ impl<K: 'static, V: 'static> Store<K, V> {
             | StoreKind::Versioned {
                 segment_interval_ms, ..
             } => *segment_interval_ms = millis(interval),
-            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw | StoreKind::Suppress => {}
+            StoreKind::KeyValue { .. }
+            | StoreKind::Lru { .. }
+            | StoreKind::Raw
+            | StoreKind::Suppress
+            | StoreKind::RecordBuffer => {}
         }
         self
     }

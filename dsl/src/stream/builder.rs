@@ -2,6 +2,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    engine::ProcessorWrapper,
     operators::{process_node, suffixed},
     processor::Processor,
     serde::Serde,
@@ -126,6 +127,41 @@ impl StreamsBuilder {
     /// Refuses generated names of stores and internal topics at `build`. Kafka Streams: `ensure.explicit.internal.resource.naming`.
     pub fn require_explicit_names(&self) {
         self.inner.borrow_mut().config.require_explicit_names = true;
+    }
+
+    /// Puts something around every operator, those of the DSL included: to measure, trace or check them.
+    ///
+    /// ```
+    /// use std::{rc::Rc, sync::{Arc, Mutex}};
+    /// use millstream_dsl::{engine::{Around, ProcessResult, TaskContext, WrappedRecord}, prelude::*, testing::Runner};
+    /// struct Tell { operator: Arc<str>, told: Arc<Mutex<Vec<String>>> }
+    /// impl Around for Tell {
+    ///     fn around(
+    ///         &self,
+    ///         _: &TaskContext,
+    ///         record: &WrappedRecord<'_>,
+    ///         process: &mut dyn FnMut() -> ProcessResult,
+    ///     ) -> ProcessResult {
+    ///         let value = record.value::<i64>().copied();
+    ///         self.told.lock().unwrap().push(format!("{} {value:?}", self.operator));
+    ///         process()
+    ///     }
+    /// }
+    /// let told = Arc::new(Mutex::new(Vec::new()));
+    /// let builder = StreamsBuilder::new();
+    /// let teller = told.clone();
+    /// builder.wrap_processors(move |operator: &Arc<str>, _: &str| {
+    ///     Some(Rc::new(Tell { operator: operator.clone(), told: teller.clone() }) as Rc<dyn Around>)
+    /// });
+    /// builder.stream::<String, i64>("in").map_values_with(|n| n * 2, "twice").filter_with(|_, n| *n > 2, "big").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(*told.lock().unwrap(), ["twice Some(1)", "big Some(2)"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "ProcessorWrapper")]
+    pub fn wrap_processors(&self, wrapper: impl ProcessorWrapper + 'static) {
+        self.inner.borrow_mut().wrapper = Some(Arc::new(wrapper));
     }
 
     /// The serde of `T` wherever none is given or inherited, instead of the default of the type.

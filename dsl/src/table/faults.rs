@@ -31,6 +31,27 @@ impl Stop {
     }
 }
 
+/// What can end a walk over rows of a store that are handed on one by one.
+pub(crate) enum Failed {
+    /// The store.
+    Store(StateError),
+    /// What a row was handed to.
+    Stop(Stop),
+}
+impl From<StateError> for Failed {
+    fn from(error: StateError) -> Self {
+        Self::Store(error)
+    }
+}
+impl Failed {
+    pub(crate) fn in_node(self, node: &Arc<str>) -> Stop {
+        match self {
+            Self::Store(error) => Stop::Here(store(node, error)),
+            Self::Stop(stop) => stop,
+        }
+    }
+}
+
 /// A store failed: the task stops.
 #[cold]
 pub(crate) fn store(node: &Arc<str>, error: StateError) -> Box<ProcessError> {

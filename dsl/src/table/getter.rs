@@ -1,7 +1,7 @@
 //! How an operator looks a row of a table up, also when the table has no store of its own.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, SessionStore, StateError, SuppressBuffer, WindowStore};
+use millstream_state::{KeyValueStore, RecordBuffer, SessionStore, StateError, SuppressBuffer, WindowStore};
 
 use crate::{
     engine::{NodeScope, ProcessError, ProcessErrorKind, TaskContext},
@@ -31,7 +31,7 @@ pub(crate) trait ValueGetter<K, V> {
 }
 
 pub(crate) type GetterFactory<K, V> =
-    Arc<dyn Fn(&NodeScope<'_>) -> Result<Rc<dyn ValueGetter<K, V>>, Box<ProcessError>> + Send + Sync>;
+    Arc<dyn Fn(&mut NodeScope<'_>) -> Result<Rc<dyn ValueGetter<K, V>>, Box<ProcessError>> + Send + Sync>;
 
 /// What it takes to read a table: a getter, and the stores the reading operator must be connected to.
 pub(crate) struct View<K, V> {
@@ -84,6 +84,14 @@ pub(crate) fn suppress(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<Sup
         .context()
         .state()
         .suppress(store)
+        .ok_or_else(|| no_store(scope, store))
+}
+/// The records of a stream that wait for a table.
+pub(crate) fn record_buffer(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<RecordBuffer>, Box<ProcessError>> {
+    scope
+        .context()
+        .state()
+        .record_buffer(store)
         .ok_or_else(|| no_store(scope, store))
 }
 fn no_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Box<ProcessError> {

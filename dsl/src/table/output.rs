@@ -5,8 +5,9 @@ use millstream_state::{CachedUpdate, SessionStore, StateError, WindowStore};
 
 use crate::{
     engine::{Change, NodeScope, ProcessError, ProcessResult, TableChildren, TaskContext},
+    operators::window_results::Emission,
     serde::{Serde, SerdeError, SessionWindowedSerde, SharedSerde, write},
-    window::{Window, Windowed},
+    window::{EmitStrategy, Window, Windowed},
 };
 
 use super::{
@@ -34,6 +35,9 @@ pub(crate) struct Forwarder<K, V> {
 impl<K, V> Forwarder<K, V> {
     /// One update that leaves the cache of the store, in the context it was made in.
     fn cached(&self, cx: &TaskContext, update: &CachedUpdate<'_>) -> ProcessResult {
+        if !update.kept {
+            cx.count_dropped();
+        }
         if update.new.is_none() && update.old.is_none() {
             return Ok(());
         }
@@ -340,8 +344,9 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
     pub(crate) fn open(
         &self,
         scope: &mut NodeScope<'_>,
-        send_old: bool,
+        emission: Emission,
     ) -> Result<OpenWindow<K, V>, Box<ProcessError>> {
+        let Emission { strategy, send_old } = emission;
         let store = getter::window(scope, &self.store)?;
         let (key, size_ms) = (self.key.clone(), self.size_ms);
         let forwarder = Rc::new(Forwarder {
@@ -355,7 +360,14 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
         });
         if store.is_cached() {
             let (forwarder, store) = (forwarder.clone(), store.clone());
-            scope.on_flush(move |cx| forwarder.flush(cx, |f| store.flush_cache(f)));
+            scope.on_flush(move |cx| match strategy {
+                EmitStrategy::OnWindowUpdate => forwarder.flush(cx, |f| store.flush_cache(f)),
+                EmitStrategy::OnWindowClose => {
+                    let expired = store.log_cache().map_err(|e| faults::store(&forwarder.node, e))?;
+                    (0..expired).for_each(|_| cx.count_dropped());
+                    Ok(())
+                }
+            });
         }
         Ok((store, forwarder))
     }

@@ -6,6 +6,9 @@ use super::{BuildError, Builder, GraphId, SourceTopics, Topology, TopologyWriter
 pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
     let mut writer = TopologyWriter {
         config: builder.config.clone(),
+        wrapper: builder.wrapper.clone(),
+        stand_ins: builder.stand_ins.clone(),
+        generated_stores: builder.generated_stores.clone(),
         ..TopologyWriter::default()
     };
     merge_sources(builder);

@@ -1,8 +1,9 @@
 //! The text of Java's `Topology.describe()`, character by character.
-use std::{cmp::Ordering, fmt::Write as _, sync::Arc};
+use std::{cmp::Ordering, fmt::Write as _};
 
 use super::{
     SinkTarget, SourceTopics,
+    java_hash::{java_bucket, java_capacity, java_set_order},
     java_tree::JavaTree,
     node::{Node, NodeKind},
 };
@@ -139,29 +140,4 @@ impl Order<'_> {
             }
         };
     }
-}
-
-/// Java prints sets of names in the order of a `HashSet<String>`, and people keep such texts in tests.
-fn java_set_order(names: &[Arc<str>]) -> Vec<&str> {
-    let capacity = java_capacity(names.len());
-    let mut sorted: Vec<&str> = names.iter().map(|n| &**n).collect();
-    sorted.sort_by_key(|name| java_bucket(name, capacity));
-    sorted
-}
-
-/// Buckets of a Java `HashMap` of this many entries.
-fn java_capacity(entries: usize) -> u32 {
-    let mut capacity: u32 = 16;
-    while entries as u64 * 4 > u64::from(capacity) * 3 {
-        capacity *= 2;
-    }
-    capacity
-}
-
-/// Bucket of a string in a Java `HashMap`.
-fn java_bucket(name: &str, capacity: u32) -> u32 {
-    let hash = name
-        .encode_utf16()
-        .fold(0u32, |h, unit| h.wrapping_mul(31).wrapping_add(u32::from(unit)));
-    (hash ^ (hash >> 16)) & (capacity - 1)
 }

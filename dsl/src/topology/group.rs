@@ -3,7 +3,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     StoreDefinition, Subtopology, TopicRef, Topology, TopologyData, TopologyWriter, describe, fingerprint,
+    java_hash::java_set_order,
     node::{Node, NodeKind},
+    writer::Copartition,
 };
 
 pub(super) fn topology(writer: TopologyWriter) -> Topology {
@@ -27,7 +29,7 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
     Topology {
         inner: Arc::new(TopologyData {
             global_stores: writer.global_stores.iter().map(super::StoreBuilder::define).collect(),
-            copartition_groups: asked_copartition_groups(&writer),
+            asked_copartitions: asked_copartitions(&writer),
             nodes: writer.nodes,
             stores: writer.stores,
             global_stores_built: writer.global_stores,
@@ -35,6 +37,7 @@ pub(super) fn topology(writer: TopologyWriter) -> Topology {
             globals,
             description,
             fingerprint,
+            wrapper: writer.wrapper,
         }),
     }
 }
@@ -133,25 +136,60 @@ fn copartition_groups(
     }))
 }
 
-/// What Kafka Streams asks to have equal partition counts.
-fn asked_copartition_groups(writer: &TopologyWriter) -> Vec<Vec<TopicRef>> {
+/// The topics of each rule of which Kafka Streams asks equal partition counts, as it meets them.
+fn asked_copartitions(writer: &TopologyWriter) -> Vec<Vec<TopicRef>> {
+    let rules = writer.copartitioned.iter();
+    let topics_of = |rule: &Copartition| {
+        let sources: Vec<Arc<str>> = java_set_order(&rule.asked).into_iter().map(Arc::from).collect();
+        topics(&sources, writer, |_| true).collect()
+    };
+    rules.map(topics_of).collect()
+}
+
+/// What Kafka Streams makes of its rules: a rule joins the group of the first of its topics that is in one. A topic of
+/// two groups goes over to that group, the rest of the other stays where it is.
+pub(super) fn asked_groups(rules: &[Vec<TopicRef>], application_id: &str) -> Vec<Vec<TopicRef>> {
     let mut all: Vec<TopicRef> = Vec::new();
-    for topic in writer
-        .copartitioned
-        .iter()
-        .flat_map(|rule| topics(&rule.asked, writer, |_| true))
-    {
-        if !all.contains(&topic) {
-            all.push(topic);
+    let mut group_of: Vec<usize> = Vec::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for rule in rules {
+        let names: Vec<String> = rule.iter().map(|topic| topic.full_name(application_id)).collect();
+        let ordered = java_set_order(&names);
+        let known = |name: &str| all.iter().position(|topic| topic.full_name(application_id) == name);
+        let found = ordered.iter().find_map(|name| group_of.get(known(name)?).copied());
+        let group = found.unwrap_or(groups.len());
+        if found.is_none() {
+            groups.push(Vec::new());
+        }
+        for topic in rule {
+            let index = all.iter().position(|other| other == topic).unwrap_or(all.len());
+            if index == all.len() {
+                all.push(topic.clone());
+                group_of.push(group);
+            }
+            if let Some(slot) = group_of.get_mut(index) {
+                *slot = group;
+            }
+            if let Some(members) = groups.get_mut(group) {
+                members.push(index);
+            }
         }
     }
-    let groups = merged(writer.copartitioned.iter().map(|rule| {
-        topics(&rule.asked, writer, |_| true)
-            .filter_map(|topic| all.iter().position(|t| *t == topic))
-            .collect()
-    }));
+    // A group that all its topics have left is gone.
+    let mut kept: Vec<Vec<usize>> = (0..)
+        .zip(groups)
+        .filter(|(group, _)| group_of.contains(group))
+        .map(|(_, mut members)| {
+            members.sort_unstable();
+            members.dedup();
+            members
+        })
+        .filter(|members| members.len() > 1)
+        .collect();
+    kept.sort();
+    kept.dedup();
     let named = |group: Vec<usize>| group.into_iter().filter_map(|i| all.get(i).cloned()).collect();
-    groups.into_iter().map(named).collect()
+    kept.into_iter().map(named).collect()
 }
 
 /// The topics of sources by node name.

@@ -36,13 +36,24 @@ pub(super) fn build_all(topology: &Topology, environment: TaskEnvironment) -> Re
         .iter()
         .flat_map(|s| s.sinks.iter().cloned())
         .collect();
-    for index in data.globals.iter().flat_map(|(_, nodes)| nodes) {
-        if let Some(NodeKind::Source { topics, .. }) = data.nodes.get(*index).map(|n| &n.kind) {
-            sources.extend(topics.refs());
-        }
-    }
+    sources.extend(global_sources(data));
     let all: Vec<usize> = (0..data.nodes.len()).collect();
     build(data, &all, sources, sinks, environment)
+}
+
+pub(super) fn build_global(topology: &Topology, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+    let data = &topology.inner;
+    let members: Vec<usize> = data.globals.iter().flat_map(|(_, nodes)| nodes.clone()).collect();
+    build(data, &members, global_sources(data), Vec::new(), environment)
+}
+
+fn global_sources(data: &TopologyData) -> Vec<TopicRef> {
+    let nodes = data.globals.iter().flat_map(|(_, nodes)| nodes);
+    let topics = nodes.filter_map(|index| match data.nodes.get(*index).map(|n| &n.kind) {
+        Some(NodeKind::Source { topics, .. }) => Some(topics.refs()),
+        _ => None,
+    });
+    topics.flatten().collect()
 }
 
 fn build(
@@ -87,7 +98,11 @@ fn build(
                 entries.extend(topics.refs().into_iter().map(|topic| (topic, port.clone(), *global)));
             }
             NodeKind::Processor { factory } | NodeKind::Sink { factory, .. } => {
-                let port = factory.instantiate(&mut scope)?;
+                let mut port = factory.instantiate(&mut scope)?;
+                let wrapper = data.wrapper.as_ref().filter(|_| node.is_processor());
+                if let Some(around) = wrapper.and_then(|w| w.wrap(&node.name, context.task_id())) {
+                    port = port.wrapped(&node.name, around);
+                }
                 if let Some(slot) = ports.get_mut(index) {
                     *slot = Some(port);
                 }

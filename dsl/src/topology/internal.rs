@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    engine::OffsetReset,
+    engine::{OffsetReset, ProcessorWrapper},
     serde::{SharedSerde, default_serde_of},
 };
 
@@ -52,9 +52,14 @@ pub struct Builder {
     pub(crate) nodes: Vec<GraphNode>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) config: TopologyConfig,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
     serdes: HashMap<TypeId, Box<dyn Any>>,
     /// A `JoinTopic` for each stream that was joined by a new key.
     join_topics: HashMap<GraphId, Box<dyn Any>>,
+    /// Generated names of stores, also of those that may never be made.
+    pub(crate) generated_stores: Vec<Arc<str>>,
+    /// Names that Kafka Streams takes for sources, and the sources they stand for.
+    pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Source streams by topics, so that two streams of one topic become one source.
     pub(crate) stream_sources: Vec<StreamSource>,
 }
@@ -67,8 +72,11 @@ impl Default for Builder {
             nodes: vec![root],
             violations: Vec::new(),
             config: TopologyConfig::default(),
+            wrapper: None,
             serdes: HashMap::new(),
             join_topics: HashMap::new(),
+            generated_stores: Vec::new(),
+            stand_ins: HashMap::new(),
             stream_sources: Vec::new(),
         }
     }

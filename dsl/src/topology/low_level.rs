@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::SourceFactory,
+    engine::{ProcessorWrapper, SourceFactory},
     operators::process_node,
     processor::Processor,
     serde::Serde,
@@ -61,6 +61,11 @@ impl TopologyBuilder {
     /// The serde of `T` wherever none is given, instead of the default of the type.
     pub fn default_serde<T: 'static>(&mut self, serde: impl Serde<T> + 'static) {
         self.serdes.set_default_serde(Arc::new(serde));
+    }
+    /// Puts something around every processor; see
+    /// [`StreamsBuilder::wrap_processors`](crate::stream::StreamsBuilder::wrap_processors).
+    pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper + 'static) {
+        self.writer.wrapper = Some(Arc::new(wrapper));
     }
     /// A source of one or more topics.
     pub fn add_source<K: 'static, V: 'static>(&mut self, name: &str, consumed: impl Into<Consumed<K, V>>) {

@@ -9,6 +9,7 @@ mod graph_node;
 mod group;
 mod instantiate;
 mod internal;
+mod java_hash;
 mod java_tree;
 mod low_level;
 mod naming;
@@ -20,7 +21,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use crate::engine::{ProcessError, TaskEnvironment, TaskGraph};
+use crate::engine::{ProcessError, ProcessorWrapper, TaskEnvironment, TaskGraph};
 
 pub use config::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom};
 pub use error::{BuildError, Violation, ViolationKind};
@@ -60,12 +61,14 @@ pub(crate) struct TopologyData {
     pub(crate) subtopologies: Vec<Subtopology>,
     /// Group id and nodes of each global table.
     pub(crate) globals: Vec<(u32, Vec<usize>)>,
-    pub(crate) copartition_groups: Vec<Vec<TopicRef>>,
+    /// Topics of each rule.
+    pub(crate) asked_copartitions: Vec<Vec<TopicRef>>,
     pub(crate) global_stores: Vec<StoreDefinition>,
     pub(crate) stores: Vec<StoreBuilder>,
     pub(crate) global_stores_built: Vec<StoreBuilder>,
     pub(crate) description: String,
     pub(crate) fingerprint: u64,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
 }
 
 /// The immutable result of `StreamsBuilder::build`: `Send + Sync`, cheap to clone.
@@ -94,10 +97,11 @@ impl Topology {
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.inner.subtopologies
     }
-    /// Topics that must have equal partition counts, as Kafka Streams asks it: for a cogrouped stream, those in front of
-    /// repartition topics. What joins and tables need is in [`Subtopology::copartition_groups`].
-    pub fn copartition_groups(&self) -> &[Vec<TopicRef>] {
-        &self.inner.copartition_groups
+    /// Topics of which Kafka Streams asks equal partition counts, to compare with it: for a cogrouped stream those in front
+    /// of repartition topics, and not always all that belong together. What joins and tables need is in
+    /// [`Subtopology::copartition_groups`].
+    pub fn asked_copartition_groups(&self, application_id: &str) -> Vec<Vec<TopicRef>> {
+        group::asked_groups(&self.inner.asked_copartitions, application_id)
     }
     /// The text of Java's `Topology.describe()`.
     pub fn describe(&self) -> String {
@@ -165,6 +169,11 @@ impl Topology {
     /// Builds the operators of one task.
     pub fn build_task(&self, subtopology: u32, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
         instantiate::build_task(self, subtopology, environment)
+    }
+    /// The operators that fill the global stores, for the one thread of an instance that does so. Its stores are
+    /// [`global_stores`](Self::global_stores); its sources are their topics, see `TaskGraph::sources`.
+    pub fn build_global(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+        instantiate::build_global(self, environment)
     }
     /// One graph with the nodes of all subtopologies and global tables (test driver): sources, sinks and stores are
     /// concatenated in subtopology order, global ones last.

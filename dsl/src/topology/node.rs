@@ -80,6 +80,9 @@ impl Node {
             }
         )
     }
+    pub(crate) fn is_processor(&self) -> bool {
+        matches!(&self.kind, NodeKind::Processor { .. })
+    }
     pub(crate) fn is_global_source(&self) -> bool {
         matches!(&self.kind, NodeKind::Source { global: true, .. })
     }

@@ -110,7 +110,11 @@ impl StoreBuilder {
                     history_retention_ms.saturating_add(DAY_MS).to_string(),
                 );
             }
-            StoreKind::KeyValue { .. } | StoreKind::Lru { .. } | StoreKind::Raw | StoreKind::Suppress => {
+            StoreKind::KeyValue { .. }
+            | StoreKind::Lru { .. }
+            | StoreKind::Raw
+            | StoreKind::Suppress
+            | StoreKind::RecordBuffer => {
                 set("cleanup.policy", "compact".to_owned());
             }
         }

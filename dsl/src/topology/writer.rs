@@ -4,9 +4,9 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{LoggedHeaders, StoreBackend};
+use millstream_state::{LoggedHeaders, StoreBackend, StoreKind};
 
-use crate::engine::{NodeFactory, OffsetReset, SourceFactory};
+use crate::engine::{NodeFactory, OffsetReset, ProcessorWrapper, SourceFactory};
 
 use super::{
     BuildError, InternalTopic, SinkTarget, SourceTopics, StoreBuilder, StoreFormat, Topology, TopologyConfig,
@@ -32,10 +32,15 @@ pub struct TopologyWriter {
     pub(crate) copartitioned: Vec<Copartition>,
     pub(crate) config: TopologyConfig,
     pub(crate) violations: Vec<Violation>,
+    pub(crate) wrapper: Option<Arc<dyn ProcessorWrapper>>,
     /// Stream-stream joins, by name, whose sides are one stream.
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
+    /// Generated names of stores, also of those that were not made.
+    pub(crate) generated_stores: Vec<Arc<str>>,
+    /// Names that Kafka Streams takes for sources, and the sources they stand for.
+    pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Sources of repartition topics that have become one, and its source.
     pub(crate) replaced_sources: HashMap<Arc<str>, Arc<str>>,
 }
@@ -45,6 +50,14 @@ impl TopologyWriter {
     pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
             kind: super::ViolationKind::Topology,
+            name: name.clone(),
+            message: message.into(),
+        });
+    }
+    /// Notes an option with a value it cannot have.
+    pub fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violations.push(Violation {
+            kind: super::ViolationKind::Argument,
             name: name.clone(),
             message: message.into(),
         });
@@ -235,11 +248,20 @@ impl TopologyWriter {
             sources.dedup();
             sources
         };
+        let mut there = Vec::new();
+        sources.iter().for_each(|source| self.add_real(source, &mut there));
         let rule = Copartition {
-            sources: replaced(sources),
+            sources: replaced(&there),
             asked: replaced(asked),
         };
         self.copartitioned.push(rule);
+    }
+    /// The source, or those it stands for.
+    fn add_real(&self, source: &Arc<str>, out: &mut Vec<Arc<str>>) {
+        match self.stand_ins.get(source) {
+            None => out.push(source.clone()),
+            Some(sources) => sources.iter().for_each(|source| self.add_real(source, out)),
+        }
     }
     /// Whether a node of this name was written.
     pub fn has_node(&self, name: &str) -> bool {
@@ -279,11 +301,10 @@ impl TopologyWriter {
     /// Generated names change when an operator is added in front of them, and with them the topics of the state.
     fn check_explicit_names(&mut self) {
         let message = "its name is generated, but explicit names are required: name it";
-        let stores = self
-            .stores
-            .iter()
-            .filter(|s| s.spec.logging)
-            .map(|s| s.spec.name.clone());
+        let logged_or_joined = |store: &&StoreBuilder| {
+            store.spec.logging || matches!(store.spec.kind, StoreKind::Window { .. } | StoreKind::Raw)
+        };
+        let stores = self.stores.iter().filter(logged_or_joined);
         let topics = self.nodes.iter().filter_map(|n| match &n.kind {
             NodeKind::Source {
                 topics: SourceTopics::Internal(topic),
@@ -291,7 +312,15 @@ impl TopologyWriter {
             } => Some(topic.name.clone()),
             _ => None,
         });
-        let generated: Vec<_> = stores.chain(topics).filter(|name| has_index(name)).collect();
+        let made = stores.map(|s| s.spec.name.clone()).chain(topics);
+        // Those of foreign-key joins pass in Kafka Streams: the name of the join is not asked for, that of its store is.
+        let made = made.filter(|name| has_index(name) && !name.starts_with("KTABLE-FK-JOIN-SUBSCRIPTION-"));
+        let mut generated = self.generated_stores.clone();
+        for name in made {
+            if !generated.contains(&name) {
+                generated.push(name);
+            }
+        }
         for name in generated {
             self.violation(&name, message);
         }

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use super::whole_millis;
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// A record meets the records of the other stream whose time is in `[time - before, time + after]`, both inclusive.
 /// No grace by default. Kafka Streams: `JoinWindows.ofTimeDifferenceAndGrace`.
 ///
@@ -18,6 +20,8 @@ pub struct JoinWindows {
     pub(crate) before_ms: i64,
     pub(crate) after_ms: i64,
     pub(crate) grace_ms: i64,
+    /// A record without a partner has its result when it comes, and not when its window closes.
+    pub(crate) at_once: bool,
 }
 
 impl JoinWindows {
@@ -28,6 +32,36 @@ impl JoinWindows {
             before_ms: ms,
             after_ms: ms,
             grace_ms: 0,
+            at_once: false,
+        }
+    }
+    /// The windows of old applications: `JoinWindows.of` of Kafka Streams, deprecated since 3.1. A left or outer join gives
+    /// a record its result without a partner when the record comes, and another result when a partner comes later. The
+    /// grace is what is left of a day, unless [`grace`](Self::grace) says otherwise.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, String>("clicks");
+    /// builder
+    ///     .stream::<String, String>("views")
+    ///     .left_join_stream(&clicks, |view, click| format!("{view}>{click:?}"), JoinWindows::legacy(seconds(10)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("views", "k".to_owned(), "v".to_owned(), 1_000)?;
+    /// runner.pipe_at("clicks", "k".to_owned(), "c".to_owned(), 2_000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("k".to_owned(), "v>None".to_owned()), ("k".to_owned(), "v>Some(\"c\")".to_owned())]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn legacy(difference: Duration) -> Self {
+        let windows = Self::of(difference);
+        Self {
+            grace_ms: DAY_MS.saturating_sub(windows.size_ms()).max(0),
+            at_once: true,
+            ..windows
         }
     }
     /// The record of the other stream is at most this much older.
@@ -68,6 +102,17 @@ impl JoinWindows {
         self.size_ms().saturating_add(self.grace_ms)
     }
     pub(crate) fn problem(&self) -> Option<String> {
+        let Self {
+            before_ms,
+            after_ms,
+            grace_ms,
+            ..
+        } = self;
+        if self.retention_ms() == i64::MAX {
+            return Some(format!(
+                "windows of {before_ms} ms before and {after_ms} ms after with a grace of {grace_ms} ms are longer than time"
+            ));
+        }
         (self.size_ms() < 0).then(|| "the window of a join must not end before it starts".to_owned())
     }
     /// The same window, seen from the other stream.

@@ -30,6 +30,13 @@ impl Like for Dyn {
     }
 }
 
+/// A value of a stream: null, as the streams of tables have it, is none.
+pub(crate) type Nullable = Option<Dyn>;
+
+pub(crate) fn nullable(value: Dyn) -> Nullable {
+    (!value.is_null()).then_some(value)
+}
+
 impl Like for i64 {
     fn to_dyn(&self) -> Dyn {
         Dyn::Long(*self)

@@ -152,7 +152,7 @@ pub(crate) fn stores(driver: &TopologyTestDriver, topology: &Topology, catalogue
                 "session",
                 view.sessions(session(state, name)?.find(None, None, 0, i64::MAX, false))?,
             ),
-            StoreKind::Versioned { .. } | StoreKind::Raw | StoreKind::Suppress => continue,
+            StoreKind::Versioned { .. } | StoreKind::Raw | StoreKind::Suppress | StoreKind::RecordBuffer => continue,
         };
         if kind != "kv" {
             let text = |json: &Json| json.as_str().map_or_else(|| json.to_string(), str::to_owned);
@@ -292,7 +292,9 @@ pub(crate) fn read(driver: &TopologyTestDriver, catalogue: &Catalogue, args: Arg
                 _ => return Err(format!("unsupported: read {op} of a session store")),
             }
         }
-        StoreKind::Raw | StoreKind::Suppress => return Err(format!("unsupported: read of {name}")),
+        StoreKind::Raw | StoreKind::Suppress | StoreKind::RecordBuffer => {
+            return Err(format!("unsupported: read of {name}"));
+        }
     };
     Ok(Json::Array(rows))
 }

@@ -1,10 +1,10 @@
-//! What a run shows besides its records: calls of `peek` and `foreach`, and the number of the event under way.
+//! What a run shows besides its records: calls of `peek` and `foreach`, branches, and the number of the event under way.
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicI64, Ordering},
 };
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::value::Dyn;
 
@@ -13,6 +13,7 @@ use crate::value::Dyn;
 pub(crate) struct Recorder {
     at: AtomicI64,
     peeks: Mutex<Vec<Json>>,
+    branches: Mutex<Map<String, Json>>,
 }
 
 impl Default for Recorder {
@@ -20,6 +21,7 @@ impl Default for Recorder {
         Self {
             at: AtomicI64::new(-1),
             peeks: Mutex::default(),
+            branches: Mutex::default(),
         }
     }
 }
@@ -36,6 +38,16 @@ impl Recorder {
     pub(crate) fn peek(&self, id: Option<&str>, key: &Dyn, value: &Dyn) {
         let seen = json!({"at": self.at(), "id": id, "key": key.to_json(), "value": value.to_json()});
         self.peeks.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    }
+
+    /// Names of the branches of a split.
+    pub(crate) fn note_branches(&self, split: &str, names: Json) {
+        let mut branches = self.branches.lock().unwrap_or_else(PoisonError::into_inner);
+        branches.insert(split.to_owned(), names);
+    }
+
+    pub(crate) fn branches(&self) -> Map<String, Json> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn take_peeks(&self) -> Vec<Json> {

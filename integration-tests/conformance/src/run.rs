@@ -37,9 +37,6 @@ pub(crate) fn run(case: &Json) -> Result<Json, String> {
     };
     let describe = built.topology.describe();
     out.insert("describe".into(), json!(describe.split('\n').collect::<Vec<_>>()));
-    if !built.branches.is_empty() {
-        out.insert("branches".into(), json!(built.branches));
-    }
     let config = Args(&case["config"]);
     let application_id = config.text_or("application_id", "app");
     let mut run = Run {
@@ -259,6 +256,10 @@ fn finish(
     }
     out.insert("outputs".into(), Json::Array(outputs));
     out.insert("internal".into(), Json::Object(inner));
+    let branches = recorder.branches();
+    if !branches.is_empty() {
+        out.insert("branches".into(), Json::Object(branches));
+    }
     let peeks = recorder.take_peeks();
     if !peeks.is_empty() {
         out.insert("peeks".into(), Json::Array(peeks));
@@ -273,6 +274,7 @@ fn category(error: &DriverError) -> &'static str {
             ProcessErrorKind::UserFunction | ProcessErrorKind::Panic => "user-function",
             ProcessErrorKind::InvalidTimestamp => "invalid-timestamp",
             ProcessErrorKind::Store => "invalid-store",
+            ProcessErrorKind::NullKey => "null-argument",
             ProcessErrorKind::BufferFull => "buffer-full",
             ProcessErrorKind::UnknownChild => "unknown-child",
             ProcessErrorKind::StoreNotConnected => "store-not-connected",

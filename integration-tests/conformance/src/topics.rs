@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use millstream_dsl::engine::{InternalTopic, TopicRef, Topology};
+use millstream_state::StoreKind;
 use serde_json::{Map, Value as Json, json};
 
 fn config(topic: &InternalTopic) -> Json {
@@ -39,7 +40,14 @@ pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
             if let Some(topic) = &store.changelog {
                 changelogs.insert(topic.full_name(application_id), config(topic));
             } else if let Some(source) = &store.source_changelog {
-                let config = json!({"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"});
+                let mut config = json!({"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"});
+                if let StoreKind::Versioned {
+                    history_retention_ms, ..
+                } = store.spec.kind
+                {
+                    let lag_ms = history_retention_ms.saturating_add(24 * 60 * 60 * 1000);
+                    config["min.compaction.lag.ms"] = json!(lag_ms.to_string());
+                }
                 changelogs.insert(source.to_string(), config);
             }
         }
@@ -56,7 +64,7 @@ pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
 
 pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
     let groups: BTreeSet<BTreeSet<_>> = topology
-        .copartition_groups()
+        .asked_copartition_groups(application_id)
         .iter()
         .map(|group| group.iter().map(|topic| topic.full_name(application_id)).collect())
         .collect();

@@ -37,7 +37,7 @@ pub enum AppEvent {
 }
 
 /// How the application is started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AppOptions {
     /// Bootstrap servers.
     pub bootstrap: String,
@@ -55,6 +55,12 @@ pub struct AppOptions {
     pub cache_bytes: usize,
     /// Memory of the persistent stores.
     pub state_memory_bytes: usize,
+    /// More arguments of `counting-app`.
+    pub arguments: Vec<String>,
+    /// Environment of the process, for instance a failpoint.
+    pub environment: Vec<(String, String)>,
+    /// A program that runs the application, with its arguments; empty: none.
+    pub runner: Vec<String>,
 }
 
 /// A running instance.
@@ -71,7 +77,15 @@ impl AppProcess {
     /// When the binary cannot be started or the log cannot be written.
     pub fn start(binary: &Path, options: &AppOptions, log: &Path) -> io::Result<Self> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child = Command::new(binary)
+        let mut command = match options.runner.split_first() {
+            Some((runner, arguments)) => {
+                let mut command = Command::new(runner);
+                command.args(arguments).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
+        let mut child = command
             .args([
                 "--bootstrap",
                 &options.bootstrap,
@@ -84,6 +98,8 @@ impl AppProcess {
             .arg("--state-dir")
             .arg(&options.state_dir)
             .args(options.exactly_once.then_some("--exactly-once"))
+            .args(&options.arguments)
+            .envs(options.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -144,6 +160,44 @@ impl AppProcess {
             })
             .map(|kib: u64| kib * 1024)
             .ok_or_else(|| io::Error::other("no VmHWM in the status of the process"))
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until the process is gone by itself; false if it is not.
+    pub fn wait_until_ended(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while !self.has_ended() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
+    /// The error it ended with, if it said one.
+    pub fn error(&self) -> Option<String> {
+        self.events().into_iter().find_map(|event| match event {
+            AppEvent::Ended { error } => error,
+            AppEvent::State { .. } => None,
+        })
+    }
+
+    /// SIGSTOP or SIGCONT.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        send_signal(self.child.id(), signal)
     }
 
     /// `kill -9`: nothing of the process runs any more when this returns.

@@ -8,7 +8,15 @@ pub struct ServerConfig {
     pub(crate) heap_mib: u32,
     pub(crate) short_lived: bool,
     pub(crate) first_port: Option<u16>,
+    pub(crate) second_listeners: Vec<SecondListener>,
     pub(crate) properties: Vec<(String, String)>,
+}
+
+/// A second port for clients, known to them under another number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecondListener {
+    pub(crate) port: u16,
+    pub(crate) advertised: u16,
 }
 
 impl ServerConfig {
@@ -19,6 +27,7 @@ impl ServerConfig {
             heap_mib: 384,
             short_lived: true,
             first_port: None,
+            second_listeners: Vec::new(),
             properties: Vec::new(),
         }
     }
@@ -43,6 +52,14 @@ impl ServerConfig {
     #[must_use]
     pub fn first_port(mut self, port: u16) -> Self {
         self.first_port = Some(port);
+        self
+    }
+
+    /// The next broker listens on `port` as well, and tells clients that come this way to use `advertised` instead: a proxy.
+    /// Brokers among themselves use the first port. Once for each broker, or not at all.
+    #[must_use]
+    pub fn second_listener(mut self, port: u16, advertised: u16) -> Self {
+        self.second_listeners.push(SecondListener { port, advertised });
         self
     }
 

@@ -27,6 +27,7 @@ pub use detached::{DetachedCluster, start_detached, stop_detached};
 pub use error::{HarnessError, Result};
 pub use jars::{KAFKA_VERSION, cache_dir, kafka_libs};
 pub use observer::{NewRecord, Observer};
+pub use ports::free_ports;
 pub use process::{Signal, send_signal};
 pub use read::{ObservedRecord, View};
 pub use server::KafkaServer;

@@ -158,7 +158,8 @@ impl Observer {
         })
     }
 
-    fn leaders(&self, name: &str) -> Result<Vec<i32>> {
+    /// Node id (from 1) of each partition's leader; -1 where there is none.
+    pub fn leaders(&self, name: &str) -> Result<Vec<i32>> {
         let metadata = self
             .admin
             .inner()
@@ -169,6 +170,14 @@ impl Observer {
             .iter()
             .filter(|t| t.name() == name && t.error().is_none());
         Ok(topics.flat_map(|t| t.partitions().iter().map(|p| p.leader())).collect())
+    }
+
+    /// Whether every partition of every topic, the brokers' own included, has so many replicas in sync (or all it has).
+    pub fn all_in_sync(&self, replicas: usize) -> Result<bool> {
+        let what = || "listing topics".to_owned();
+        let metadata = self.admin.inner().fetch_metadata(None, LIMIT).context(what)?;
+        let mut partitions = metadata.topics().iter().flat_map(|t| t.partitions());
+        Ok(metadata.brokers().len() >= replicas && partitions.all(|p| p.isr().len() == p.replicas().len()))
     }
 
     /// Deletes a topic; one that is not there is an error.

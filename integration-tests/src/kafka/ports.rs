@@ -15,7 +15,7 @@ const STRIDE: u32 = 4_799;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// `count` ports on which nobody listens now. Two processes start at different places of the range.
-pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>> {
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
     let mut found = Vec::with_capacity(count);
     for _ in 0..COUNT {
         let turn = NEXT

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::config::ServerConfig;
+use super::config::{SecondListener, ServerConfig};
 
 /// Ports of one broker.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,23 @@ pub(crate) fn for_loopback(config: &ServerConfig, index: usize, ports: &[NodePor
     ] {
         all.insert(name.to_owned(), value);
     }
+    if let Some(second) = config.second_listeners.get(index) {
+        add_second_listener(&mut all, own, *second);
+    }
     all.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+}
+
+fn add_second_listener(all: &mut BTreeMap<String, String>, own: &NodePorts, second: SecondListener) {
+    let first = format!("PLAINTEXT://127.0.0.1:{}", own.client);
+    if let Some(listeners) = all.get_mut("listeners") {
+        listeners.push_str(&format!(",SECOND://127.0.0.1:{}", second.port));
+    }
+    if let Some(protocols) = all.get_mut("listener.security.protocol.map") {
+        protocols.push_str(",SECOND:PLAINTEXT");
+    }
+    let advertised = format!("{first},SECOND://127.0.0.1:{}", second.advertised);
+    all.insert("advertised.listeners".to_owned(), advertised);
+    all.insert("inter.broker.listener.name".to_owned(), "PLAINTEXT".to_owned());
 }
 
 #[cfg(test)]
@@ -108,6 +124,15 @@ mod tests {
         assert!(text.contains("listeners=PLAINTEXT://127.0.0.1:3,CONTROLLER://127.0.0.1:4\n"));
         assert!(text.contains("transaction.state.log.replication.factor=3\n"));
         assert!(text.contains("transaction.state.log.min.isr=2\n"));
+    }
+
+    #[test]
+    fn a_second_listener_is_known_by_another_port_and_brokers_keep_to_the_first() {
+        let config = ServerConfig::new(1).second_listener(7, 8);
+        let text = for_loopback(&config, 0, &PORTS[..1], Path::new("data"));
+        assert!(text.contains(",SECOND://127.0.0.1:7\n"));
+        assert!(text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:1,SECOND://127.0.0.1:8\n"));
+        assert!(text.contains("inter.broker.listener.name=PLAINTEXT\n"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Rules that make it sound, referred to below:
 //! - **Owner**: everything made from a client (queue, topic, message) holds an `Arc` of its [`Handle`], so the client
 //!   outlives it. librdkafka's handles may be used from any thread.
-//! - **Callbacks**: the wake-up, log and error callbacks may run on librdkafka's threads and touch only `Sync` state.
+//! - **Callbacks**: the wake-up, log, error and request callbacks may run on librdkafka's threads and touch only `Sync` state.
 //!   Delivery reports run inside `rd_kafka_poll`, `flush` and the transaction calls of the thread that owns the
 //!   [`ProducerHandle`], never elsewhere while it lives; they alone touch [`Deliveries`] then.
 //! - **Codes**: error codes are read as integers: a broker may send a code that the bindings' enum does not know.
@@ -19,7 +19,7 @@ use millstream_dsl::engine::{HeaderSource, RawHeaders, RawRecord};
 use millstream_state::Headers;
 use rdkafka_sys as sys;
 
-use super::deliveries::Deliveries;
+use super::{deliveries::Deliveries, unanswered::Unanswered};
 use crate::cluster::Waker;
 
 /// How long destroying a client may take before it is reported; it goes on in the background.
@@ -63,6 +63,9 @@ pub(super) fn describe(code: i32) -> String {
 type Result<T> = std::result::Result<T, RawError>;
 
 const INVALID_ARG: i32 = -186;
+const NO_ERROR: sys::rd_kafka_resp_err_t = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+/// What librdkafka knows our request callbacks as.
+const NAME: &CStr = c"millstream";
 
 /// Takes an error object over and frees it; null is success.
 fn check(error: *mut sys::rd_kafka_error_t) -> Result<()> {
@@ -105,6 +108,7 @@ fn c_string(text: &str) -> Result<CString> {
 struct Shared {
     waker: Arc<dyn Waker>,
     client_error: Mutex<Option<RawError>>,
+    unanswered: Unanswered,
     deliveries: UnsafeCell<Deliveries>,
 }
 
@@ -121,8 +125,8 @@ pub(super) struct Handle {
     shared: NonNull<Shared>,
 }
 
-// SAFETY: librdkafka's client handle is made for use from several threads. Of `Shared`, `waker` and `client_error` are
-// `Sync`, and `deliveries` follows the rule "Callbacks".
+// SAFETY: librdkafka's client handle is made for use from several threads. Of `Shared`, `waker`, `client_error` and
+// `unanswered` are `Sync`, and `deliveries` follows the rule "Callbacks".
 unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
@@ -143,6 +147,7 @@ impl Handle {
         let shared = Box::new(Shared {
             waker,
             client_error: Mutex::new(None),
+            unanswered: Unanswered::default(),
             deliveries: UnsafeCell::new(Deliveries::default()),
         });
         // SAFETY: a box is never null. From here on only shared references to it are made, until it is freed.
@@ -159,6 +164,7 @@ impl Handle {
             sys::rd_kafka_conf_set_error_cb(conf, Some(on_error));
             if kind == sys::rd_kafka_type_t::RD_KAFKA_PRODUCER {
                 sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(on_delivery));
+                sys::rd_kafka_conf_interceptor_add_on_new(conf, NAME.as_ptr(), Some(on_new), shared.as_ptr().cast());
             }
             sys::rd_kafka_new(kind, conf, error.as_mut_ptr(), error.len())
         };
@@ -195,6 +201,17 @@ impl Handle {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
     }
+}
+
+/// What librdkafka has against these settings, by name and without values.
+pub(super) fn refusals<'a>(settings: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    // SAFETY: no preconditions; the configuration is ours alone and destroyed below.
+    let conf = unsafe { sys::rd_kafka_conf_new() };
+    let refused = settings.filter_map(|(name, value)| set(conf, name, value).err());
+    let refused = refused.map(|error| error.message).collect();
+    // SAFETY: `conf` is ours and not used any more.
+    unsafe { sys::rd_kafka_conf_destroy(conf) };
+    refused
 }
 
 fn set(conf: *mut sys::rd_kafka_conf_t, name: &str, value: &str) -> Result<()> {
@@ -300,6 +317,61 @@ extern "C" fn on_delivery(_: *mut sys::rd_kafka_t, message: *const sys::rd_kafka
         let topic = ((*message)._private as usize).wrapping_sub(1) as u32;
         deliveries.report(topic, (*message).partition, (*message).offset, code);
     }
+}
+
+/// Runs while the client is made: from here on every request and every answer is counted.
+extern "C" fn on_new(
+    rk: *mut sys::rd_kafka_t,
+    _: *const sys::rd_kafka_conf_t,
+    opaque: *mut c_void,
+    _: *mut c_char,
+    _: usize,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: the client is being made and valid; name and callbacks are static, `opaque` outlives the client.
+    unsafe {
+        let sent = sys::rd_kafka_interceptor_add_on_request_sent(rk, NAME.as_ptr(), Some(on_request_sent), opaque);
+        let answered =
+            sys::rd_kafka_interceptor_add_on_response_received(rk, NAME.as_ptr(), Some(on_response_received), opaque);
+        if sent != NO_ERROR { sent } else { answered }
+    }
+}
+
+/// The whole request is in the system's hands: it may arrive, now or much later.
+extern "C" fn on_request_sent(
+    _: *mut sys::rd_kafka_t,
+    _: c_int,
+    _: *const c_char,
+    _: i32,
+    api_key: i16,
+    _: i16,
+    _: i32,
+    _: usize,
+    opaque: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: as in `on_error`; only `Sync` state is touched.
+    unsafe { &*opaque.cast::<Shared>() }.unanswered.sent(api_key);
+    NO_ERROR
+}
+
+/// Also called, without an answer (`size` 0), for requests that were given up.
+extern "C" fn on_response_received(
+    _: *mut sys::rd_kafka_t,
+    _: c_int,
+    _: *const c_char,
+    _: i32,
+    api_key: i16,
+    _: i16,
+    _: i32,
+    size: usize,
+    _: i64,
+    _: sys::rd_kafka_resp_err_t,
+    opaque: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    if size > 0 {
+        // SAFETY: as in `on_error`; only `Sync` state is touched.
+        unsafe { &*opaque.cast::<Shared>() }.unanswered.answered(api_key);
+    }
+    NO_ERROR
 }
 
 // ---- lists
@@ -736,6 +808,11 @@ impl ProducerHandle {
     pub(super) fn deliveries(&mut self) -> &mut Deliveries {
         // SAFETY: rule "Callbacks": reports run only inside calls that need `&mut self`, which this borrow excludes.
         unsafe { &mut *self.handle.shared().deliveries.get() }
+    }
+
+    /// Requests of transactions that were sent and never answered: each may still take effect.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.handle.shared().unanswered.count()
     }
 
     pub(super) fn init_transactions(&mut self, timeout_ms: i32) -> Result<()> {

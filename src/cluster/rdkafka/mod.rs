@@ -6,6 +6,7 @@ mod errors;
 mod ffi;
 mod producer;
 mod settings;
+mod unanswered;
 
 use std::sync::Arc;
 
@@ -33,8 +34,8 @@ impl KafkaCluster {
     /// hold for the connections groups and topics are managed over.
     ///
     /// # Errors
-    /// `Fatal` for a reserved property, an address without a port, or a security protocol that those connections do
-    /// not speak.
+    /// `Fatal` for a reserved property, one that librdkafka does not know or take, an address without a port, or a
+    /// security protocol that those connections do not speak.
     #[doc(alias = "bootstrap.servers")]
     pub fn connect(bootstrap: &str, properties: &[(String, String)]) -> Result<Self> {
         let checked = Properties::checked(properties)?;

@@ -11,9 +11,12 @@ use super::{
     errors::{Call, cluster_error},
     ffi::{GroupMetadata, Outgoing, PartitionList, ProducerHandle, RawError, describe},
 };
-use crate::cluster::{
-    ClusterError, GroupIdentity, OffsetToCommit, Producer, ProducerConfig, ProducerRecord, Result, Sent, Step,
-    TopicHandle, TopicPartition, Waker,
+use crate::{
+    cluster::{
+        ClusterError, GroupIdentity, OffsetToCommit, Producer, ProducerConfig, ProducerRecord, Result, Sent, Step,
+        TopicHandle, TopicPartition, Waker,
+    },
+    failpoint::fail_point,
 };
 
 const QUEUE_FULL: i32 = -184;
@@ -108,6 +111,7 @@ impl RdProducer {
                 .map_err(|e| (Call::SendOffsets, e))?;
             let sent = self.handle.send_offsets(&list, &metadata, self.offsets_timeout_ms);
             sent.map_err(|e| (Call::SendOffsets, e))?;
+            fail_point!("commit.offsets_sent");
         }
         self.handle
             .commit_transaction(REST_OF_TRANSACTION)
@@ -218,8 +222,23 @@ impl Producer for RdProducer {
         }
         match self.commit(offsets, group) {
             Ok(()) => Ok(Step::Done(())),
-            Err((call, error)) => Err(cluster_error(call, error, "committing a transaction", None)),
+            Err((call, error)) => {
+                let error = cluster_error(call, error, "committing a transaction", None);
+                tracing::warn!(%error, class = ?error.class, ?call, "a transaction did not end cleanly");
+                Err(error)
+            }
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        let unanswered = self.handle.unanswered();
+        if unanswered > 0 {
+            tracing::info!(
+                unanswered,
+                "requests of a transaction got no answer and may still take effect"
+            );
+        }
+        unanswered == 0
     }
 
     fn poll_abort(&mut self) -> Result<Step<()>> {

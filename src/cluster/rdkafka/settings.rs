@@ -1,4 +1,5 @@
 //! Settings of the librdkafka clients: what we decide, what we recommend, what the user may not touch, and why.
+use super::ffi::refusals;
 use crate::cluster::{ClusterError, ConsumerConfig, ErrorClass, Isolation, ProducerConfig};
 
 /// Properties the library decides, with the reason a user is told.
@@ -57,7 +58,7 @@ const RESERVED: [(&str, &str); 20] = [
 pub(super) struct Properties(Vec<(String, String)>);
 
 impl Properties {
-    /// Refuses reserved names, all of them in one message.
+    /// Refuses reserved names, and those that librdkafka does not know or take; all of them in one message.
     pub(super) fn checked(properties: &[(String, String)]) -> Result<Self, ClusterError> {
         let mut refused = Vec::new();
         for (name, _) in properties {
@@ -66,19 +67,18 @@ impl Properties {
                 refused.push(format!("{name} ({reason})"));
             }
         }
-        if refused.is_empty() {
-            return Ok(Self(properties.to_vec()));
+        if !refused.is_empty() {
+            return Err(wrong(format!(
+                "properties that the library decides itself were set; remove them: {}",
+                refused.join(", ")
+            )));
         }
-        let message = format!(
-            "properties that the library decides itself were set; remove them: {}",
-            refused.join(", ")
-        );
-        Err(ClusterError {
-            class: ErrorClass::Fatal,
-            code: 0,
-            message,
-            partition: None,
-        })
+        let set = properties.iter().map(|(name, value)| (bare_name(name), value.as_str()));
+        let refused = refusals(set);
+        if !refused.is_empty() {
+            return Err(wrong(format!("the Kafka client refuses {}", refused.join(", "))));
+        }
+        Ok(Self(properties.to_vec()))
     }
 
     fn apply(&self, prefix: &str, other: &str, settings: &mut Vec<(String, String)>) {
@@ -93,6 +93,15 @@ impl Properties {
             .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
         // The last one counts: own properties after common ones, both after ours.
         settings.extend(common.chain(own).map(|(name, value)| (name.to_string(), value.clone())));
+    }
+}
+
+fn wrong(message: String) -> ClusterError {
+    ClusterError {
+        class: ErrorClass::Fatal,
+        code: 0,
+        message,
+        partition: None,
     }
 }
 
@@ -131,8 +140,8 @@ pub(super) fn consumer(bootstrap: &str, config: &ConsumerConfig, properties: &Pr
     settings.extend(owned(&[
         // Decides throughput: how long a full partition waits before it looks whether there is room again.
         ("fetch.queue.backoff.ms", "5"),
-        // Per partition, as each has a queue of its own.
-        ("queued.min.messages", "20000"),
+        // Per partition, as each has a queue of its own; a small message takes some 600 bytes in it.
+        ("queued.min.messages", "4000"),
         ("queued.max.messages.kbytes", "16384"),
         ("fetch.message.max.bytes", "1048576"),
         ("fetch.wait.max.ms", "100"),
@@ -163,8 +172,9 @@ pub(super) fn producer(bootstrap: &str, config: &ProducerConfig, properties: &Pr
     let mut settings = base(bootstrap, &config.client_id);
     settings.extend(owned(&[
         ("linger.ms", "50"),
-        ("queue.buffering.max.messages", "100000"),
-        ("queue.buffering.max.kbytes", "131072"),
+        // What Kafka Streams' `buffer.memory` allows, and as many messages as a busy thread writes in one linger.
+        ("queue.buffering.max.messages", "40000"),
+        ("queue.buffering.max.kbytes", "32768"),
     ]));
     if config.transactional_id.is_some() {
         // Shortens the wait when the previous transaction is still being completed.

@@ -14,7 +14,7 @@ use crate::{
         link::ToThread,
         updater::{Command, OpenRequest, Opened, OpenedTask},
     },
-    state::{StoreIndex, TaskState, row_cache_bytes},
+    state::{StoreIndex, TaskOptions, TaskState, row_cache_bytes},
     task::{Task, TaskCollector, TaskParts, task_name},
 };
 
@@ -67,10 +67,29 @@ impl StreamThread {
             tracing::info!(thread = self.cx.index, task = task_name(id), "task assigned");
             self.slots.entry(id).or_insert(Slot::Created);
         }
+        self.share_memory();
         self.passive.standby.extend(lists.standby);
         self.passive.warmup.extend(lists.warmup);
         self.resume_at = self.resume_at.min(now.elapsed);
         self.link.acknowledge(self.owned());
+    }
+
+    /// Bytes of the record cache and of committed rows for one of the tasks that there are now.
+    fn memory_of_a_task(&self) -> (usize, usize) {
+        let config = &self.cx.config;
+        let shares = config.stream_threads * self.slots.len().max(1);
+        (
+            config.record_cache_bytes / shares,
+            row_cache_bytes(config.state_memory_bytes) / shares,
+        )
+    }
+
+    /// The number of tasks has changed.
+    fn share_memory(&self) {
+        let (cache_bytes, row_bytes) = self.memory_of_a_task();
+        for task in self.slots.values().filter_map(Slot::running) {
+            task.graph().state().share_memory(cache_bytes, row_bytes);
+        }
     }
 
     fn owned(&self) -> TaskLists {
@@ -86,6 +105,7 @@ impl StreamThread {
             tracing::info!(thread = self.cx.index, task = task_name(*id), "task given back");
             self.close_task(*id, true);
         }
+        self.share_memory();
         self.passive.standby.retain(|t| !lists.standby.contains(t));
         self.passive.warmup.retain(|t| !lists.warmup.contains(t));
         self.link.acknowledge(self.owned());
@@ -265,13 +285,13 @@ impl StreamThread {
             .filter_map(|(n, s)| Some((StoreIndex(n as u32), s.source_changelog.clone()?)))
             .collect();
         let collector = Rc::new(TaskCollector::new(self.output.clone(), id, sinks, changelogs));
-        let shares = self.cx.config.stream_threads * self.slots.len().max(1);
-        let state = TaskState::with_row_cache(
-            opened.database,
-            collector.clone(),
-            self.cx.config.record_cache_bytes / shares,
-            row_cache_bytes(self.cx.config.state_memory_bytes) / shares,
-        );
+        let (cache_bytes, row_cache_bytes) = self.memory_of_a_task();
+        let options = TaskOptions {
+            cache_bytes,
+            row_cache_bytes,
+            globals: self.cx.globals.as_ref(),
+        };
+        let state = TaskState::with(opened.database, collector.clone(), options);
         let name: Arc<str> = task_name(id).into();
         let environment = TaskEnvironment {
             application_id: application_id.as_str().into(),

@@ -35,7 +35,7 @@ use crate::{
     config::StreamsConfig,
     dsl::engine::Topology,
     error::{Error, Result},
-    state::StateError,
+    state::{GlobalReader, StateError},
     task::Output,
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct ThreadContext {
     pub(crate) state: Arc<StateMachine>,
     pub(crate) stop: Arc<StopFlags>,
     pub(crate) updater: UpdaterHandle,
+    pub(crate) globals: Option<GlobalReader>,
     pub(crate) waker: Arc<dyn Waker>,
     pub(crate) on_error: Arc<dyn Fn(&Error) -> UncaughtAction + Send + Sync>,
 }
@@ -164,10 +165,11 @@ impl StreamThread {
         }
         if self.cx.stop.requested() && !self.leaving {
             self.leaving = true;
-            self.link.leave(false);
+            self.link.leave(self.cx.stop.of_all());
         }
         self.news.extend(self.link.news.try_iter());
         self.offsets.pump();
+        self.hear_of_failure()?;
         if !self.commit.is_idle() {
             return self.step_commit(now);
         }
@@ -190,6 +192,19 @@ impl StreamThread {
         } else {
             Next::WaitUntil(self.wake_at(now, work.wake_at))
         })
+    }
+
+    /// A group that will never take us is no reason to wait for the first producer, which may not get ready either.
+    fn hear_of_failure(&mut self) -> Result<()> {
+        let failed = |news: &ToThread| matches!(news, ToThread::Failed(_));
+        if matches!(self.purpose, Purpose::Init)
+            && !self.commit.is_idle()
+            && let Some(index) = self.news.iter().position(failed)
+            && let Some(ToThread::Failed(error)) = self.news.remove(index)
+        {
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// The producer's errors mean "undo and go on"; everything else ends the thread.

@@ -72,6 +72,9 @@ impl CommitIo for Io<'_> {
     fn poll_commit(&mut self, offsets: &[OffsetToCommit], identity: &GroupIdentity) -> Result<Step<()>, ClusterError> {
         self.output.poll_commit(offsets, identity)
     }
+    fn is_settled(&self) -> bool {
+        self.output.is_settled()
+    }
     fn send(&mut self, request: GroupRequest) -> RequestId {
         self.offsets.send(request)
     }

@@ -33,6 +33,8 @@ pub enum UncaughtAction {
 #[derive(Debug, Default)]
 pub(crate) struct StopFlags {
     requested: AtomicBool,
+    /// All instances of the application are to stop.
+    of_all: AtomicBool,
     kill: AtomicBool,
 }
 
@@ -40,6 +42,15 @@ impl StopFlags {
     /// Commit, give everything back, leave.
     pub(crate) fn request(&self) {
         self.requested.store(true, SeqCst);
+    }
+
+    /// Who leaves the group now says that everybody should.
+    pub(crate) fn request_of_all(&self) {
+        self.of_all.store(true, SeqCst);
+    }
+
+    pub(super) fn of_all(&self) -> bool {
+        self.of_all.load(SeqCst)
     }
 
     pub(crate) fn requested(&self) -> bool {

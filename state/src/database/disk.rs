@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::memory::{Changes, MemoryDatabase};
-use super::{BatchWriter, Database, KeyRange, Mark, RawRow};
+use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow};
 use crate::{Result, StateError};
 
 /// A state directory in memory that outlives the engines opened on it. For simulations of crashes.
@@ -154,6 +154,7 @@ fn unreadable(task: &str) -> StateError {
 }
 
 /// The rows of one task on a [`MemoryDisk`].
+#[derive(Clone)]
 pub(crate) struct DiskDatabase {
     disk: MemoryDisk,
     task: String,
@@ -218,6 +219,11 @@ impl Database for DiskDatabase {
             files.log.clear();
             Ok(())
         })
+    }
+
+    fn share(&self) -> Option<MakeReader> {
+        let shared = self.clone();
+        Some(Arc::new(move || Box::new(shared.clone())))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Rows in this process; nothing survives.
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
+use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow, is_sound};
 use crate::Result;
 
 #[derive(Clone, Default)]
@@ -122,5 +123,61 @@ impl Database for MemoryDatabase {
 
     fn flush(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Rows that one thread writes and others read: a batch is seen as a whole or not at all.
+#[derive(Clone)]
+pub(crate) struct SharedMemory(Arc<RwLock<MemoryDatabase>>);
+
+impl SharedMemory {
+    pub(crate) fn new(families: usize) -> Self {
+        Self(Arc::new(RwLock::new(MemoryDatabase::new(families))))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, MemoryDatabase> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, MemoryDatabase> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Database for SharedMemory {
+    fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.read().get(family, key, out)
+    }
+
+    fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>> {
+        self.read().page(family, range, reverse, max_rows)
+    }
+
+    fn approximate_count(&self, family: usize) -> Result<u64> {
+        self.read().approximate_count(family)
+    }
+
+    fn mark(&self, family: usize) -> Mark {
+        self.read().mark(family)
+    }
+
+    fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
+        let mut changes = Changes::default();
+        fill(&mut changes)?;
+        self.write().replay(changes);
+        Ok(())
+    }
+
+    fn wipe(&mut self, family: usize) -> Result<()> {
+        self.write().wipe(family)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn share(&self) -> Option<MakeReader> {
+        let shared = self.clone();
+        Some(Arc::new(move || Box::new(shared.clone())))
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod memory;
 pub(crate) mod rocksdb;
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::Result;
 
@@ -45,6 +46,9 @@ pub(crate) trait BatchWriter {
     fn mark(&mut self, family: usize, mark: Mark);
 }
 
+/// Gives somebody else the same rows to read. A reader knows no marks.
+pub(crate) type MakeReader = Arc<dyn Fn() -> Box<dyn Database> + Send + Sync>;
+
 /// The committed rows of one task: a family per store.
 pub(crate) trait Database: Send {
     /// Copies a value into `out` (cleared first); false: no such row.
@@ -59,6 +63,11 @@ pub(crate) trait Database: Send {
     fn wipe(&mut self, family: usize) -> Result<()>;
     /// Makes everything durable.
     fn flush(&mut self) -> Result<()>;
+    /// How others can read the rows while they are written; `None`: they cannot. Once there are readers, no family can be
+    /// emptied.
+    fn share(&self) -> Option<MakeReader> {
+        None
+    }
 }
 
 /// `BTreeMap::range` panics on bounds that exclude each other.

@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, IteratorMode, Options, ReadOptions,
     WriteBatch, WriteBufferManager,
 };
 
-use super::{BatchWriter, Database, KeyRange, Mark, RawRow, is_sound};
+use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow, is_sound};
 use crate::layout::{Change, Layout};
 use crate::{Result, StateError, StoreSpec, row_cache_bytes};
 
@@ -79,7 +80,8 @@ impl Budget {
 }
 
 pub(crate) struct RocksDatabase {
-    database: DB,
+    /// Shared with those who only read.
+    database: Arc<DB>,
     path: PathBuf,
     families: Vec<String>,
     marks: Vec<Mark>,
@@ -107,7 +109,7 @@ impl RocksDatabase {
         let database =
             DB::open_cf_descriptors(&options, path, descriptors).map_err(|error| open_error(path, &error))?;
         let mut opened = Self {
-            database,
+            database: Arc::new(database),
             path: path.to_owned(),
             marks: vec![Mark::default(); families.len()],
             families,
@@ -122,6 +124,18 @@ impl RocksDatabase {
             opened.check_layout(family, spec)?;
         }
         Ok(opened)
+    }
+
+    /// The same rows for somebody who only reads them.
+    fn reader(&self) -> Self {
+        Self {
+            database: Arc::clone(&self.database),
+            path: self.path.clone(),
+            marks: Vec::new(),
+            families: self.families.clone(),
+            family_options: self.family_options.clone(),
+            poisoned: false,
+        }
     }
 
     /// Rows that a changed topology would read wrongly are refused, or given up where the changelog has them.
@@ -377,10 +391,15 @@ impl Database for RocksDatabase {
         if let Some(mark) = self.marks.get_mut(family) {
             *mark = Mark::default();
         }
-        self.database.drop_cf(&name).map_err(|error| self.error(&error))?;
-        self.database
-            .create_cf(&name, &self.family_options)
-            .map_err(|error| self.error(&error))
+        let Some(database) = Arc::get_mut(&mut self.database) else {
+            return Err(StateError::Database(format!(
+                "{name} cannot be emptied while it is read"
+            )));
+        };
+        let anew = database
+            .drop_cf(&name)
+            .and_then(|()| database.create_cf(&name, &self.family_options));
+        anew.map_err(|error| self.error(&error))
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -392,5 +411,10 @@ impl Database for RocksDatabase {
             self.poisoned = true;
             self.error(&error)
         })
+    }
+
+    fn share(&self) -> Option<MakeReader> {
+        let shared = self.reader();
+        Some(Arc::new(move || Box::new(shared.reader())))
     }
 }

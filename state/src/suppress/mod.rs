@@ -12,7 +12,7 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 pub(crate) use restore::restore;
-use value::{BufferValue, encode};
+pub(crate) use value::{BufferValue, encode};
 
 use crate::core::Core;
 use crate::key_value::Scan;
@@ -306,16 +306,10 @@ impl SuppressBuffer {
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<BufferValue<'a>> {
-        BufferValue::parse(bytes).ok_or_else(|| self.malformed())
+        BufferValue::parse(bytes).ok_or_else(|| self.core.malformed())
     }
     fn time(&self, bytes: &[u8]) -> Result<i64> {
-        time_of_index(bytes).ok_or_else(|| self.malformed())
-    }
-    #[cold]
-    fn malformed(&self) -> StateError {
-        StateError::MalformedRow {
-            store: self.core.spec.name.to_string(),
-        }
+        time_of_index(bytes).ok_or_else(|| self.core.malformed())
     }
 }
 

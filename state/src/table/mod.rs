@@ -3,6 +3,7 @@
 //! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
 //! and not a database read. A clean row is what the database has, so scans merge the database with the dirty rows
 //! only; these are put in order by the first scan after a commit.
+mod lingering;
 mod overlay;
 mod waiting;
 
@@ -12,7 +13,8 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use self::overlay::{Key, Overlay, Slot, Value, row_bytes};
+use self::lingering::Lingering;
+use self::overlay::{Key, Overlay, Slot, Value, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
@@ -39,6 +41,7 @@ pub(crate) struct Table {
     /// From the first scan since the last commit on.
     ordered: Option<Ordered>,
     waiting: WaitingList,
+    lingering: Lingering,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
@@ -53,6 +56,7 @@ impl Table {
             dirty: Vec::new(),
             ordered: None,
             waiting: WaitingList::default(),
+            lingering: Lingering::default(),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
@@ -62,7 +66,10 @@ impl Table {
     /// Copies the value into `out` (cleared first) and gives the timestamp, -1 in plain stores.
     pub(crate) fn get(&mut self, database: &dyn Database, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
         if let Some(position) = self.overlay.position(key) {
-            return Ok(self.copy(position, out));
+            return Ok(self.copy(position, out).or_else(|| self.copy_lingering(key, out)));
+        }
+        if let Some(time) = self.copy_lingering(key, out) {
+            return Ok(Some(time));
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
@@ -80,6 +87,15 @@ impl Table {
         Some(slot.timestamp)
     }
 
+    fn copy_lingering(&self, key: &[u8], out: &mut Vec<u8>) -> Option<i64> {
+        if self.lingering.is_empty() {
+            return None;
+        }
+        out.clear();
+        out.extend_from_slice(self.lingering.get(key)?);
+        Some(self.split_timestamp(out))
+    }
+
     fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>) -> usize {
         let value = found.map(|(value, _)| value);
         self.bytes += row_bytes(key, value);
@@ -91,12 +107,17 @@ impl Table {
         if !database.get(self.family, key, out)? {
             return Ok(None);
         }
+        Ok(Some(self.split_timestamp(out)))
+    }
+
+    /// Takes the timestamp off a row as the database has it.
+    fn split_timestamp(&self, row: &mut Vec<u8>) -> i64 {
         if !self.timestamped {
-            return Ok(Some(-1));
+            return -1;
         }
-        let timestamp = out.first_chunk::<8>().map_or(-1, |time| i64::from_be_bytes(*time));
-        out.drain(..out.len().min(8));
-        Ok(Some(timestamp))
+        let timestamp = row.first_chunk::<8>().map_or(-1, |time| i64::from_be_bytes(*time));
+        row.drain(..row.len().min(8));
+        timestamp
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: i64) {
@@ -117,6 +138,7 @@ impl Table {
         timestamp: i64,
         context: &RecordContext,
     ) -> Result<()> {
+        self.lingering.remove(key);
         let position = match self.overlay.position(key) {
             Some(position) => position,
             None => {
@@ -139,6 +161,7 @@ impl Table {
                 .grow(2 * key.len() + old_bytes + new + size_of::<Waiting>(), 0);
             slot.waits_at = Some(self.waiting.add(position, old, context));
         }
+        slot.cached = true;
         self.write_row(position, value, timestamp);
         Ok(())
     }
@@ -150,9 +173,9 @@ impl Table {
         let replaced = row_bytes(key, slot.value());
         let written = row_bytes(key, value);
         self.bytes = (self.bytes + written).saturating_sub(replaced);
-        self.dirty_bytes += written;
+        self.dirty_bytes += written + commit_bytes(key, value);
         if slot.dirty {
-            self.dirty_bytes -= replaced;
+            self.dirty_bytes -= replaced + commit_bytes(key, slot.value());
         } else {
             slot.dirty = true;
             self.dirty.push(position);
@@ -179,24 +202,53 @@ impl Table {
         Some(update)
     }
 
+    fn slot(&self, key: &[u8]) -> Option<&Slot> {
+        let position = self.overlay.position(key)?;
+        self.overlay.slot(position).map(|(_, slot)| slot)
+    }
+
     pub(crate) fn is_waiting(&self, key: &[u8]) -> bool {
-        let slot = self
-            .overlay
-            .position(key)
-            .and_then(|position| self.overlay.slot(position));
-        slot.is_some_and(|(_, slot)| slot.waits_at.is_some())
+        self.slot(key).is_some_and(|slot| slot.waits_at.is_some())
+    }
+
+    /// Whether Kafka Streams' record cache would hold the row.
+    pub(crate) fn is_cached(&self, key: &[u8]) -> bool {
+        self.slot(key).is_some_and(|slot| slot.cached) || self.lingering.get(key).is_some()
+    }
+
+    /// A row has left the record cache too late for its store: only the cache still has it.
+    pub(crate) fn expire(&mut self, key: &[u8], budget_bytes: usize) {
+        let row = self.slot(key).and_then(|slot| slot.row(self.timestamped));
+        if let Some(row) = row {
+            self.lingering.add(key, row, budget_bytes);
+        }
+        self.put(key, None, -1);
+        // There is nothing to write, and nothing that hides what lingers.
+        let Some((key, slot)) = self.overlay.position(key).and_then(|at| self.overlay.slot_mut(at)) else {
+            return;
+        };
+        slot.dirty = false;
+        self.dirty_bytes -= row_bytes(key, None);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.remove(key);
+        }
+    }
+
+    /// Segments that have gone and of which the record cache still has rows.
+    pub(crate) fn lingering_segments(&self) -> Vec<i64> {
+        self.lingering.prefixes().into_iter().map(i64::from_be_bytes).collect()
     }
 
     /// Deletes the row beneath the record cache: an update that waits stays, and has no value before it.
     pub(crate) fn delete_beneath_waiting(&mut self, key: &[u8]) {
-        let slot = self
-            .overlay
-            .position(key)
-            .and_then(|position| self.overlay.slot(position));
-        match slot.and_then(|(_, slot)| slot.waits_at) {
+        match self.slot(key).and_then(|slot| slot.waits_at) {
             Some(waits_at) => self.waiting.forget_old(waits_at),
             None => self.put(key, None, -1),
         }
+    }
+
+    pub(crate) fn waiting_is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -222,8 +274,11 @@ impl Table {
             return Ok(Vec::new());
         }
         if self.ordered.is_none() {
-            let key = |position: &usize| (SmallVec::from_slice(self.overlay.key(*position)), *position);
-            self.ordered = Some(self.dirty.iter().map(key).collect());
+            let row = |position: &usize| {
+                let (key, slot) = self.overlay.slot(*position)?;
+                slot.dirty.then(|| (SmallVec::from_slice(key), *position))
+            };
+            self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
         let mut lo: Bound<Box<[u8]>> = range.0.map(Into::into);
         let mut hi: Bound<Box<[u8]>> = range.1.map(Into::into);
@@ -232,7 +287,8 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let base = database.page(self.family, current, reverse, max_rows)?;
+            let mut base = database.page(self.family, current, reverse, max_rows)?;
+            self.lingering.join(&mut base, current, reverse, max_rows);
             let last = (base.len() == max_rows)
                 .then(|| base.last().map(|(key, _)| key.clone()))
                 .flatten();
@@ -323,6 +379,7 @@ impl Table {
                 continue;
             };
             match slot.value() {
+                _ if !slot.dirty => {}
                 _ if expired.is_some_and(|end| key < end) => {}
                 Some(value) if self.timestamped => batch.put(self.family, key, &slot.timestamp.to_be_bytes(), value),
                 Some(value) => batch.put(self.family, key, &[], value),
@@ -352,8 +409,12 @@ impl Table {
         // A quarter is left free, so that the next commit need not sweep again.
         let budget = self.clean_budget_bytes / 4 * 3;
         let mut bytes = 0;
+        let (lingering, timestamped) = (&mut self.lingering, self.timestamped);
         self.overlay.retain(|key, slot| {
             if key < expired {
+                if let Some(row) = slot.row(timestamped).filter(|_| slot.cached) {
+                    lingering.add(key, row, self.clean_budget_bytes);
+                }
                 return false;
             }
             let cost = row_bytes(key, slot.value());
@@ -368,12 +429,23 @@ impl Table {
     pub(crate) fn forget(&mut self) {
         self.overlay.clear();
         self.waiting.clear();
+        self.lingering.clear();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;
         self.bytes = 0;
     }
 
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// How many bytes of committed rows may stay.
+    pub(crate) fn set_clean_budget(&mut self, bytes: usize) {
+        self.clean_budget_bytes = bytes;
+    }
+
+    /// What the rows take that were written since the last commit, and what committing them will.
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
     }

@@ -27,6 +27,8 @@ pub(super) struct Slot {
     pub(super) dirty: bool,
     /// Used since the last sweep of clean rows.
     pub(super) used: bool,
+    /// Written through the record cache: Kafka Streams' cache would still hold it.
+    pub(super) cached: bool,
     /// Position among the updates that wait in the record cache.
     pub(super) waits_at: Option<u32>,
 }
@@ -38,12 +40,23 @@ impl Slot {
             timestamp,
             dirty: false,
             used: false,
+            cached: false,
             waits_at: None,
         }
     }
 
     pub(super) fn value(&self) -> Option<&[u8]> {
         self.value.as_deref()
+    }
+
+    /// As the database has it.
+    pub(super) fn row(&self, timestamped: bool) -> Option<Box<[u8]>> {
+        let value = self.value()?;
+        Some(if timestamped {
+            [&self.timestamp.to_be_bytes(), value].concat().into()
+        } else {
+            value.into()
+        })
     }
 
     pub(super) fn set(&mut self, value: Option<&[u8]>) {
@@ -61,6 +74,11 @@ impl Slot {
 pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     let beside = |length: usize, inline: usize| if length > inline { length } else { 0 };
     ROW_BYTES + beside(key.len(), 32) + beside(value.map_or(0, <[u8]>::len), 24)
+}
+
+/// Bytes that committing a row takes on top: once in the batch, once in the memtable, with what either adds.
+pub(super) fn commit_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    2 * (key.len() + value.map_or(0, <[u8]>::len)) + 72
 }
 
 #[derive(Default)]

@@ -152,3 +152,32 @@ fn pages_follow_each_other_without_gaps_whatever_was_deleted() {
         assert_eq!(found, expected, "{max_rows} rows a page");
     }
 }
+
+#[test]
+fn a_smaller_budget_holds_from_the_next_commit_on() {
+    let mut database = Counting::new();
+    let row = row_bytes(&key(0), Some(b"v"));
+    let mut table = Table::new(0, false, 1_000 * row);
+    (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
+    commit(&mut table, &mut database);
+    table.set_clean_budget(10 * row);
+    table.put(&key(0), Some(b"w"), -1);
+    commit(&mut table, &mut database);
+    assert!(table.bytes <= 10 * row, "{} bytes", table.bytes);
+}
+
+#[test]
+fn what_a_commit_will_take_counts_before_it() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 1 << 20);
+    table.put(&key(0), Some(&[0; 100]), -1);
+    let once = table.dirty_bytes();
+    assert_eq!(
+        once,
+        row_bytes(&key(0), Some(&[0; 100])) + commit_bytes(&key(0), Some(&[0; 100]))
+    );
+    table.put(&key(0), Some(&[0; 50]), -1);
+    assert!(table.dirty_bytes() < once, "the row has shrunk");
+    commit(&mut table, &mut database);
+    assert_eq!(table.dirty_bytes(), 0);
+}

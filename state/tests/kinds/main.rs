@@ -69,6 +69,8 @@ trait Kind: Copy {
     fn restored(&self, model: &Self::Model, _records: &[Logged]) -> Self::Model {
         model.clone()
     }
+    /// What was not committed is gone, and so is the record cache.
+    fn forget(&self, _model: &mut Self::Model) {}
     /// Flushes the record cache.
     fn flush(&self, _state: &TaskState, _model: &mut Self::Model) {}
 }
@@ -158,6 +160,7 @@ impl<K: Kind> Pair<K> {
     /// What was not committed is gone, from the changelog as well.
     fn lose(&mut self) {
         self.live = self.committed.clone();
+        self.kind.forget(&mut self.live);
         self.changelog.records.borrow_mut().truncate(self.committed_records);
     }
 

@@ -1,7 +1,7 @@
 //! Window and session stores against a map with an observed time.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_state::{StoreKind, StoreSpec, TaskState};
+use millstream_state::{CachedUpdate, StoreKind, StoreSpec, TaskState};
 
 use super::Kind;
 use crate::support::{Logged, context, spec, windows};
@@ -9,11 +9,18 @@ use crate::support::{Logged, context, spec, windows};
 const RETENTION_MS: i64 = 100;
 const SEGMENT_MS: i64 = 50;
 
+/// Key, time, start.
+type Row = (Vec<u8>, i64, i64);
+
 #[derive(Clone)]
 pub(crate) struct Model {
     /// By key and time; more than one value only with duplicates.
-    rows: BTreeMap<(Vec<u8>, i64, i64), Vec<Vec<u8>>>,
+    rows: BTreeMap<Row, Vec<Vec<u8>>>,
     observed: i64,
+    /// What the record cache has, also of what it has handed on.
+    cache: BTreeMap<Row, Option<Vec<u8>>>,
+    /// What it has not handed on, in the order of the last updates.
+    waiting: Vec<Row>,
 }
 
 impl Default for Model {
@@ -21,6 +28,8 @@ impl Default for Model {
         Self {
             rows: BTreeMap::new(),
             observed: -1,
+            cache: BTreeMap::new(),
+            waiting: Vec::new(),
         }
     }
 }
@@ -43,10 +52,43 @@ impl Model {
         Self {
             rows: self.rows.clone(),
             observed: times.max().unwrap_or(-1),
+            ..Self::default()
         }
     }
 
-    fn put(&mut self, row: (Vec<u8>, i64, i64), value: Option<&[u8]>, duplicates: bool) {
+    /// The store hears of it only when the cache is flushed.
+    fn put_cached(&mut self, row: Row, value: Option<&[u8]>) {
+        self.waiting.retain(|other| *other != row);
+        self.waiting.push(row.clone());
+        self.cache.insert(row, value.map(<[u8]>::to_vec));
+    }
+
+    /// Hands on what has come; gives how many rows had expired.
+    fn flush(&mut self) -> u64 {
+        let mut expired = 0;
+        for row in std::mem::take(&mut self.waiting) {
+            let value = self.cache[&row].clone();
+            let shown = self.rows.contains_key(&row) && row.1 >= self.readable_from();
+            if value.is_some() || shown {
+                if self.observe(row.1) {
+                    self.put(row.clone(), value.as_deref(), false);
+                } else {
+                    expired += 1;
+                }
+            }
+            if value.is_none() {
+                self.cache.remove(&row);
+            }
+        }
+        expired
+    }
+
+    fn forget_cache(&mut self) {
+        self.cache.clear();
+        self.waiting.clear();
+    }
+
+    fn put(&mut self, row: Row, value: Option<&[u8]>, duplicates: bool) {
         match value {
             Some(value) if duplicates => self.rows.entry(row).or_default().push(value.to_vec()),
             Some(value) => drop(self.rows.insert(row, vec![value.to_vec()])),
@@ -55,17 +97,25 @@ impl Model {
         }
     }
 
+    /// Values of a row: those of the cache, or those of the store that have not expired.
+    fn values(&self, row: &Row) -> Vec<Vec<u8>> {
+        match self.cache.get(row) {
+            Some(cached) => cached.iter().cloned().collect(),
+            None if row.1 < self.readable_from() => Vec::new(),
+            None => self.rows.get(row).cloned().unwrap_or_default(),
+        }
+    }
+
     /// Rows of a key (or all) in order of time, with from <= time.
     fn find(&self, key: Option<&[u8]>, from: i64) -> Vec<(Vec<u8>, i64, i64, Vec<u8>)> {
-        let from = from.max(self.readable_from());
-        let rows = self
-            .rows
-            .iter()
-            .filter(|((other, time, _), _)| key.is_none_or(|key| key == other.as_slice()) && *time >= from);
-        rows.flat_map(|((key, time, start), values)| {
-            values
-                .iter()
-                .map(move |value| (key.clone(), *time, *start, value.clone()))
+        let all: BTreeSet<&Row> = self.rows.keys().chain(self.cache.keys()).collect();
+        let rows = all
+            .into_iter()
+            .filter(|(other, time, _)| key.is_none_or(|key| key == other.as_slice()) && *time >= from.max(0));
+        rows.flat_map(|row| {
+            let (key, time, start) = row.clone();
+            let values = self.values(row).into_iter();
+            values.map(move |value| (key.clone(), time, start, value))
         })
         .collect()
     }
@@ -93,6 +143,11 @@ impl Kind for Windows {
         if self.duplicates && value.is_none() {
             // Not even the time passes.
             assert!(put);
+            return;
+        }
+        if self.caching {
+            assert!(put);
+            model.put_cached((key.to_vec(), time, 0), value);
             return;
         }
         assert_eq!(put, model.observe(time));
@@ -124,8 +179,7 @@ impl Kind for Windows {
         if !self.duplicates {
             let mut value = Vec::new();
             let found = store.get(key, time, &mut value).unwrap().map(|_| vec![value]);
-            let row = model.rows.get(&(key.to_vec(), time, 0));
-            assert_eq!(found.as_ref(), row.filter(|_| time >= model.readable_from()));
+            assert_eq!(found.unwrap_or_default(), model.values(&(key.to_vec(), time, 0)));
         }
     }
 
@@ -133,8 +187,18 @@ impl Kind for Windows {
         model.restored(records, 4)
     }
 
-    fn flush(&self, state: &TaskState, _: &mut Model) {
-        state.window("windows").unwrap().flush_cache(&mut |_| Ok(())).unwrap();
+    fn forget(&self, model: &mut Model) {
+        model.forget_cache();
+    }
+
+    fn flush(&self, state: &TaskState, model: &mut Model) {
+        let mut expired = 0;
+        let mut count = |update: CachedUpdate<'_>| {
+            expired += u64::from(!update.kept);
+            Ok(())
+        };
+        state.window("windows").unwrap().flush_cache(&mut count).unwrap();
+        assert_eq!(expired, model.flush());
     }
 }
 
@@ -162,6 +226,11 @@ impl Kind for Sessions {
         let start = (time - time % 10).max(0);
         let store = state.session("sessions").unwrap();
         let put = store.put(key, start, time, value, &context(time)).unwrap();
+        if self.caching {
+            assert!(put);
+            model.put_cached((key.to_vec(), time, start), value);
+            return;
+        }
         assert_eq!(put, model.observe(time));
         if put {
             model.put((key.to_vec(), time, start), value, false);
@@ -185,15 +254,24 @@ impl Kind for Sessions {
         let start = (time - time % 10).max(0);
         let mut value = Vec::new();
         let found = store.get(key, start, time, &mut value).unwrap().then(|| vec![value]);
-        let row = model.rows.get(&(key.to_vec(), time, start));
-        assert_eq!(found.as_ref(), row.filter(|_| time >= model.readable_from()));
+        assert_eq!(found.unwrap_or_default(), model.values(&(key.to_vec(), time, start)));
     }
 
     fn restored(&self, model: &Model, records: &[Logged]) -> Model {
         model.restored(records, 8)
     }
 
-    fn flush(&self, state: &TaskState, _: &mut Model) {
-        state.session("sessions").unwrap().flush_cache(&mut |_| Ok(())).unwrap();
+    fn forget(&self, model: &mut Model) {
+        model.forget_cache();
+    }
+
+    fn flush(&self, state: &TaskState, model: &mut Model) {
+        let mut expired = 0;
+        let mut count = |update: CachedUpdate<'_>| {
+            expired += u64::from(!update.kept);
+            Ok(())
+        };
+        state.session("sessions").unwrap().flush_cache(&mut count).unwrap();
+        assert_eq!(expired, model.flush());
     }
 }

@@ -269,7 +269,7 @@ fn subscription_store(name: &Arc<str>) -> StoreBuilder {
         // Never cached: an answer to all must see every subscription, and nobody listens to the rows.
         caching: false,
         logging: true,
-        logged_headers: LoggedHeaders::Never,
+        logged_headers: LoggedHeaders::Always,
     });
     store.default_backend = true;
     store

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     arguments::Args,
     functions::{Fold, initializer},
+    like::Nullable,
     value::{Dyn, FunctionFailed},
 };
 
@@ -55,7 +56,7 @@ impl<K: Key> Handle for CogroupedKStream<K, Dyn> {
                 a.only(&["id", "op", "from", "agg", "with"])?;
                 let other = maker.object(a.need("with")?)?;
                 let other = other.as_any();
-                if let Some(other) = other.downcast_ref::<KGroupedStream<K, Dyn>>() {
+                if let Some(other) = other.downcast_ref::<KGroupedStream<K, Nullable>>() {
                     return Ok(Outcome::one(self.try_cogroup(other, aggregator(a)?)));
                 }
                 match other.downcast_ref::<KGroupedStream<K, i64>>() {

@@ -54,13 +54,6 @@ pub(crate) fn aggregation(a: Args<'_>) -> Result<Aggregation, String> {
     })
 }
 
-pub(crate) fn reducer<V: Like>(
-    a: Args<'_>,
-) -> Result<impl Fn(V, &V) -> Result<Option<V>, FunctionFailed> + Send + Sync + 'static, String> {
-    let fold = Fold::parse(a.need("agg")?)?;
-    Ok(move |agg: V, next: &V| some(fold.apply(&agg.to_dyn(), &next.to_dyn())?))
-}
-
 impl<K: Key, V: Value> Handle for KGroupedStream<K, V> {
     fn as_any(&self) -> &dyn Any {
         self
@@ -78,8 +71,8 @@ impl<K: Key, V: Value> Handle for KGroupedStream<K, V> {
             }
             "reduce" => {
                 a.only(&KNOWN)?;
-                let made = maker.materialized::<K, V>(a, REDUCE, key, value)?;
-                V::table(self.try_reduce_with(reducer(a)?, made))
+                let made = maker.materialized::<K, V::Row>(a, REDUCE, key, value)?;
+                Ok(Outcome::one(V::reduce(self, Fold::parse(a.need("agg")?)?, made)))
             }
             "aggregate" => {
                 a.only(&KNOWN)?;
@@ -108,8 +101,12 @@ impl<V: Value> Handle for TimeWindowedKStream<Dyn, V> {
                 Ok(Outcome::one(windowed.count_with(made)))
             }
             "reduce" => {
-                let made = maker.materialized::<Dyn, V>(a, REDUCE, key, value)?;
-                V::table(windowed.try_reduce_with(reducer(a)?, made))
+                let made = maker.materialized::<Dyn, V::Row>(a, REDUCE, key, value)?;
+                Ok(Outcome::one(V::reduce_in_windows(
+                    &windowed,
+                    Fold::parse(a.need("agg")?)?,
+                    made,
+                )))
             }
             "aggregate" => {
                 let made = maker.materialized::<Dyn, Dyn>(a, AGGREGATE, key, value)?;
@@ -141,8 +138,12 @@ impl<V: Value> Handle for SessionWindowedKStream<Dyn, V> {
                 Ok(Outcome::one(windowed.count_with(made)))
             }
             "reduce" => {
-                let made = maker.materialized::<Dyn, V>(a, REDUCE, key, value)?;
-                V::table(windowed.try_reduce_with(reducer(a)?, made))
+                let made = maker.materialized::<Dyn, V::Row>(a, REDUCE, key, value)?;
+                Ok(Outcome::one(V::reduce_in_sessions(
+                    &windowed,
+                    Fold::parse(a.need("agg")?)?,
+                    made,
+                )))
             }
             "aggregate" => {
                 let made = maker.materialized::<Dyn, Dyn>(a, AGGREGATE, key, value)?;

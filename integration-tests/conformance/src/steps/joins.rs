@@ -7,7 +7,12 @@ use super::{
     types::{Key, Value},
     unsupported,
 };
-use crate::{arguments::Args, functions::Joiner, value::Dyn};
+use crate::{
+    arguments::Args,
+    functions::Joiner,
+    like::{Nullable, nullable},
+    value::Dyn,
+};
 
 /// None if the other side is no stream of these keys.
 pub(crate) fn join<K: Key, V: Value>(
@@ -16,10 +21,7 @@ pub(crate) fn join<K: Key, V: Value>(
     a: Args<'_>,
 ) -> Option<Result<Outcome, BuildFailure>> {
     let other = other.as_any();
-    if let Some(other) = other.downcast_ref::<KStream<K, Dyn>>() {
-        return Some(join_streams(stream, other, a));
-    }
-    if let Some(other) = other.downcast_ref::<KStream<K, Option<Dyn>>>() {
+    if let Some(other) = other.downcast_ref::<KStream<K, Nullable>>() {
         return Some(join_streams(stream, other, a));
     }
     other
@@ -29,10 +31,11 @@ pub(crate) fn join<K: Key, V: Value>(
 
 fn windows(w: Args<'_>) -> Result<JoinWindows, BuildFailure> {
     w.only(&["difference_ms", "grace_ms", "before_ms", "after_ms", "legacy"])?;
-    if w.flag("legacy") == Some(true) {
-        return Err(BuildFailure::Unsupported("legacy join windows".into()));
-    }
-    let mut windows = JoinWindows::of(millis(w.long_or("difference_ms", 0)));
+    let difference = millis(w.long_or("difference_ms", 0));
+    let mut windows = match w.flag("legacy") {
+        Some(true) => JoinWindows::legacy(difference),
+        _ => JoinWindows::of(difference),
+    };
     if let Some(grace) = w.long("grace_ms") {
         windows = windows.grace(millis(grace));
     }
@@ -92,20 +95,26 @@ fn join_streams<K: Key, V: Value, O: Value>(
     Ok(match a.text_or("op", "") {
         "join" => Outcome::one(stream.try_join_stream_with(
             other,
-            move |k: &K, l: &V, r: &O| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.to_dyn()),
+            move |k: &K, l: &V, r: &O| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.to_dyn()).map(nullable),
             windows,
             joined,
         )),
         "leftJoin" => Outcome::one(stream.try_left_join_stream_with(
             other,
-            move |k: &K, l: &V, r: Option<&O>| joiner.apply(&k.to_dyn(), &l.to_dyn(), &or_null(r.map(O::to_dyn))),
+            move |k: &K, l: &V, r: Option<&O>| {
+                joiner
+                    .apply(&k.to_dyn(), &l.to_dyn(), &or_null(r.map(O::to_dyn)))
+                    .map(nullable)
+            },
             windows,
             joined,
         )),
         "outerJoin" => Outcome::one(stream.try_outer_join_stream_with(
             other,
             move |k: &K, l: Option<&V>, r: Option<&O>| {
-                joiner.apply(&k.to_dyn(), &or_null(l.map(V::to_dyn)), &or_null(r.map(O::to_dyn)))
+                joiner
+                    .apply(&k.to_dyn(), &or_null(l.map(V::to_dyn)), &or_null(r.map(O::to_dyn)))
+                    .map(nullable)
             },
             windows,
             joined,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     arguments::Args,
     expression::Expr,
-    like::LikeSerde,
+    like::{Like, LikeSerde, Nullable},
     serdes::SerdeKind,
     value::{Dyn, FunctionFailed},
 };
@@ -71,9 +71,9 @@ impl Processor<Dyn, Dyn, (), ()> for Filler {
     }
 }
 
-fn topic_serdes(case: &Json, topic: &str) -> Result<(LikeSerde<Dyn>, LikeSerde<Dyn>), String> {
-    let serde = |part| SerdeKind::parse(topic_serde(case, topic, part)).map(LikeSerde::new);
-    Ok((serde("key")?, serde("value")?))
+fn topic_serdes<V: Like>(case: &Json, topic: &str) -> Result<(LikeSerde<Dyn>, LikeSerde<V>), String> {
+    let kind = |part| SerdeKind::parse(topic_serde(case, topic, part));
+    Ok((LikeSerde::new(kind("key")?), LikeSerde::new(kind("value")?)))
 }
 
 /// Builds the topology of a case of the processor topology API.
@@ -92,21 +92,23 @@ fn add(case: &Json, builder: &mut TopologyBuilder, a: Args<'_>, catalogue: &mut 
     }
     let parents = a.list("parents");
     match a.text_or("op", "") {
-        "addSource" => builder.add_source(a.need("name")?, consumed(case, a, false)?),
-        "addProcessor" => builder.add_processor(a.need("name")?, Stock::<Dyn, Dyn>::supplier(a)?, &parents),
+        "addSource" => builder.add_source(a.need("name")?, consumed::<Nullable>(case, a, false)?),
+        "addProcessor" => builder.add_processor(a.need("name")?, Stock::<Dyn, Nullable>::supplier(a)?, &parents),
         "addSink" => match a.text("topic_fn") {
             Some(topic_fn) => {
                 let expr = Expr::parse(topic_fn)?;
-                let choose = move |k: &Dyn, v: &Dyn| expr.apply(k, v).map_or_else(|e| e.to_string(), |t| t.text());
+                let choose = move |k: &Dyn, v: &Nullable| {
+                    expr.apply(k, &v.to_dyn()).map_or_else(|e| e.to_string(), |t| t.text())
+                };
                 let (key, value) = (
                     super::serde::<Dyn>(a, "key_serde")?,
-                    super::serde::<Dyn>(a, "value_serde")?,
+                    super::serde::<Nullable>(a, "value_serde")?,
                 );
                 builder.add_dynamic_sink(a.need("name")?, choose, Produced::options().with(key, value), &parents);
             }
             None => {
                 let topic = a.need("topic")?;
-                let (key, value) = topic_serdes(case, topic)?;
+                let (key, value) = topic_serdes::<Nullable>(case, topic)?;
                 builder.add_sink(a.need("name")?, Produced::topic(topic).with(key, value), &parents);
             }
         },

@@ -7,13 +7,14 @@ use millstream_dsl::{
     topology::{BuildError, Optimizations, StoreFormat, TopologyConfig, UpgradeFrom, ViolationKind},
 };
 use millstream_state::StoreBackend;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::{
     arguments::Args,
     like::{Like, LikeSerde},
     recorder::Recorder,
     serdes::SerdeKind,
+    value::Dyn,
 };
 
 mod catalogue;
@@ -76,7 +77,6 @@ pub(crate) struct Maker<'a> {
     pub(crate) builder: StreamsBuilder,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) catalogue: Catalogue,
-    pub(crate) branches: Map<String, Json>,
     objects: HashMap<String, Object>,
 }
 
@@ -84,7 +84,6 @@ pub(crate) struct Maker<'a> {
 pub(crate) struct Built {
     pub(crate) topology: Topology,
     pub(crate) catalogue: Catalogue,
-    pub(crate) branches: Map<String, Json>,
 }
 
 /// Builds the topology of a case.
@@ -93,20 +92,19 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
     if case["api"] == "topology" {
         let mut catalogue = Catalogue::default();
         let topology = low_level::build(case, &mut catalogue)?;
-        return Ok(Built {
-            topology,
-            catalogue,
-            branches: Map::new(),
-        });
+        return Ok(Built { topology, catalogue });
     }
     let mut maker = Maker {
         case,
         builder: StreamsBuilder::with_config(config),
         recorder: recorder.clone(),
         catalogue: Catalogue::default(),
-        branches: Map::new(),
         objects: HashMap::new(),
     };
+    // The default serdes of the application are those of text.
+    let text = SerdeKind::parse("string")?;
+    maker.builder.default_serde(LikeSerde::<Dyn>::new(text.clone()));
+    maker.builder.default_serde(LikeSerde::<Option<Dyn>>::new(text));
     for step in case["topology"].as_array().into_iter().flatten() {
         maker.step(Args(step))?;
     }
@@ -115,14 +113,13 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
     Ok(Built {
         topology,
         catalogue: maker.catalogue,
-        branches: maker.branches,
     })
 }
 
 /// What the DSL says when it refuses a topology.
 fn refused(error: &BuildError) -> BuildFailure {
-    // Java stops at the first fault; wrong arguments are found while the topology is still being described.
-    let argument = error.violations.iter().any(|v| v.kind == ViolationKind::Argument);
+    // Java stops at the first fault.
+    let argument = error.violations.first().map(|v| v.kind) == Some(ViolationKind::Argument);
     let category = if argument {
         "invalid-argument"
     } else {
@@ -247,7 +244,7 @@ impl Maker<'_> {
     /// Notes the names of the branches of a split.
     pub(crate) fn note_branches(&mut self, a: Args<'_>, mut names: Vec<String>) {
         names.sort();
-        self.branches.insert(a.text_or("id", "split").to_owned(), json!(names));
+        self.recorder.note_branches(a.text_or("id", "split"), json!(names));
     }
 }
 

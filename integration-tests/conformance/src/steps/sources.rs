@@ -1,7 +1,7 @@
 //! Steps that start a topology: topics and stores.
 use millstream_dsl::{
     engine::OffsetReset,
-    stream::{Consumed, Named, TimestampExtractor},
+    stream::{Consumed, ExtractInput, Named, TimestampExtractor},
 };
 
 use serde_json::Value as Json;
@@ -9,15 +9,19 @@ use serde_json::Value as Json;
 use super::{
     BuildFailure, Maker, Outcome, StoreSerdes, low_level::Filler, named, serde_of, stores::store, unsupported,
 };
-use crate::{arguments::Args, value::Dyn};
+use crate::{
+    arguments::Args,
+    like::{Like, Nullable},
+    value::Dyn,
+};
 
 /// A timestamp extractor by name.
-fn extractor(name: &str) -> Result<TimestampExtractor<Dyn, Dyn>, String> {
+fn extractor<V: Like>(name: &str) -> Result<TimestampExtractor<Dyn, V>, String> {
     Ok(match name {
         "record" => TimestampExtractor::Record,
         "log-and-skip-on-invalid" => TimestampExtractor::LogAndSkip,
         "use-partition-time-on-invalid" => TimestampExtractor::PartitionTime,
-        "from-value" => TimestampExtractor::custom(|input| match input.value {
+        "from-value" => TimestampExtractor::custom(|input: ExtractInput<'_, Dyn, V>| match input.value.to_dyn() {
             Dyn::Text(text) => text.rsplit('@').next().and_then(|n| n.parse().ok()).unwrap_or(-1),
             _ => -1,
         }),
@@ -50,7 +54,7 @@ impl Maker<'_> {
                     "value_serde",
                 ];
                 a.only(&known)?;
-                let consumed = consumed(self.case, a, true)?;
+                let consumed = consumed::<Nullable>(self.case, a, true)?;
                 Ok(Outcome::one(self.builder.stream(consumed)))
             }
             "table" => self.table(a),
@@ -73,7 +77,7 @@ impl Maker<'_> {
 }
 
 /// How a step reads its topics. In the DSL its name is that of the source.
-pub(crate) fn consumed(case: &Json, a: Args<'_>, with_name: bool) -> Result<Consumed<Dyn, Dyn>, BuildFailure> {
+pub(crate) fn consumed<V: Like>(case: &Json, a: Args<'_>, with_name: bool) -> Result<Consumed<Dyn, V>, BuildFailure> {
     let topics = a.list("topics");
     let first = a.text("topic").or_else(|| topics.first().copied()).unwrap_or_default();
     let consumed = if let Some(pattern) = a.text("pattern") {
@@ -87,7 +91,7 @@ pub(crate) fn consumed(case: &Json, a: Args<'_>, with_name: bool) -> Result<Cons
     let consumed = consumed
         .with(
             serde_of::<Dyn>(case, a, first, "key")?,
-            serde_of::<Dyn>(case, a, first, "value")?,
+            serde_of::<V>(case, a, first, "value")?,
         )
         .timestamps(extractor(a.text_or("extractor", by_default))?)
         .named(if with_name { named(a) } else { Named::generated() });

@@ -14,11 +14,11 @@ use super::stores::millis;
 use crate::{
     arguments::Args,
     expression::Expr,
-    like::Like,
+    like::{Like, Nullable, nullable},
     value::{Dyn, FunctionFailed},
 };
 
-type Context<'c> = ProcessorContext<'c, Dyn, Dyn>;
+type Context<'c> = ProcessorContext<'c, Dyn, Nullable>;
 type Done = Result<(), BoxError>;
 
 /// The processors there are; others are refused when the topology is built.
@@ -73,11 +73,14 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn forward(&self, ctx: &Context<'_>, key: &Dyn, value: &Dyn, timestamp: i64) -> Done {
-        Ok(ctx.forward(record(key, value, timestamp, self.headers))?)
+        send(ctx, None, (key, value), timestamp, self.headers)
     }
 
     fn again(&self, ctx: &Context<'_>) -> Done {
-        self.forward(ctx, &self.key, &self.value, self.timestamp)
+        // The record itself, though under other types.
+        let value = nullable(self.value.clone());
+        let same = Record::new(&self.key, &value, self.timestamp, self.headers).sharing_headers();
+        Ok(ctx.forward(same)?)
     }
 
     fn with_value(&self, ctx: &Context<'_>, value: &Dyn) -> Done {
@@ -93,14 +96,14 @@ impl Seen<'_> {
     }
 }
 
-fn record<'a>(key: &'a Dyn, value: &'a Dyn, timestamp: i64, headers: &'a Headers) -> Record<'a, Dyn, Dyn> {
-    Record {
-        key,
-        value,
-        timestamp,
-        headers,
-        key_bytes: None,
-    }
+/// Forwards to all children, or to that one.
+fn send(ctx: &Context<'_>, child: Option<&str>, (key, value): (&Dyn, &Dyn), timestamp: i64, headers: &Headers) -> Done {
+    let value = nullable(value.clone());
+    let record = Record::new(key, &value, timestamp, headers);
+    Ok(match child {
+        Some(child) => ctx.forward_to(child, record)?,
+        None => ctx.forward(record)?,
+    })
 }
 
 pub(crate) fn place(metadata: Option<RecordMetadata>) -> String {
@@ -297,13 +300,13 @@ impl<K: Like, V: Like> Stock<K, V> {
             "copy-then-add-header" => {
                 let copy = r.headers.clone();
                 copy.add(name, Some(value));
-                Ok(ctx.forward(record(&r.key, &r.value, r.timestamp, &copy))?)
+                send(ctx, None, (&r.key, &r.value), r.timestamp, &copy)
             }
             "remove-header" => {
                 r.headers.remove(name);
                 r.again(ctx)
             }
-            "drop-headers" => Ok(ctx.forward(record(&r.key, &r.value, r.timestamp, &Headers::new()))?),
+            "drop-headers" => send(ctx, None, (&r.key, &r.value), r.timestamp, &Headers::new()),
             _ => r.with_text(ctx, header_text(r.headers, name)),
         }
     }
@@ -318,14 +321,14 @@ impl<K: Like, V: Like> Stock<K, V> {
         {
             if r.value.text().starts_with(prefix.as_str()) {
                 let child = child.as_str().unwrap_or_default();
-                ctx.forward_to(child, record(&r.key, &r.value, r.timestamp, r.headers))?;
+                send(ctx, Some(child), (&r.key, &r.value), r.timestamp, r.headers)?;
             }
         }
         Ok(())
     }
 }
 
-impl<K: Like, V: Like> Processor<K, V, Dyn, Dyn> for Stock<K, V> {
+impl<K: Like, V: Like> Processor<K, V, Dyn, Nullable> for Stock<K, V> {
     fn init(&mut self, ctx: &Context<'_>) -> Done {
         if matches!(self.kind(), "tick" | "last-and-flush" | "punctuate-where") {
             self.schedule(ctx);
@@ -395,19 +398,19 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Dyn> for Stock<K, V> {
                     .record_metadata()
                     .map_or_else(|| "null/-1/-1".to_owned(), |m| place(Some(m)));
                 let text = format!("{place},stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms());
-                ctx.forward(record(&Dyn::of_text("where"), &Dyn::Text(text), time, &none))?;
+                send(ctx, None, (&Dyn::of_text("where"), &Dyn::Text(text)), time, &none)?;
             }
             "last-and-flush" => {
                 let store = ctx.store::<KeyValueStore<Dyn, Dyn>>(self.store())?;
                 let rows: Vec<(Dyn, Dyn)> = store.all().collect::<Result<_, _>>()?;
                 for (key, value) in rows {
-                    ctx.forward(record(&key, &value, time, &none))?;
+                    send(ctx, None, (&key, &value), time, &none)?;
                     store.delete(&key)?;
                 }
             }
             _ => {
                 let text = Dyn::Text(format!("at={time},n={}", self.ticks));
-                ctx.forward(record(&Dyn::of_text("tick"), &text, time, &none))?;
+                send(ctx, None, (&Dyn::of_text("tick"), &text), time, &none)?;
                 let last = self.args().long("cancel_after").is_some_and(|n| self.ticks >= n);
                 if let Some(timer) = self.timer.as_ref().filter(|_| last) {
                     timer.cancel();

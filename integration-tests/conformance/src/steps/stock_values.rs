@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::stock::{header_text, place};
 use crate::{
     arguments::Args,
-    like::Like,
+    like::{Like, Nullable, nullable},
     value::{Dyn, FunctionFailed},
 };
 
@@ -44,17 +44,18 @@ impl StockValues {
     }
 }
 
-impl<K: Like, V: Like> FixedKeyProcessor<K, V, Dyn> for StockValues {
+impl<K: Like, V: Like> FixedKeyProcessor<K, V, Nullable> for StockValues {
     fn process(
         &mut self,
-        ctx: &FixedKeyContext<'_, '_, K, Dyn>,
+        ctx: &FixedKeyContext<'_, '_, K, Nullable>,
         record: FixedKeyRecord<'_, K, V>,
     ) -> Result<(), BoxError> {
         let a = Args(&self.step);
         let store = a.list("stores").first().copied().unwrap_or_default();
         let value = record.value().to_dyn();
-        let same = record.with_value(&value);
-        let text = |text: String| Ok(ctx.forward(record.with_value(&Dyn::Text(text)))?);
+        let unchanged = nullable(value.clone());
+        let same = record.with_value(&unchanged);
+        let text = |text: String| Ok(ctx.forward(record.with_value(&nullable(Dyn::Text(text))))?);
         match a.text_or("processor", "") {
             "duplicate" => (0..a.long_or("times", 2)).try_for_each(|_| Ok(ctx.forward(same)?)),
             "count" => {
@@ -62,7 +63,7 @@ impl<K: Like, V: Like> FixedKeyProcessor<K, V, Dyn> for StockValues {
                 let key = record.key().to_dyn();
                 let next = Dyn::Long(store.get(&key)?.map_or(Ok(0), |n| n.number())? + 1);
                 store.put(&key, &next)?;
-                Ok(ctx.forward(record.with_value(&next))?)
+                Ok(ctx.forward(record.with_value(&nullable(next)))?)
             }
             "add-header" => {
                 record

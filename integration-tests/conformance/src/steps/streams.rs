@@ -17,6 +17,7 @@ use super::{
 use crate::{
     arguments::Args,
     expression::Expr,
+    like::nullable,
     value::{Dyn, FunctionFailed},
 };
 
@@ -87,7 +88,7 @@ fn map<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome,
             let (key, value) = (parse("key", "key")?, parse("value", "value")?);
             let f = move |k: &K, v: &V| {
                 let (k, v) = (k.to_dyn(), v.to_dyn());
-                Ok::<_, FunctionFailed>((key.apply(&k, &v)?, value.apply(&k, &v)?))
+                Ok::<_, FunctionFailed>((key.apply(&k, &v)?, nullable(value.apply(&k, &v)?)))
             };
             Outcome::one(stream.try_map_with(f, named(a)))
         }
@@ -98,12 +99,15 @@ fn map<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome,
         }
         "mapValues" => {
             let expr = Expr::parse(a.need("fn")?)?;
-            let f = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn());
+            let f = move |k: &K, v: &V| expr.apply(&k.to_dyn(), &v.to_dyn()).map(nullable);
             Outcome::one(stream.try_map_values_with_key_named(f, named(a)))
         }
         "flatMapValues" => {
             let expr = Expr::parse(a.need("fn")?)?;
-            let f = move |k: &K, v: &V| expr.list(&k.to_dyn(), &v.to_dyn());
+            let f = move |k: &K, v: &V| {
+                let list = expr.list(&k.to_dyn(), &v.to_dyn())?;
+                Ok::<_, FunctionFailed>(list.into_iter().map(nullable))
+            };
             Outcome::one(stream.try_flat_map_values_with_key_named(f, named(a)))
         }
         _ => {
@@ -111,7 +115,7 @@ fn map<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>) -> Result<Outcome,
             let (key, value) = (parse("key", "key")?, parse("value", "value")?);
             let f = move |k: &K, v: &V| {
                 let (k, v) = (k.to_dyn(), v.to_dyn());
-                let pair = |e: Dyn| Ok::<_, FunctionFailed>((key.apply(&k, &e)?, value.apply(&k, &e)?));
+                let pair = |e: Dyn| Ok::<_, FunctionFailed>((key.apply(&k, &e)?, nullable(value.apply(&k, &e)?)));
                 elements
                     .list(&k, &v)?
                     .into_iter()

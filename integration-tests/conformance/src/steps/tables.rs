@@ -3,7 +3,7 @@ use std::any::Any;
 
 use millstream_dsl::{
     options::{Joined, TableJoined},
-    stream::KStream,
+    stream::{KStream, Named},
     table::{GlobalKTable, KTable},
 };
 
@@ -11,6 +11,7 @@ use super::{
     BuildFailure, Handle, Maker, Object, Outcome,
     grouped::some,
     named, serde,
+    stores::millis,
     types::{Key, Row, Value},
     unsupported,
 };
@@ -18,7 +19,7 @@ use crate::{
     arguments::Args,
     expression::Expr,
     functions::Joiner,
-    like::Like,
+    like::{Like, nullable},
     value::{Dyn, FunctionFailed},
 };
 
@@ -58,7 +59,8 @@ impl<K: Key, V: Row> Handle for KTable<K, V> {
                 };
                 let key = Expr::parse(key)?;
                 let f = move |k: &K, v: &Option<V>| key.apply(&k.to_dyn(), &v.to_dyn());
-                Ok(Outcome::one(stream.try_select_key_with(f, named(a))))
+                // The name is that of the stream, as in Kafka Streams.
+                Ok(Outcome::one(stream.try_select_key_with(f, Named::generated())))
             }
             "groupBy" => {
                 a.only(&["id", "op", "from", "key", "value", "name", "key_serde", "value_serde"])?;
@@ -177,13 +179,17 @@ fn join_all_rows<K: Key, V: Value>(
         "join" => stream.try_join_global_with(
             table,
             key,
-            move |k: &K, l: &V, r: &Dyn| joiner.apply(&k.to_dyn(), &l.to_dyn(), r),
+            move |k: &K, l: &V, r: &Dyn| joiner.apply(&k.to_dyn(), &l.to_dyn(), r).map(nullable),
             named(a),
         ),
         "leftJoin" => stream.try_left_join_global_with(
             table,
             key,
-            move |k: &K, l: &V, r: Option<&Dyn>| joiner.apply(&k.to_dyn(), &l.to_dyn(), r.unwrap_or(&Dyn::Null)),
+            move |k: &K, l: &V, r: Option<&Dyn>| {
+                joiner
+                    .apply(&k.to_dyn(), &l.to_dyn(), r.unwrap_or(&Dyn::Null))
+                    .map(nullable)
+            },
             named(a),
         ),
         _ => return Err(unsupported(a)),
@@ -219,19 +225,27 @@ fn join_rows<K: Key, V: Value, R: Row>(
         "key_serde",
         "value_serde",
         "other_serde",
+        "grace_ms",
     ])?;
     let joiner = Joiner::parse(a.text_or("joiner", "concat"))?;
     let joined = a.text("name").map_or_else(Joined::new, Joined::named);
-    let joined = joined.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    let mut joined = joined.with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
+    if let Some(grace) = a.long("grace_ms") {
+        joined = joined.grace(millis(grace));
+    }
     Ok(Outcome::one(match a.text_or("op", "") {
         "join" => stream.try_join_with(
             table,
-            move |k: &K, l: &V, r: &R| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.to_dyn()),
+            move |k: &K, l: &V, r: &R| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.to_dyn()).map(nullable),
             joined,
         ),
         "leftJoin" => stream.try_left_join_with(
             table,
-            move |k: &K, l: &V, r: Option<&R>| joiner.apply(&k.to_dyn(), &l.to_dyn(), &r.map_or(Dyn::Null, R::to_dyn)),
+            move |k: &K, l: &V, r: Option<&R>| {
+                joiner
+                    .apply(&k.to_dyn(), &l.to_dyn(), &r.map_or(Dyn::Null, R::to_dyn))
+                    .map(nullable)
+            },
             joined,
         ),
         _ => return Err(unsupported(a)),

@@ -1,0 +1,383 @@
+//! What each kind of operator costs per record, in the driver without a cluster; with state in memory and in RocksDB, for 10,
+//! 10 k and 1 M keys. The keys come in an order without locality, after each of them has come once.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+
+use std::cell::Cell;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use millstream::prelude::*;
+use millstream::state::{Headers as RecordHeaders, StateEngine};
+use millstream::testing::TopologyTestDriver;
+
+const RECORDS: u64 = 10_000;
+const KEYS: [u64; 3] = [10, 10_000, 1_000_000];
+
+type Texts = KStream<String, String>;
+
+/// An operator between topics.
+struct Operator {
+    name: &'static str,
+    /// Records go to these in turn.
+    topics: &'static [&'static str],
+    /// Made for that many keys: windows are as long as it takes for keys to come again.
+    make: fn(&StreamsBuilder, u64),
+    /// Microseconds of event time between records.
+    step_us: u64,
+    /// Rows of the table `rows`, which are there before.
+    rows: bool,
+}
+
+const fn operator(name: &'static str, make: fn(&StreamsBuilder, u64)) -> Operator {
+    Operator {
+        name,
+        topics: &["in"],
+        make,
+        step_us: 10,
+        rows: false,
+    }
+}
+
+fn input(builder: &StreamsBuilder) -> Texts {
+    builder.stream("in")
+}
+fn stored<V: 'static>() -> Materialized<String, V> {
+    Materialized::named("store")
+}
+fn out<K: 'static, V: 'static>(table: &KTable<K, V>) {
+    table.to_stream().for_each(|_, _| ());
+}
+
+struct Pass;
+impl Processor<String, String, String, String> for Pass {
+    fn process(
+        &mut self,
+        ctx: &ProcessorContext<'_, String, String>,
+        record: Record<'_, String, String>,
+    ) -> Result<(), BoxError> {
+        Ok(ctx.forward(record)?)
+    }
+}
+impl FixedKeyProcessor<String, String, String> for Pass {
+    fn process(
+        &mut self,
+        ctx: &FixedKeyContext<'_, '_, String, String>,
+        record: FixedKeyRecord<'_, String, String>,
+    ) -> Result<(), BoxError> {
+        Ok(ctx.forward(record)?)
+    }
+}
+
+#[derive(Default)]
+struct Counting(Option<KeyValueStore<String, i64>>);
+impl Processor<String, String, String, i64> for Counting {
+    fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+        self.0 = Some(ctx.store("store")?);
+        Ok(())
+    }
+    fn process(
+        &mut self,
+        ctx: &ProcessorContext<'_, String, i64>,
+        record: Record<'_, String, String>,
+    ) -> Result<(), BoxError> {
+        let store = self.0.as_ref().ok_or("no store")?;
+        let count = store.get(record.key)?.unwrap_or(0) + 1;
+        store.put(record.key, &count)?;
+        Ok(ctx.forward(record.with_value(&count))?)
+    }
+}
+
+const STATELESS: [Operator; 16] = [
+    operator("to", |b, _| input(b).to("out")),
+    operator("filter", |b, _| input(b).filter(|_, v| !v.is_empty()).to("out")),
+    operator("map", |b, _| input(b).map(|k, v| (k.clone(), v.clone())).to("out")),
+    operator("map_values", |b, _| input(b).map_values(|v| v.len() as i64).to("out")),
+    operator("flat_map", |b, _| {
+        input(b).flat_map(|k, v| [(k.clone(), v.len() as i64)]).to("out")
+    }),
+    operator("flat_map_values", |b, _| {
+        input(b).flat_map_values(|v| [v.len() as i64]).to("out")
+    }),
+    operator("select_key", |b, _| input(b).select_key(|_, v| v.clone()).to("out")),
+    operator("peek", |b, _| input(b).peek(|_, _| ()).to("out")),
+    operator("for_each", |b, _| input(b).for_each(|_, _| ())),
+    operator("split", |b, _| {
+        let mut branches = input(b).split();
+        branches.branch(|_, v| v.is_empty()).to("empty");
+        branches.default_branch().to("out");
+    }),
+    operator("merge", |b, _| {
+        let stream = input(b);
+        stream
+            .filter(|_, v| !v.is_empty())
+            .merge(&stream.filter(|_, v| v.is_empty()))
+            .to("out");
+    }),
+    operator("process", |b, _| input(b).process(|| Pass).to("out")),
+    operator("process_values", |b, _| input(b).process_values(|| Pass).to("out")),
+    operator("to_dynamic", |b, _| input(b).to_dynamic(|_, _| "out".to_owned())),
+    operator("repartition", |b, _| input(b).repartition().to("out")),
+    operator("table without a store", |b, _| out(&b.table::<String, String>("in"))),
+];
+
+fn time_windows() -> TimeWindows {
+    TimeWindows::of(seconds(10))
+}
+fn groups(builder: &StreamsBuilder) -> KGroupedStream<String, String> {
+    input(builder).group_by_key()
+}
+fn other(builder: &StreamsBuilder) -> Texts {
+    builder.stream("other")
+}
+fn joined(one: &str, two: &str) -> i64 {
+    (one.len() + two.len()) as i64
+}
+
+const LOCAL: [Operator; 17] = [
+    operator("process with a store", |b, _| {
+        let processing = Processing::new().with_store(Store::<String, i64>::key_value("store"));
+        input(b).process_with(Counting::default, processing).to("out");
+    }),
+    operator("count", |b, _| out(&groups(b).count_with(stored()))),
+    operator("reduce", |b, _| out(&groups(b).reduce_with(|_, v| v.clone(), stored()))),
+    operator("aggregate", |b, _| {
+        out(&groups(b).aggregate_with(|| 0i64, |_, v, sum| sum + v.len() as i64, stored()));
+    }),
+    operator("cogroup", |b, _| {
+        let all = groups(b).cogroup(|_, v, sum: i64| sum + v.len() as i64);
+        out(&all.aggregate_with(|| 0i64, stored()));
+    }),
+    operator("to_table", |b, _| out(&input(b).to_table_with(stored()))),
+    operator("table", |b, _| out(&b.table_with::<String, String>("in", stored()))),
+    operator("versioned table", |b, _| {
+        out(&b.table_with::<String, String>("in", stored().versioned(seconds(10))));
+    }),
+    operator("table filter", |b, _| {
+        out(&b
+            .table::<String, String>("in")
+            .filter_with(|_, v| !v.is_empty(), stored()));
+    }),
+    operator("table map_values", |b, _| {
+        out(&b
+            .table::<String, String>("in")
+            .map_values_opt_with(|_, v| Some(v.len() as i64), stored()));
+    }),
+    operator("table group_by", |b, _| {
+        let table = b.table_with::<String, String>("in", "source");
+        out(&table.group_by(|k, v| (k.clone(), v.clone())).count_with(stored()));
+    }),
+    operator("tumbling windows", |b, _| {
+        out(&groups(b).windowed_by(time_windows()).count_with(stored()))
+    }),
+    operator("hopping windows", |b, _| {
+        out(&groups(b)
+            .windowed_by(time_windows().advance_by(seconds(5)))
+            .count_with(stored()));
+    }),
+    operator("windows, emitted on close", |b, _| {
+        out(&groups(b)
+            .windowed_by(time_windows())
+            .emit(EmitStrategy::OnWindowClose)
+            .count_with(stored()));
+    }),
+    operator("windows, suppressed until close", |b, _| {
+        let counts = groups(b).windowed_by(time_windows()).count_with(stored());
+        out(&counts.suppress(Suppressed::until_window_closes(BufferConfig::unbounded())));
+    }),
+    operator("session windows", |b, _| {
+        out(&groups(b)
+            .windowed_by(SessionWindows::of(seconds(20)))
+            .count_with(stored()));
+    }),
+    operator("sliding windows", |b, keys| {
+        // Two records of a key in a window.
+        let windows = SlidingWindows::of(millis(2 * keys));
+        out(&groups(b).windowed_by(windows).count_with(stored()));
+    })
+    .every_us(1_000),
+];
+
+const JOINS: [Operator; 10] = [
+    operator("stream-table join", |b, _| {
+        input(b)
+            .join(&b.table_with::<String, String>("rows", stored()), |v, row| {
+                joined(v, row)
+            })
+            .to("out");
+    })
+    .with_rows(),
+    operator("stream-global table join", |b, _| {
+        let rows = b.global_table_with::<String, String>("rows", stored());
+        input(b)
+            .join_global(&rows, |k, _| k.clone(), |v, row| joined(v, row))
+            .to("out");
+    })
+    .with_rows(),
+    operator("table-table join", |b, _| {
+        let (one, two) = (b.table::<String, String>("in"), b.table::<String, String>("other"));
+        out(&one.join(&two, |v, row| joined(v, row)));
+    })
+    .of_two(),
+    operator("table-table outer join", |b, _| {
+        let (one, two) = (b.table::<String, String>("in"), b.table::<String, String>("other"));
+        out(&one.outer_join(&two, |v, row| joined(v.map_or("", |v| v), row.map_or("", |v| v))));
+    })
+    .of_two(),
+    operator("foreign-key join", |b, _| {
+        let (one, two) = (
+            b.table_with::<String, String>("in", stored()),
+            b.table_with::<String, String>("rows", "rows"),
+        );
+        out(&one.join_on(&two, |k, _| k.clone(), |v, row| joined(v, row)));
+    })
+    .with_rows(),
+    operator("stream-stream join", |b, keys| {
+        input(b)
+            .join_stream(&other(b), |v, row| joined(v, row), JoinWindows::of(millis(keys)))
+            .to("out");
+    })
+    .of_two()
+    .every_us(1_000),
+    operator("stream-stream left join", |b, keys| {
+        let both = |v: &String, row: Option<&String>| joined(v, row.map_or("", |v| v));
+        input(b)
+            .left_join_stream(&other(b), both, JoinWindows::of(millis(keys)))
+            .to("out");
+    })
+    .of_two()
+    .every_us(1_000),
+    operator("stream-stream outer join", |b, keys| {
+        let both = |v: Option<&String>, row: Option<&String>| joined(v.map_or("", |v| v), row.map_or("", |v| v));
+        input(b)
+            .outer_join_stream(&other(b), both, JoinWindows::of(millis(keys)))
+            .to("out");
+    })
+    .of_two()
+    .every_us(1_000),
+    operator("outer join without partners", |b, keys| {
+        let both = |v: Option<&String>, row: Option<&String>| joined(v.map_or("", |v| v), row.map_or("", |v| v));
+        input(b)
+            .outer_join_stream(&other(b), both, JoinWindows::of(millis(keys)))
+            .to("out");
+    })
+    .every_us(1_000),
+    operator("self-join", |b, keys| {
+        let stream = input(b);
+        stream
+            .join_stream(&stream, |v, row| joined(v, row), JoinWindows::of(millis(keys / 2)))
+            .to("out");
+    })
+    .every_us(1_000),
+];
+
+impl Operator {
+    const fn every_us(self, step_us: u64) -> Self {
+        Self { step_us, ..self }
+    }
+    const fn of_two(self) -> Self {
+        Self {
+            topics: &["in", "other"],
+            ..self
+        }
+    }
+    const fn with_rows(self) -> Self {
+        Self { rows: true, ..self }
+    }
+}
+
+/// Records without end: keys in an order without locality, time that goes on.
+struct Feed<'a> {
+    driver: &'a TopologyTestDriver,
+    operator: &'a Operator,
+    keys: u64,
+    next: Cell<u64>,
+    headers: RecordHeaders,
+}
+
+impl Feed<'_> {
+    fn pipe(&self, records: u64) {
+        let topics = self.operator.topics;
+        let mut key = String::with_capacity(16);
+        for _ in 0..records {
+            let n = self.next.replace(self.next.get() + 1);
+            let topic = topics[(n % topics.len() as u64) as usize];
+            // A step that has no divisor in common with the number of keys visits all of them.
+            let turn = n / topics.len() as u64;
+            write_key(turn.wrapping_mul(7_368_787) % self.keys, &mut key);
+            let time = i64::try_from(n * self.operator.step_us / 1_000).unwrap();
+            self.driver
+                .pipe_bytes(topic, Some(key.as_bytes()), Some(b"some value"), time, &self.headers)
+                .unwrap();
+        }
+    }
+}
+
+fn write_key(n: u64, key: &mut String) {
+    use std::fmt::Write as _;
+    key.clear();
+    write!(key, "k{n:08}").unwrap();
+}
+
+fn measure(c: &mut Criterion, operator: &Operator, engine: Option<(&str, StateEngine)>, keys: u64) {
+    let builder = StreamsBuilder::new();
+    (operator.make)(&builder, keys);
+    let topology = builder.build().unwrap();
+    let driver = TopologyTestDriver::builder(&topology).emit_interval(seconds(1));
+    let (id, driver) = match engine {
+        Some((name, engine)) => (BenchmarkId::new(name, keys), driver.state(engine)),
+        None => (
+            BenchmarkId::new("stateless", keys),
+            driver.state(StateEngine::in_memory()),
+        ),
+    };
+    let driver = driver.build().unwrap();
+    driver.discard_outputs();
+    let feed = Feed {
+        driver: &driver,
+        operator,
+        keys,
+        next: Cell::new(0),
+        headers: RecordHeaders::new(),
+    };
+    let mut group = c.benchmark_group(operator.name);
+    group.throughput(Throughput::Elements(RECORDS));
+    group.sample_size(10);
+    group.warm_up_time(millis(300));
+    group.measurement_time(seconds(1));
+    let filled = Cell::new(false);
+    group.bench_function(id, |b| {
+        // Criterion calls this only for what its filter selects.
+        if !filled.replace(true) {
+            fill(&feed);
+        }
+        b.iter(|| feed.pipe(RECORDS));
+    });
+    group.finish();
+}
+
+fn fill(feed: &Feed<'_>) {
+    let mut key = String::new();
+    for n in (0..feed.keys).filter(|_| feed.operator.rows) {
+        write_key(n, &mut key);
+        feed.driver
+            .pipe_bytes("rows", Some(key.as_bytes()), Some(b"row"), 0, &feed.headers)
+            .unwrap();
+    }
+    feed.pipe(feed.keys * feed.operator.topics.len() as u64);
+}
+
+fn operators(c: &mut Criterion) {
+    for operator in &STATELESS {
+        measure(c, operator, None, 10_000);
+    }
+    for operator in LOCAL.iter().chain(&JOINS) {
+        for keys in KEYS {
+            measure(c, operator, Some(("memory", StateEngine::in_memory())), keys);
+            let dir = tempfile::tempdir().unwrap();
+            let engine = StateEngine::rocksdb(dir.path(), "bench", 256 << 20).unwrap();
+            measure(c, operator, Some(("rocksdb", engine)), keys);
+        }
+    }
+}
+
+criterion_group!(benches, operators);
+criterion_main!(benches);

@@ -1,0 +1,115 @@
+//! An answer with another error code: what the broker would say if it had refused.
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{
+    AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, EndTxnResponse, FetchResponse, FindCoordinatorResponse,
+    InitProducerIdResponse, OffsetFetchResponse, ProduceResponse, ResponseHeader, TxnOffsetCommitResponse,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+
+use super::frame::api;
+
+/// Why an answer stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotRewritten {
+    #[error("answers of this API are not known to the proxy")]
+    UnknownApi,
+    #[error("the answer cannot be read or written: {0}")]
+    Malformed(String),
+}
+
+/// Every error code of the answer becomes `code`.
+pub(super) fn rewrite(api_key: i16, version: i16, answer: &[u8], code: i16) -> Result<Vec<u8>, NotRewritten> {
+    match api_key {
+        api::PRODUCE => change(answer, version, |r: &mut ProduceResponse| {
+            let partitions = r.responses.iter_mut().flat_map(|t| &mut t.partition_responses);
+            partitions.for_each(|p| {
+                p.error_code = code;
+                p.base_offset = -1;
+            });
+        }),
+        api::FETCH => change(answer, version, |r: &mut FetchResponse| {
+            let partitions = r.responses.iter_mut().flat_map(|t| &mut t.partitions);
+            partitions.for_each(|p| {
+                p.error_code = code;
+                p.records = None;
+            });
+        }),
+        api::OFFSET_FETCH => change(answer, version, |r: &mut OffsetFetchResponse| {
+            r.groups.iter_mut().for_each(|g| g.error_code = code);
+            let partitions = r.groups.iter_mut().flat_map(|g| &mut g.topics);
+            partitions
+                .flat_map(|t| &mut t.partitions)
+                .for_each(|p| p.error_code = code);
+        }),
+        api::FIND_COORDINATOR => change(answer, version, |r: &mut FindCoordinatorResponse| {
+            r.error_code = code;
+            r.coordinators.iter_mut().for_each(|c| c.error_code = code);
+        }),
+        api::INIT_PRODUCER_ID => change(answer, version, |r: &mut InitProducerIdResponse| r.error_code = code),
+        api::ADD_PARTITIONS_TO_TXN => change(answer, version, |r: &mut AddPartitionsToTxnResponse| {
+            let topics = r.results_by_topic_v3_and_below.iter_mut();
+            topics
+                .flat_map(|t| &mut t.results_by_partition)
+                .for_each(|p| p.partition_error_code = code);
+        }),
+        api::ADD_OFFSETS_TO_TXN => change(answer, version, |r: &mut AddOffsetsToTxnResponse| r.error_code = code),
+        api::END_TXN => change(answer, version, |r: &mut EndTxnResponse| r.error_code = code),
+        api::TXN_OFFSET_COMMIT => change(answer, version, |r: &mut TxnOffsetCommitResponse| {
+            let partitions = r.topics.iter_mut().flat_map(|t| &mut t.partitions);
+            partitions.for_each(|p| p.error_code = code);
+        }),
+        api::STREAMS_GROUP_HEARTBEAT => heartbeat(answer, code),
+        _ => Err(NotRewritten::UnknownApi),
+    }
+}
+
+/// The codec does not know it: correlation id, no tagged fields, throttle time, error code.
+fn heartbeat(answer: &[u8], code: i16) -> Result<Vec<u8>, NotRewritten> {
+    let mut rewritten = answer.to_vec();
+    match rewritten.get_mut(9..11) {
+        Some(field) => field.copy_from_slice(&code.to_be_bytes()),
+        None => return Err(NotRewritten::Malformed("too short".to_owned())),
+    }
+    Ok(rewritten)
+}
+
+fn change<R>(answer: &[u8], version: i16, edit: impl FnOnce(&mut R)) -> Result<Vec<u8>, NotRewritten>
+where
+    R: Decodable + Encodable + HeaderVersion,
+{
+    let malformed = |e: &dyn std::fmt::Display| NotRewritten::Malformed(e.to_string());
+    let header_version = R::header_version(version);
+    let mut bytes = Bytes::copy_from_slice(answer);
+    let header = ResponseHeader::decode(&mut bytes, header_version).map_err(|e| malformed(&e))?;
+    let mut body = R::decode(&mut bytes, version).map_err(|e| malformed(&e))?;
+    edit(&mut body);
+    let mut rewritten = BytesMut::new();
+    header
+        .encode(&mut rewritten, header_version)
+        .map_err(|e| malformed(&e))?;
+    body.encode(&mut rewritten, version).map_err(|e| malformed(&e))?;
+    Ok(rewritten.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_keeps_its_correlation_id_and_gets_the_code() {
+        // Correlation id 7, throttle time 0, no error.
+        let fine = [0, 0, 0, 7, 0, 0, 0, 0, 0, 0];
+        let refused = rewrite(api::END_TXN, 1, &fine, 51).unwrap();
+        assert_eq!(refused, [0, 0, 0, 7, 0, 0, 0, 0, 0, 51]);
+    }
+
+    #[test]
+    fn what_the_proxy_does_not_know_is_an_error() {
+        assert!(matches!(rewrite(3, 1, &[], 1), Err(NotRewritten::UnknownApi)));
+        assert!(matches!(
+            rewrite(api::END_TXN, 1, &[0], 1),
+            Err(NotRewritten::Malformed(_))
+        ));
+    }
+}

@@ -1,0 +1,107 @@
+//! Which expired rows are still seen? Those that the record cache holds, as in Kafka Streams: its cache knows nothing of
+//! retention, so a row that was written through it is found until the cache has no room for it.
+//!
+//! The overlay holds such rows while their segment lives; here they are when it has gone.
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::database::{KeyRange, RawRow};
+
+use super::overlay::row_bytes;
+
+/// Rows of segments that have gone, as the database would have them.
+#[derive(Default)]
+pub(super) struct Lingering {
+    rows: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Lingering {
+    /// Keeps a row; the oldest ones leave if there are more than `budget_bytes`.
+    pub(super) fn add(&mut self, key: &[u8], row: Box<[u8]>, budget_bytes: usize) {
+        self.remove(key);
+        self.bytes += row_bytes(key, Some(&row));
+        self.rows.insert(key.into(), row);
+        while self.bytes > budget_bytes {
+            let Some((key, row)) = self.rows.pop_first() else { break };
+            self.bytes -= row_bytes(&key, Some(&row));
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        if let Some(row) = self.rows.remove(key) {
+            self.bytes -= row_bytes(key, Some(&row));
+        }
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.rows.get(key).map(AsRef::as_ref)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Adds what is here to a page of the database; the range is sound. Until a commit the database still has rows of
+    /// segments that have gone.
+    pub(super) fn join(&self, page: &mut Vec<RawRow>, range: KeyRange<'_>, reverse: bool, max_rows: usize) {
+        if self.is_empty() {
+            return;
+        }
+        let rows = self.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
+        let owned = |(key, row): (&_, &_)| (Box::clone(key), Box::clone(row));
+        let of_database = page.len();
+        if reverse {
+            page.extend(rows.rev().take(max_rows).map(owned));
+        } else {
+            page.extend(rows.take(max_rows).map(owned));
+        }
+        if of_database == page.len() || of_database == 0 {
+            return;
+        }
+        page.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
+        page.dedup_by(|(a, _), (b, _)| a == b);
+        page.truncate(max_rows);
+    }
+
+    /// The first eight bytes of the keys, each once, in order.
+    pub(super) fn prefixes(&self) -> Vec<[u8; 8]> {
+        let mut prefixes = Vec::new();
+        let mut next = self.rows.first_key_value();
+        while let Some((key, _)) = next {
+            let Some(prefix) = key.first_chunk::<8>() else { break };
+            prefixes.push(*prefix);
+            let behind = u64::from_be_bytes(*prefix).saturating_add(1).to_be_bytes();
+            next = self
+                .rows
+                .range::<[u8], _>((Bound::Included(&behind[..]), Bound::Unbounded))
+                .next();
+        }
+        prefixes
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_rows_make_room() {
+        let mut lingering = Lingering::default();
+        let cost = row_bytes(b"segment1a", Some(b"1"));
+        for key in [b"segment2b", b"segment1a", b"segment2c"] {
+            lingering.add(key, Box::new(*b"1"), 2 * cost);
+        }
+        assert_eq!(
+            (lingering.get(b"segment1a"), lingering.prefixes()),
+            (None, vec![*b"segment2"])
+        );
+        lingering.remove(b"segment2b");
+        lingering.remove(b"segment2c");
+        assert_eq!((lingering.is_empty(), lingering.bytes), (true, 0));
+    }
+}
