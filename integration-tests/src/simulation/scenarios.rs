@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use millstream::{ErrorKind, StreamsConfig};
 use millstream::prelude::*;
 use millstream::testing::{Faults, Simulator};
+use millstream::{ErrorKind, StreamsConfig};
 
 use crate::applications::{self, Application, OUTPUT};
 use crate::history::About;
