@@ -42,6 +42,31 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     }
 
     /// When results are forwarded. Default: at every update.
+    ///
+    /// ```
+    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .emit(EmitStrategy::OnWindowClose)
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let topology = builder.build()?;
+    /// let driver = TopologyTestDriver::builder(&topology)
+    ///     .emit_interval(millis(0))
+    ///     .build()?;
+    /// let input = driver.input::<String, i64>("in", StringSerde, I64Serde)?;
+    /// for (key, time) in [("a", 0), ("a", 5_000), ("b", 20_000)] {
+    ///     input.at_ms(time).pipe(key, 1i64)?;
+    /// }
+    /// let output = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
+    /// assert_eq!(output.read_key_values()?, [("a@0".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "emitStrategy")]
     #[must_use]
     pub fn emit(mut self, strategy: EmitStrategy) -> Self {
@@ -49,11 +74,61 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self
     }
     /// How many records each session has.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 2)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
         self.counted(Materialized::new())
     }
     /// [`count`](Self::count) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .count_with("counts")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 2)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let materialized = materialized.into();
@@ -69,6 +144,31 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self.add((Fold::count(), merge), materialized, AGGREGATE, Some(&long))
     }
     /// Combines the values of each session; the first value stands for itself.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .reduce(|sum, n| sum + n)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.try_reduce_with(
@@ -77,6 +177,32 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         )
     }
     /// [`reduce`](Self::reduce) with options, by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: &i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_reduce_with(add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_with<E: Into<BoxError>>(
         &self,
@@ -94,6 +220,31 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self.add(fold, materialized.into(), REDUCE, value.as_ref())
     }
     /// Builds a result per session; `merge` joins the results of two sessions that a record has connected.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .aggregate(|| 0, |_, n, sum| sum + n, |_, one, two| one + two)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<A: 'static>(
         &self,
@@ -109,6 +260,33 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         )
     }
     /// [`aggregate`](Self::aggregate) with options, by functions that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |_: &String, n: &i64, sum: i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// let merge = |_: &String, one: i64, two: i64| one.checked_add(two).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_aggregate_with(|| 0, add, merge, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
         &self,
@@ -144,12 +322,63 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
 impl<K: 'static, V: 'static> SessionWindowedKStream<K, Option<V>> {
     /// [`reduce`](Self::reduce) of a stream that may hold no values, such as that of a table: a first record without a value
     /// leaves the session without a row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, Option<i64>>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .reduce_opt(|sum, n| Some(sum + n.unwrap_or(&0)))
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(1i64), 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(2i64), 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "reduce")]
     #[must_use]
     pub fn reduce_opt(&self, f: impl Fn(V, Option<&V>) -> Option<V> + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.try_reduce_opt_with(move |old, value| Ok::<_, BoxError>(f(old, value)), Materialized::new())
     }
     /// [`reduce_opt`](Self::reduce_opt) with options, by a function that can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: Option<&i64>| sum.checked_add(*n.unwrap_or(&0)).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, Option<i64>>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_reduce_opt_with(add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(1i64), 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(2i64), 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_opt_with<E: Into<BoxError>>(
         &self,

@@ -41,6 +41,31 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// When results are forwarded. Default: at every update.
+    ///
+    /// ```
+    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .emit(EmitStrategy::OnWindowClose)
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let topology = builder.build()?;
+    /// let driver = TopologyTestDriver::builder(&topology)
+    ///     .emit_interval(millis(0))
+    ///     .build()?;
+    /// let input = driver.input::<String, i64>("in", StringSerde, I64Serde)?;
+    /// for (key, time) in [("a", 0), ("a", 5_000), ("b", 10_000)] {
+    ///     input.at_ms(time).pipe(key, 1i64)?;
+    /// }
+    /// let output = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
+    /// assert_eq!(output.read_key_values()?, [("a@0".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "emitStrategy")]
     #[must_use]
     pub fn emit(mut self, strategy: EmitStrategy) -> Self {
@@ -49,11 +74,53 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// How many records each key has in each window.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 2)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
         self.counted(Materialized::new())
     }
     /// [`count`](Self::count) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .count_with("counts")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 2)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let materialized = materialized.into();
@@ -69,11 +136,53 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// Combines the values of each key and window; the first value stands for itself.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .reduce(|sum, n| sum + n)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.reduce_with(f, Materialized::new())
     }
     /// [`reduce`](Self::reduce) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .reduce_with(|sum, n| sum + n, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce_with(
         &self,
@@ -83,6 +192,28 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
         self.try_reduce_with(move |old, value| Ok::<_, BoxError>(Some(f(old, value))), materialized)
     }
     /// [`reduce`](Self::reduce) by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: &i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .try_reduce_with(add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_with<E: Into<BoxError>>(
         &self,
@@ -94,6 +225,27 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// Builds a result per key and window; see [`KGroupedStream::aggregate`].
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .aggregate(|| 0, |_, n, sum| sum + n)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<A: 'static>(
         &self,
@@ -103,6 +255,27 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
         self.aggregate_with(initial, f, Materialized::new())
     }
     /// [`aggregate`](Self::aggregate) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .aggregate_with(|| 0, |_, n, sum| sum + n, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_with<A: 'static>(
         &self,
@@ -117,6 +290,28 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
         )
     }
     /// [`aggregate`](Self::aggregate) by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |_: &String, n: &i64, sum: i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .try_aggregate_with(|| 0, add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
         &self,
@@ -142,12 +337,55 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
 impl<K: 'static, V: 'static> TimeWindowedKStream<K, Option<V>> {
     /// [`reduce`](Self::reduce) of a stream that may hold no values, such as that of a table: a first record without a value
     /// leaves the window without a row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, Option<i64>>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .reduce_opt(|sum, n| Some(sum + n.unwrap_or(&0)))
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(1i64), 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(2i64), 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "reduce")]
     #[must_use]
     pub fn reduce_opt(&self, f: impl Fn(V, Option<&V>) -> Option<V> + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.try_reduce_opt_with(move |old, value| Ok::<_, BoxError>(f(old, value)), Materialized::new())
     }
     /// [`reduce_opt`](Self::reduce_opt) with options, by a function that can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: Option<&i64>| sum.checked_add(*n.unwrap_or(&0)).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, Option<i64>>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .try_reduce_opt_with(add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(1i64), 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(2i64), 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a@0".to_owned(), 1), ("a@0".to_owned(), 3)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_opt_with<E: Into<BoxError>>(
         &self,
