@@ -45,6 +45,8 @@ pub enum ProcessErrorKind {
     UnknownChild,
     /// A processor asked for a store it is not connected to, or by the wrong type.
     StoreNotConnected,
+    /// A processor used a null key on a store.
+    NullKey,
     /// A record could not be produced.
     Production,
     /// Anything else.

@@ -61,6 +61,12 @@ pub enum StoreFailure {
         #[source]
         error: SerdeError,
     },
+    /// A row was asked for, or written, by a null key. Kafka Streams: `NullPointerException`.
+    #[error("store {store}: a row has no null key")]
+    NullKey {
+        /// The store.
+        store: Arc<str>,
+    },
     /// The state itself failed; the task stops.
     #[error("store {store}: {error}")]
     State {
@@ -76,6 +82,7 @@ impl StoreFailure {
         match self {
             Self::Serialize { .. } => ProcessErrorKind::Serialization,
             Self::Deserialize { .. } => ProcessErrorKind::Deserialization,
+            Self::NullKey { .. } => ProcessErrorKind::NullKey,
             Self::State { .. } => ProcessErrorKind::Store,
         }
     }
@@ -160,10 +167,15 @@ impl<K, V, S> Typed<K, V, S> {
         f: impl FnOnce(&[u8]) -> millstream_state::Result<T>,
     ) -> Result<T, StoreFailure> {
         let mut buffer = self.key_buffer.borrow_mut();
-        write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
+        let present = write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
             store: self.name.clone(),
             error,
         })?;
+        if !present {
+            return Err(StoreFailure::NullKey {
+                store: self.name.clone(),
+            });
+        }
         f(&buffer).map_err(|e| self.failed(e))
     }
     pub(crate) fn with_key_and_value<T>(

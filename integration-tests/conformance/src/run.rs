@@ -278,6 +278,7 @@ fn category(error: &DriverError) -> &'static str {
             ProcessErrorKind::BufferFull => "buffer-full",
             ProcessErrorKind::UnknownChild => "unknown-child",
             ProcessErrorKind::StoreNotConnected => "store-not-connected",
+            ProcessErrorKind::NullKey => "null-argument",
             _ => "other",
         },
         DriverError::State(_) => "invalid-store",
