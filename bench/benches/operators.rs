@@ -43,7 +43,7 @@ fn input(builder: &StreamsBuilder) -> Texts {
 fn stored<V: 'static>() -> Materialized<String, V> {
     Materialized::named("store")
 }
-fn out<K: 'static, V: 'static>(table: &KTable<K, V>) {
+fn out<K: 'static, V: Clone + 'static>(table: &KTable<K, V>) {
     table.to_stream().for_each(|_, _| ());
 }
 
@@ -227,7 +227,7 @@ const JOINS: [Operator; 10] = [
             b.table_with::<String, String>("in", stored()),
             b.table_with::<String, String>("rows", "rows"),
         );
-        out(&one.join_on(&two, |k, _| k.clone(), |v, row| joined(v, row)));
+        out(&one.join_on(&two, |v| Some(v.clone()), |v, row| joined(v, row)));
     })
     .with_rows(),
     operator("stream-stream join", |b, keys| {
@@ -304,8 +304,14 @@ impl Feed<'_> {
             let turn = n / topics.len() as u64;
             write_key(turn.wrapping_mul(7_368_787) % self.keys, &mut key);
             let time = i64::try_from(n * self.operator.step_us / 1_000).unwrap();
+            // The foreign key of a record is its value.
+            let value = if self.operator.rows {
+                key.as_bytes()
+            } else {
+                b"some value"
+            };
             self.driver
-                .pipe_bytes(topic, Some(key.as_bytes()), Some(b"some value"), time, &self.headers)
+                .pipe_bytes(topic, Some(key.as_bytes()), Some(value), time, &self.headers)
                 .unwrap();
         }
     }

@@ -118,6 +118,18 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.try_cogroup(move |key, value, result| Ok::<_, BoxError>(Some(f(key, value, result))))
     }
     /// [`cogroup`](Self::cogroup) by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let add = |_: &String, n: &i64, sum: i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// clicks.try_cogroup(add).aggregate(|| 0).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(5))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_cogroup<A: 'static, E: Into<BoxError>>(
         &self,
@@ -133,6 +145,20 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
 
 impl<K: 'static, A: 'static> CogroupedKStream<K, A> {
     /// Adds a stream; one that is added again gets the new function.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let words = builder.stream::<String, String>("words").group_by_key();
+    /// let all = clicks.cogroup(|_, n, sum: i64| sum + n);
+    /// all.cogroup(&words, |_, word, sum| sum + word.len() as i64).aggregate(|| 0).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// runner.pipe("words", "a".to_owned(), "xy".to_owned())?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(5)), ("a".to_owned(), Some(7))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn cogroup<V: 'static>(
         &self,
@@ -144,6 +170,21 @@ impl<K: 'static, A: 'static> CogroupedKStream<K, A> {
         })
     }
     /// [`cogroup`](Self::cogroup) by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let words = builder.stream::<String, String>("words").group_by_key();
+    /// let all = clicks.cogroup(|_, n, sum: i64| sum + n);
+    /// let add = |_: &String, word: &String, sum: i64| word.parse::<i64>().map(|n| Some(sum + n));
+    /// all.try_cogroup(&words, add).aggregate(|| 0).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// runner.pipe("words", "a".to_owned(), "2".to_owned())?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(5)), ("a".to_owned(), Some(7))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_cogroup<V: 'static, E: Into<BoxError>>(
         &self,
@@ -167,11 +208,35 @@ impl<K: 'static, A: 'static> CogroupedKStream<K, A> {
     }
 
     /// Builds the result; it starts with `initial`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// clicks.cogroup(|_, n, sum: i64| sum + n).aggregate(|| 0).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(5))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate(&self, initial: impl Fn() -> A + Send + Sync + 'static) -> KTable<K, A> {
         self.aggregate_with(initial, Materialized::new())
     }
     /// [`aggregate`](Self::aggregate) with options. A name of the operator names those of each stream too.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let sums = clicks.cogroup(|_, n, sum: i64| sum + n).aggregate_with(|| 0, "sums");
+    /// assert_eq!(sums.queryable_store_name(), Some("sums"));
+    /// sums.to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(5))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_with(
         &self,

@@ -57,6 +57,23 @@ impl<K: 'static, A: 'static> TimeWindowedCogroupedKStream<K, A> {
         self.aggregate_with(initial, Materialized::new())
     }
     /// [`aggregate`](Self::aggregate) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// clicks
+    ///     .cogroup(|_, n, sum: i64| sum + n)
+    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .aggregate_with(|| 0, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 5)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_with(
         &self,
@@ -116,6 +133,24 @@ impl<K: 'static, A: 'static> SessionWindowedCogroupedKStream<K, A> {
         self.try_aggregate_with(initial, merge, Materialized::new())
     }
     /// [`aggregate`](Self::aggregate) with options, by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let merge = |_: &String, one: i64, two: i64| one.checked_add(two).map(Some).ok_or("too much");
+    /// clicks
+    ///     .cogroup(|_, n, sum: i64| sum + n)
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_aggregate_with(|| 0, merge, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 5)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_aggregate_with<E: Into<BoxError>>(
         &self,

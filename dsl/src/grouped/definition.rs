@@ -7,6 +7,11 @@ use super::{
 };
 
 /// Windows that a grouped stream can be cut into: those that are [`Windows`], [`SlidingWindows`], [`SessionWindows`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what windows are wanted",
+    label = "no definition of windows",
+    note = "give `TimeWindows`, `SlidingWindows`, `SessionWindows` or `UnlimitedWindows`, or implement `Windows`"
+)]
 pub trait WindowDefinition {
     /// A grouped stream in such windows.
     type Stream<K: 'static, V: 'static>;

@@ -93,6 +93,31 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self.counted(Materialized::new())
     }
     /// [`count`](Self::count) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .count_with("counts")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 2)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let materialized = materialized.into();
@@ -135,6 +160,32 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         )
     }
     /// [`reduce`](Self::reduce) with options, by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: &i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_reduce_with(add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_with<E: Into<BoxError>>(
         &self,
@@ -187,6 +238,33 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         )
     }
     /// [`aggregate`](Self::aggregate) with options, by functions that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |_: &String, n: &i64, sum: i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// let merge = |_: &String, one: i64, two: i64| one.checked_add(two).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_aggregate_with(|| 0, add, merge, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
         &self,
@@ -248,6 +326,32 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, Option<V>> {
         self.try_reduce_opt_with(move |old, value| Ok::<_, BoxError>(f(old, value)), Materialized::new())
     }
     /// [`reduce_opt`](Self::reduce_opt) with options, by a function that can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: Option<&i64>| sum.checked_add(*n.unwrap_or(&0)).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, Option<i64>>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .try_reduce_opt_with(add, "sums")
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(1i64), 0)?;
+    /// runner.pipe_at("in", "a".to_owned(), Some(2i64), 5000)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [
+    ///         ("a@0".to_owned(), 1),
+    ///         ("a@0".to_owned(), 0),
+    ///         ("a@0".to_owned(), 3)
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_opt_with<E: Into<BoxError>>(
         &self,

@@ -59,6 +59,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.group_by_key_with(Grouped::new())
     }
     /// [`group_by_key`](Self::group_by_key) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").group_by_key_with(Grouped::named("groups")).count().to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(2))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn group_by_key_with(&self, grouped: impl Into<Grouped<K, V>>) -> KGroupedStream<K, V> {
         let grouped = grouped.into();
@@ -83,6 +94,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.group_by_with(key, Grouped::new())
     }
     /// [`group_by`](Self::group_by) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_with(|_, n| n % 2, Grouped::named("parity"))
+    ///     .count()
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<i64, Option<i64>>("out"),
+    ///     [(1, Some(1)), (0, Some(1))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn group_by_with<K2: 'static>(
         &self,
@@ -94,6 +124,21 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             .group_by_key_with(grouped)
     }
     /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_group_by_with(|_, text| text.parse::<i64>(), Grouped::named("numbers"))
+    ///     .count()
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "7".to_owned())?;
+    /// assert_eq!(runner.read::<i64, Option<i64>>("out"), [(7, Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_group_by_with<K2: 'static, E: Into<BoxError>>(
         &self,
@@ -124,6 +169,19 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.counted(Materialized::new())
     }
     /// [`count`](Self::count) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let counts = builder.stream::<String, i64>("in").group_by_key().count_with("counts");
+    /// assert_eq!(counts.queryable_store_name(), Some("counts"));
+    /// counts.to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(2))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
         let materialized = materialized.into();
@@ -157,6 +215,25 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.reduce_with(f, Materialized::new())
     }
     /// [`reduce`](Self::reduce) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .reduce_with(|sum, n| sum + n, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce_with(
         &self,
@@ -166,6 +243,18 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.try_reduce_with(move |old, value| Ok::<_, BoxError>(Some(f(old, value))), materialized)
     }
     /// [`reduce`](Self::reduce) by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: &i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder.stream::<String, i64>("in").group_by_key().try_reduce_with(add, "sums").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_with<E: Into<BoxError>>(
         &self,
@@ -202,6 +291,25 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.aggregate_with(initial, f, Materialized::new())
     }
     /// [`aggregate`](Self::aggregate) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .aggregate_with(|| 0, |_, n, sum| sum + n, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_with<A: 'static>(
         &self,
@@ -236,6 +344,25 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.aggregate_opt_with(initial, f, Materialized::new())
     }
     /// [`aggregate_opt`](Self::aggregate_opt) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .aggregate_opt_with(|| 0, |_, n, sum| (*n > 0).then_some(sum + n), "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), -1i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), None)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_opt_with<A: 'static>(
         &self,
@@ -246,6 +373,26 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.try_aggregate_with(initial, move |k, v, a| Ok::<_, BoxError>(f(k, v, a)), materialized)
     }
     /// [`aggregate_opt`](Self::aggregate_opt) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |_: &String, n: &i64, sum: i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .try_aggregate_with(|| 0, add, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
         &self,
@@ -404,12 +551,19 @@ impl<K: 'static, V: 'static> KGroupedStream<K, Option<V>> {
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
     /// let updates = builder.table::<String, i64>("in").to_stream();
-    /// updates.group_by_key().reduce_opt(|sum, n| sum + n).to_stream().to("sums");
+    /// updates
+    ///     .group_by_key()
+    ///     .reduce_opt(|sum, n| sum + n)
+    ///     .to_stream()
+    ///     .to("sums");
     /// let runner = Runner::new(&builder.build()?)?;
     /// for n in [Some(1i64), None, Some(2)] {
     ///     runner.pipe("in", "a".to_owned(), n)?;
     /// }
-    /// assert_eq!(runner.read::<String, Option<i64>>("sums"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("sums"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "reduce")]
@@ -421,6 +575,26 @@ impl<K: 'static, V: 'static> KGroupedStream<K, Option<V>> {
         )
     }
     /// [`reduce_opt`](Self::reduce_opt) with options, by a function that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let add = |sum: i64, n: &i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// builder
+    ///     .stream::<String, Option<i64>>("in")
+    ///     .group_by_key()
+    ///     .try_reduce_opt_with(add, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_opt_with<E: Into<BoxError>>(
         &self,

@@ -76,6 +76,25 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.group_by_with(selector, Grouped::new())
     }
     /// [`group_by`](Self::group_by) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table
+    ///     .group_by_with(|_, n| ("all".to_owned(), *n), Grouped::named("all"))
+    ///     .count()
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(2))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn group_by_with<K2: 'static, V2: 'static>(
         &self,
@@ -85,6 +104,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.try_group_by_with(move |k, v| Ok::<_, BoxError>(selector(k, v)), grouped)
     }
     /// [`group_by`](Self::group_by) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, String>("in");
+    /// let by_number = |k: &String, text: &String| text.parse::<i64>().map(|n| (n, k.clone()));
+    /// table.try_group_by_with(by_number, Grouped::named("numbers")).count().to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some("7".to_owned()))?;
+    /// assert_eq!(runner.read::<i64, Option<i64>>("out"), [(7, Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_group_by_with<K2: 'static, V2: 'static, E: Into<BoxError>>(
         &self,
@@ -139,6 +170,25 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         self.count_with(Materialized::new())
     }
     /// [`count`](Self::count) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table
+    ///     .group_by(|_, n| ("all".to_owned(), *n))
+    ///     .count_with("counts")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(2))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count_with(&self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
         let step =
@@ -175,6 +225,25 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         self.reduce_with(adder, subtractor, Materialized::new())
     }
     /// [`reduce`](Self::reduce) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table
+    ///     .group_by(|_, n| ("all".to_owned(), *n))
+    ///     .reduce_with(|sum, n| sum + n, |sum, n| sum - n, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce_with(
         &self,
@@ -189,6 +258,27 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         )
     }
     /// [`reduce`](Self::reduce) by functions that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// let plus = |sum: i64, n: &i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// let minus = |sum: i64, n: &i64| sum.checked_sub(*n).map(Some).ok_or("too little");
+    /// table
+    ///     .group_by(|_, n| ("all".to_owned(), *n))
+    ///     .try_reduce_with(plus, minus, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_reduce_with<E: Into<BoxError>>(
         &self,
@@ -237,6 +327,25 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         self.aggregate_with(initial, adder, subtractor, Materialized::new())
     }
     /// [`aggregate`](Self::aggregate) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table
+    ///     .group_by(|_, n| ("all".to_owned(), *n))
+    ///     .aggregate_with(|| 0, |_, n, sum| sum + n, |_, n, sum| sum - n, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_with<A: 'static>(
         &self,
@@ -253,6 +362,27 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         )
     }
     /// [`aggregate`](Self::aggregate) by functions that can fail, or delete the row with None.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// let plus = |_: &String, n: &i64, sum: i64| sum.checked_add(*n).map(Some).ok_or("too much");
+    /// let minus = |_: &String, n: &i64, sum: i64| sum.checked_sub(*n).map(Some).ok_or("too little");
+    /// table
+    ///     .group_by(|_, n| ("all".to_owned(), *n))
+    ///     .try_aggregate_with(|| 0, plus, minus, "sums")
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_aggregate_with<A: 'static, E: Into<BoxError>>(
         &self,

@@ -43,6 +43,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.filter_with(predicate, Named::default())
     }
     /// [`filter`](Self::filter) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").filter_with(|_, n| *n > 0, "positive").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), -2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn filter_with(
         &self,
@@ -73,6 +84,23 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.try_filter_with(predicate, Named::default())
     }
     /// [`try_filter`](Self::try_filter) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_filter_with(|_, text| text.parse::<i64>().map(|n| n > 0), "positive")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "b".to_owned(), "-2".to_owned())?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("a".to_owned(), "1".to_owned())]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_filter_with<E: Into<BoxError>>(
         &self,
@@ -99,6 +127,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.filter(move |k, v| !predicate(k, v))
     }
     /// [`filter_not`](Self::filter_not) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").filter_not_with(|_, n| *n > 0, "not-positive").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), -2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("b".to_owned(), -2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn filter_not_with(
         &self,
@@ -108,6 +147,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.filter_with(move |k, v| !predicate(k, v), named)
     }
     /// [`filter_not`](Self::filter_not) by a function that can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").try_filter_not(|_, text| text.parse::<i64>().map(|n| n > 0)).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "b".to_owned(), "-2".to_owned())?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("b".to_owned(), "-2".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_filter_not<E: Into<BoxError>>(
         &self,
@@ -116,6 +166,23 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.try_filter(move |k, v| predicate(k, v).map(|found| !found))
     }
     /// [`try_filter_not`](Self::try_filter_not) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_filter_not_with(|_, text| text.parse::<i64>().map(|n| n > 0), "not-positive")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "b".to_owned(), "-2".to_owned())?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("b".to_owned(), "-2".to_owned())]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_filter_not_with<E: Into<BoxError>>(
         &self,

@@ -41,10 +41,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, String>("in").flat_map(|k, v| [(v.clone(), k.clone()), (k.clone(), v.clone())]).to("out");
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .flat_map(|k, v| [(v.clone(), k.clone()), (k.clone(), v.clone())])
+    ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), "x y".to_owned())?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("x y".to_owned(), "a".to_owned()), ("a".to_owned(), "x y".to_owned())]);
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [
+    ///         ("x y".to_owned(), "a".to_owned()),
+    ///         ("a".to_owned(), "x y".to_owned())
+    ///     ]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "flatMap")]
@@ -57,6 +66,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map`](Self::flat_map) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .flat_map_with(|k, n| [(k.clone(), *n), (k.clone(), -n)], "both-signs")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a".to_owned(), 1), ("a".to_owned(), -1)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flat_map_with<K2: 'static, V2: 'static, I: IntoIterator<Item = (K2, V2)> + 'static>(
         &self,
@@ -67,6 +92,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map`](Self::flat_map) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_flat_map(|k, text| Ok::<_, std::num::ParseIntError>([(k.clone(), text.parse::<i64>()?)]))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_flat_map<K2: 'static, V2: 'static, I: IntoIterator<Item = (K2, V2)> + 'static, E: Into<BoxError>>(
         &self,
@@ -79,6 +117,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_flat_map`](Self::try_flat_map) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let parse = |k: &String, text: &String| Ok::<_, std::num::ParseIntError>([(k.clone(), text.parse::<i64>()?)]);
+    /// builder.stream::<String, String>("in").try_flat_map_with(parse, "numbers").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_flat_map_with<
         K2: 'static,

@@ -41,10 +41,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, String>("in").flat_map_values(|v| v.split(' ').map(str::to_owned).collect::<Vec<_>>()).to("out");
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .flat_map_values(|v| v.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), "x y".to_owned())?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "x".to_owned()), ("a".to_owned(), "y".to_owned())]);
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("a".to_owned(), "x".to_owned()), ("a".to_owned(), "y".to_owned())]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "flatMapValues")]
@@ -57,6 +63,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values`](Self::flat_map_values) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").flat_map_values_with(|n| [*n, -n], "both-signs").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), -1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flat_map_values_with<V2: 'static, I: IntoIterator<Item = V2> + 'static>(
         &self,
@@ -67,6 +83,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values`](Self::flat_map_values) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_flat_map_values(|text| Ok::<_, std::num::ParseIntError>([text.parse::<i64>()?]))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_flat_map_values<V2: 'static, I: IntoIterator<Item = V2> + 'static, E: Into<BoxError>>(
         &self,
@@ -76,6 +105,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_flat_map_values`](Self::try_flat_map_values) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_flat_map_values_with(
+    ///         |text| Ok::<_, std::num::ParseIntError>([text.parse::<i64>()?]),
+    ///         "numbers",
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_flat_map_values_with<V2: 'static, I: IntoIterator<Item = V2> + 'static, E: Into<BoxError>>(
         &self,
@@ -107,6 +152,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values_with_key`](Self::flat_map_values_with_key) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .flat_map_values_with_key_named(|k, n| [format!("{k}{n}")], "labels")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("a".to_owned(), "a1".to_owned())]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flat_map_values_with_key_named<V2: 'static, I: IntoIterator<Item = V2> + 'static>(
         &self,
@@ -117,6 +178,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values_with_key`](Self::flat_map_values_with_key) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_flat_map_values_with_key(|_, text| Ok::<_, std::num::ParseIntError>([text.parse::<i64>()?]))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_flat_map_values_with_key<V2: 'static, I: IntoIterator<Item = V2> + 'static, E: Into<BoxError>>(
         &self,
@@ -129,6 +203,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_flat_map_values_with_key`](Self::try_flat_map_values_with_key) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_flat_map_values_with_key_named(
+    ///         |_, text| Ok::<_, std::num::ParseIntError>([text.parse::<i64>()?]),
+    ///         "numbers",
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_flat_map_values_with_key_named<V2: 'static, I: IntoIterator<Item = V2> + 'static, E: Into<BoxError>>(
         &self,

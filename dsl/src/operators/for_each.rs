@@ -40,6 +40,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.for_each_with(function, Named::default());
     }
     /// [`for_each`](Self::for_each) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use std::sync::{
+    ///     Arc,
+    ///     atomic::{AtomicI64, Ordering},
+    /// };
+    /// let builder = StreamsBuilder::new();
+    /// let (sum, total) = (Arc::new(AtomicI64::new(0)), 3);
+    /// let adds = sum.clone();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .for_each_with(move |_, n| drop(adds.fetch_add(*n, Ordering::Relaxed)), "sum");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), total);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn for_each_with(&self, function: impl Fn(&K, &V) + Send + Sync + 'static, named: impl Into<Named>) {
         self.add_for_each(
             move |k: &K, v: &V| {
@@ -50,10 +69,55 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         );
     }
     /// [`for_each`](Self::for_each) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use std::sync::{
+    ///     Arc,
+    ///     atomic::{AtomicI64, Ordering},
+    /// };
+    /// let builder = StreamsBuilder::new();
+    /// let (sum, total) = (Arc::new(AtomicI64::new(0)), 3);
+    /// let adds = sum.clone();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_for_each(move |_, text| {
+    ///         text.parse::<i64>()
+    ///             .map(|n| drop(adds.fetch_add(n, Ordering::Relaxed)))
+    ///     });
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "2".to_owned())?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), total);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_for_each<E: Into<BoxError>>(&self, function: impl Fn(&K, &V) -> Result<(), E> + Send + Sync + 'static) {
         self.try_for_each_with(function, Named::default());
     }
     /// [`try_for_each`](Self::try_for_each) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use std::sync::{
+    ///     Arc,
+    ///     atomic::{AtomicI64, Ordering},
+    /// };
+    /// let builder = StreamsBuilder::new();
+    /// let (sum, total) = (Arc::new(AtomicI64::new(0)), 3);
+    /// let adds = sum.clone();
+    /// builder.stream::<String, String>("in").try_for_each_with(
+    ///     move |_, text| {
+    ///         text.parse::<i64>()
+    ///             .map(|n| drop(adds.fetch_add(n, Ordering::Relaxed)))
+    ///     },
+    ///     "sum",
+    /// );
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "2".to_owned())?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), total);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_for_each_with<E: Into<BoxError>>(
         &self,
         function: impl Fn(&K, &V) -> Result<(), E> + Send + Sync + 'static,

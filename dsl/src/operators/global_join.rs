@@ -73,12 +73,20 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// let rates = builder.global_table::<String, i64>("rates");
     /// builder
     ///     .stream::<String, i64>("amounts")
-    ///     .join_global_with(&rates, |currency, _| currency.clone(), |c, n, rate| format!("{c}:{}", n * rate), "convert")
+    ///     .join_global_with(
+    ///         &rates,
+    ///         |currency, _| currency.clone(),
+    ///         |c, n, rate| format!("{c}:{}", n * rate),
+    ///         "convert",
+    ///     )
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("rates", "EUR".to_owned(), Some(3i64))?;
     /// runner.pipe("amounts", "EUR".to_owned(), 2i64)?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("EUR".to_owned(), "EUR:6".to_owned())]);
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("EUR".to_owned(), "EUR:6".to_owned())]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -104,14 +112,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// let table = builder.global_table::<i64, String>("table");
     /// builder
     ///     .stream::<String, String>("in")
-    ///     .try_join_global_with(&table, |_, v| v.parse::<i64>(), |_, _, row| Ok::<_, BoxError>(row.clone()), "lookup")
+    ///     .try_join_global_with(
+    ///         &table,
+    ///         |_, v| v.parse::<i64>(),
+    ///         |_, _, row| Ok::<_, BoxError>(row.clone()),
+    ///         "lookup",
+    ///     )
     ///     .to("out");
-    /// let handlers = Handlers { processing: std::sync::Arc::new(LogAndContinue), ..Handlers::default() };
+    /// let handlers = Handlers {
+    ///     processing: std::sync::Arc::new(LogAndContinue),
+    ///     ..Handlers::default()
+    /// };
     /// let runner = Runner::with(&builder.build()?, handlers, 0)?;
     /// runner.pipe("table", 7i64, Some("seven".to_owned()))?;
     /// runner.pipe("in", "a".to_owned(), "no number".to_owned())?;
     /// runner.pipe("in", "b".to_owned(), "7".to_owned())?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("b".to_owned(), "seven".to_owned())]);
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("b".to_owned(), "seven".to_owned())]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -169,11 +188,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// let names = builder.global_table::<String, String>("names");
     /// builder
     ///     .stream::<String, i64>("in")
-    ///     .left_join_global_with(&names, |k, _| k.clone(), |k, n, name| format!("{k} {n} {}", name.is_some()), "look")
+    ///     .left_join_global_with(
+    ///         &names,
+    ///         |k, _| k.clone(),
+    ///         |k, n, name| format!("{k} {n} {}", name.is_some()),
+    ///         "look",
+    ///     )
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a 1 false".to_owned())]);
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("a".to_owned(), "a 1 false".to_owned())]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -45,6 +45,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map`](Self::map) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").map_with(|k, n| (n.to_string(), k.clone()), "swap").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("1".to_owned(), "a".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_with<K2: 'static, V2: 'static>(
         &self,
@@ -55,6 +65,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map`](Self::map) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_map(|k, text| Ok::<_, std::num::ParseIntError>((k.clone(), text.parse::<i64>()?)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map<K2: 'static, V2: 'static, E: Into<BoxError>>(
         &self,
@@ -67,6 +90,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_map`](Self::try_map) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_map_with(
+    ///         |k, text| Ok::<_, std::num::ParseIntError>((k.clone(), text.parse::<i64>()?)),
+    ///         "numbers",
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map_with<K2: 'static, V2: 'static, E: Into<BoxError>>(
         &self,

@@ -43,6 +43,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map_values`](Self::map_values) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").map_values_with(|n| n * 2, "double").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_values_with<V2: 'static>(
         &self,
@@ -53,6 +63,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map_values`](Self::map_values) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").try_map_values(|text| text.parse::<i64>()).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map_values<V2: 'static, E: Into<BoxError>>(
         &self,
@@ -62,6 +82,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_map_values`](Self::try_map_values) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").try_map_values_with(|text| text.parse::<i64>(), "numbers").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map_values_with<V2: 'static, E: Into<BoxError>>(
         &self,
@@ -91,6 +121,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map_values_with_key`](Self::map_values_with_key) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").map_values_with_key_named(|k, n| format!("{k}{n}"), "labels").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a1".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_values_with_key_named<V2: 'static>(
         &self,
@@ -101,6 +141,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map_values_with_key`](Self::map_values_with_key) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").try_map_values_with_key(|_, text| text.parse::<i64>()).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map_values_with_key<V2: 'static, E: Into<BoxError>>(
         &self,
@@ -113,6 +163,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_map_values_with_key`](Self::try_map_values_with_key) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_map_values_with_key_named(|_, text| text.parse::<i64>(), "numbers")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map_values_with_key_named<V2: 'static, E: Into<BoxError>>(
         &self,

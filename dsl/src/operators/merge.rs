@@ -36,6 +36,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.merge_with(other, Named::default())
     }
     /// [`merge`](Self::merge) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let more = builder.stream::<String, i64>("more");
+    /// builder.stream::<String, i64>("in").merge_with(&more, "all").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("more", "b".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn merge_with(&self, other: &Self, named: impl Into<Named>) -> Self {
         let name = self.next_name(&named.into(), "KSTREAM-MERGE-");

@@ -48,6 +48,26 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`peek`](Self::peek) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use std::sync::{
+    ///     Arc,
+    ///     atomic::{AtomicI64, Ordering},
+    /// };
+    /// let builder = StreamsBuilder::new();
+    /// let (sum, total) = (Arc::new(AtomicI64::new(0)), 3);
+    /// let adds = sum.clone();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .peek_with(move |_, n| drop(adds.fetch_add(*n, Ordering::Relaxed)), "sum")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), total);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn peek_with(
         &self,
@@ -64,6 +84,29 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`peek`](Self::peek) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use std::sync::{
+    ///     Arc,
+    ///     atomic::{AtomicI64, Ordering},
+    /// };
+    /// let builder = StreamsBuilder::new();
+    /// let (sum, total) = (Arc::new(AtomicI64::new(0)), 3);
+    /// let adds = sum.clone();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_peek(move |_, text| {
+    ///         text.parse::<i64>()
+    ///             .map(|n| drop(adds.fetch_add(n, Ordering::Relaxed)))
+    ///     })
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "2".to_owned())?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), total);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_peek<E: Into<BoxError>>(
         &self,
@@ -76,6 +119,32 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_peek`](Self::try_peek) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use std::sync::{
+    ///     Arc,
+    ///     atomic::{AtomicI64, Ordering},
+    /// };
+    /// let builder = StreamsBuilder::new();
+    /// let (sum, total) = (Arc::new(AtomicI64::new(0)), 3);
+    /// let adds = sum.clone();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_peek_with(
+    ///         move |_, text| {
+    ///             text.parse::<i64>()
+    ///                 .map(|n| drop(adds.fetch_add(n, Ordering::Relaxed)))
+    ///         },
+    ///         "sum",
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "2".to_owned())?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), total);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_peek_with<E: Into<BoxError>>(
         &self,

@@ -121,6 +121,18 @@ impl<K: Debug + 'static, V: Debug + 'static> KStream<K, V> {
     /// Runner::new(&builder.build()?)?.pipe("in", "a".to_owned(), 1i64)?; // [numbers]: "a", 1
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let stream = builder.stream::<String, i64>("in");
+    /// stream.print("numbers");
+    /// stream.to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn print(&self, label: impl Into<Arc<str>>) {
         self.print_with(Printed::debug().label(label));
     }

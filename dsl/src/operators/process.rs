@@ -106,6 +106,31 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.process_with(supplier, Processing::default())
     }
     /// [`process`](Self::process) with a name and stores.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// struct Count;
+    /// impl Processor<String, i64, String, i64> for Count {
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &ProcessorContext<'_, String, i64>,
+    ///         record: Record<'_, String, i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let store = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    ///         let count = store.get(record.key)?.unwrap_or(0) + 1;
+    ///         store.put(record.key, &count)?;
+    ///         Ok(ctx.forward(record.with_value(&count))?)
+    ///     }
+    /// }
+    /// let processing = Processing::new().named("count").with_store(Store::<String, i64>::key_value("counts"));
+    /// builder.stream::<String, i64>("in").process_with(|| Count, processing).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn process_with<K2, V2, P>(
         &self,
         supplier: impl Fn() -> P + Send + Sync + 'static,

@@ -38,6 +38,29 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.process_values_with(supplier, Processing::default())
     }
     /// [`process_values`](Self::process_values) with a name and stores.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// struct Double;
+    /// impl FixedKeyProcessor<String, i64, i64> for Double {
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    ///         record: FixedKeyRecord<'_, String, i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         Ok(ctx.forward(record.with_value(&(record.value() * 2)))?)
+    ///     }
+    /// }
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .process_values_with(|| Double, Processing::new().named("double"))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn process_values_with<V2, P>(
         &self,
         supplier: impl Fn() -> P + Send + Sync + 'static,

@@ -43,6 +43,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`select_key`](Self::select_key) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").select_key_with(|_, text| text.to_uppercase(), "by-text").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "x".to_owned())?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("X".to_owned(), "x".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn select_key_with<K2: 'static>(
         &self,
@@ -53,6 +63,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`select_key`](Self::select_key) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").try_select_key(|_, text| text.parse::<i64>()).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "7".to_owned())?;
+    /// assert_eq!(runner.read::<i64, String>("out"), [(7, "7".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_select_key<K2: 'static, E: Into<BoxError>>(
         &self,
@@ -65,6 +85,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`try_select_key`](Self::try_select_key) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("in")
+    ///     .try_select_key_with(|_, text| text.parse::<i64>(), "by-number")
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "7".to_owned())?;
+    /// assert_eq!(runner.read::<i64, String>("out"), [(7, "7".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_select_key_with<K2: 'static, E: Into<BoxError>>(
         &self,

@@ -142,6 +142,18 @@ impl<K: 'static, V: 'static> Branches<K, V> {
         self.add(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), None)
     }
     /// [`branch`](Self::branch) with a name, which follows the name of the split.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, i64>("in").split_with(Named::new("sign-"));
+    /// branches.branch_with(|_, n| *n < 0, "negative").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), -2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("b".to_owned(), -2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn branch_with(
         &mut self,
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -150,6 +162,18 @@ impl<K: 'static, V: 'static> Branches<K, V> {
         self.add(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), Some(name))
     }
     /// [`branch`](Self::branch) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, String>("in").split();
+    /// branches.try_branch(|_, text| text.parse::<i64>().map(|n| n < 0)).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "b".to_owned(), "-2".to_owned())?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("b".to_owned(), "-2".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_branch<E: Into<BoxError>>(
         &mut self,
         predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
@@ -157,6 +181,18 @@ impl<K: 'static, V: 'static> Branches<K, V> {
         self.add(Arc::new(move |k: &K, v: &V| predicate(k, v).map_err(Into::into)), None)
     }
     /// [`try_branch`](Self::try_branch) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, String>("in").split_with(Named::new("sign-"));
+    /// branches.try_branch_with(|_, text| text.parse::<i64>().map(|n| n < 0), "negative").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "1".to_owned())?;
+    /// runner.pipe("in", "b".to_owned(), "-2".to_owned())?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("b".to_owned(), "-2".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_branch_with<E: Into<BoxError>>(
         &mut self,
         predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
@@ -186,6 +222,19 @@ impl<K: 'static, V: 'static> Branches<K, V> {
         self.default_branch_with("0")
     }
     /// [`default_branch`](Self::default_branch) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, i64>("in").split_with(Named::new("sign-"));
+    /// branches.branch(|_, n| *n < 0).to("negative");
+    /// branches.default_branch_with("positive").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), -2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn default_branch_with(self, name: &str) -> KStream<K, V> {
         let stream = self.make(format!("{}{name}", self.name).into());
         self.rules.borrow_mut().default = Some(stream.name.clone());

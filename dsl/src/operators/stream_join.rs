@@ -77,6 +77,27 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         )
     }
     /// [`join_stream`](Self::join_stream) with options, by a function that sees the key and can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let other = builder.stream::<String, i64>("other");
+    /// let divide = |_: &String, a: &i64, b: &i64| a.checked_div(*b).ok_or("division by zero");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .try_join_stream_with(
+    ///         &other,
+    ///         divide,
+    ///         JoinWindows::of(seconds(1)),
+    ///         StreamJoined::named("ratio"),
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 6i64, 0)?;
+    /// runner.pipe_at("other", "a".to_owned(), 2i64, 5)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_join_stream_with<VO: 'static, VR: 'static, E: Into<BoxError>>(
         &self,
@@ -131,6 +152,28 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.try_left_join_stream_with(other, joiner, windows, StreamJoined::new())
     }
     /// [`left_join_stream`](Self::left_join_stream) with options, by a function that sees the key and can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let other = builder.stream::<String, i64>("other");
+    /// let divide =
+    ///     |_: &String, a: &i64, b: Option<&i64>| a.checked_div(*b.unwrap_or(&1)).ok_or("division by zero");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .try_left_join_stream_with(
+    ///         &other,
+    ///         divide,
+    ///         JoinWindows::of(seconds(1)),
+    ///         StreamJoined::named("ratio"),
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 6i64, 0)?;
+    /// runner.pipe_at("other", "a".to_owned(), 2i64, 5)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_left_join_stream_with<VO: 'static, VR: 'static, E: Into<BoxError>>(
         &self,
@@ -185,6 +228,29 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.try_outer_join_stream_with(other, joiner, windows, StreamJoined::new())
     }
     /// [`outer_join_stream`](Self::outer_join_stream) with options, by a function that sees the key and can fail.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let other = builder.stream::<String, i64>("other");
+    /// let sum = |_: &String, a: Option<&i64>, b: Option<&i64>| {
+    ///     a.unwrap_or(&0).checked_add(*b.unwrap_or(&0)).ok_or("too much")
+    /// };
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .try_outer_join_stream_with(
+    ///         &other,
+    ///         sum,
+    ///         JoinWindows::of(millis(10)),
+    ///         StreamJoined::named("sum"),
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
+    /// runner.pipe_at("other", "a".to_owned(), 2i64, 5)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_outer_join_stream_with<VO: 'static, VR: 'static, E: Into<BoxError>>(
         &self,

@@ -131,6 +131,29 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.join_with(table, move |_, v, vt| joiner(v, vt), Joined::new())
     }
     /// [`join`](Self::join) with options, by a function that also sees the key.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .join_with(
+    ///         &names,
+    ///         |k, n, name| format!("{k}:{name}:{n}"),
+    ///         Joined::named("named"),
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("names", "a".to_owned(), Some("Ada".to_owned()))?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("a".to_owned(), "a:Ada:1".to_owned())]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn join_with<VT: 'static, VR: 'static>(
         &self,
@@ -141,6 +164,19 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.try_join_with(table, move |k, v, vt| Ok::<_, BoxError>(joiner(k, v, vt)), joined)
     }
     /// [`join_with`](Self::join_with) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// let add = |_: &String, n: &i64, text: &String| text.parse::<i64>().map(|other| n + other);
+    /// builder.stream::<String, i64>("in").try_join_with(&names, add, Joined::new()).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("names", "a".to_owned(), Some("5".to_owned()))?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 6)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_join_with<VT: 'static, VR: 'static, E: Into<BoxError>>(
         &self,
@@ -175,6 +211,32 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.left_join_with(table, move |_, v, vt| joiner(v, vt), Joined::new())
     }
     /// [`left_join`](Self::left_join) with options, by a function that also sees the key.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .left_join_with(
+    ///         &names,
+    ///         |k, n, name| format!("{k} {n} {}", name.is_some()),
+    ///         Joined::named("named"),
+    ///     )
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("names", "a".to_owned(), Some("Ada".to_owned()))?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [
+    ///         ("a".to_owned(), "a 1 true".to_owned()),
+    ///         ("b".to_owned(), "b 2 false".to_owned())
+    ///     ]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn left_join_with<VT: 'static, VR: 'static>(
         &self,
@@ -185,6 +247,28 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.try_left_join_with(table, move |k, v, vt| Ok::<_, BoxError>(joiner(k, v, vt)), joined)
     }
     /// [`left_join_with`](Self::left_join_with) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// let add = |_: &String, n: &i64, text: Option<&String>| {
+    ///     text.map_or(Ok(0), |t| t.parse::<i64>()).map(|other| n + other)
+    /// };
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .try_left_join_with(&names, add, Joined::new())
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("names", "a".to_owned(), Some("5".to_owned()))?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "b".to_owned(), 2i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, i64>("out"),
+    ///     [("a".to_owned(), 6), ("b".to_owned(), 2)]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_left_join_with<VT: 'static, VR: 'static, E: Into<BoxError>>(
         &self,

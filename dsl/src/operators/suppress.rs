@@ -341,8 +341,10 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         };
         let node = builder.add(&[self.node], GraphNode::new(name.clone(), write));
         // Kafka Streams takes the table for its source, and so asks for no equal partition counts in joins behind it.
-        let real = self.sources.iter().cloned().collect();
-        builder.stand_ins.insert(self.name.clone(), real);
+        if !self.sources.contains(&self.name) {
+            let real = self.sources.iter().cloned().collect();
+            builder.stand_ins.insert(self.name.clone(), real);
+        }
         Self {
             builder: self.builder.clone(),
             node,

@@ -151,6 +151,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         )
     }
     /// [`filter`](Self::filter) with options; the result is stored only if it is named.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table.filter_with(|_, n| *n > 0, "positive").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(-2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn filter_with(
         &self,
@@ -181,6 +193,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.filter(move |k, v| !predicate(k, v))
     }
     /// [`filter_not`](Self::filter_not) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table.filter_not_with(|_, n| *n > 0, "not-positive").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(-2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("b".to_owned(), Some(-2))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn filter_not_with(
         &self,
@@ -191,6 +215,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     }
     /// [`filter`](Self::filter) by a function that can fail; an error goes to the processing handler.
     /// Without options the counter of names moves as if there were none.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, String>("in");
+    /// let positive = |_: &String, text: &String| text.parse::<i64>().map(|n| n > 0);
+    /// table.try_filter_with(positive, None).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some("1".to_owned()))?;
+    /// assert_eq!(runner.read::<String, Option<String>>("out"), [("a".to_owned(), Some("1".to_owned()))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_filter_with<E: Into<BoxError>>(
         &self,

@@ -244,6 +244,19 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.try_join_with(other, move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))), None)
     }
     /// [`join`](Self::join) with options of the result's store.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let one = builder.table::<String, i64>("one");
+    /// let two = builder.table::<String, i64>("two");
+    /// one.join_with(&two, |a, b| a + b, "sums").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn join_with<VO: 'static, VR: 'static>(
         &self,
@@ -259,6 +272,20 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     }
     /// [`join`](Self::join) by a function that can fail, or say with None that there is no row.
     /// The result is stored only with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let sum = |a: &i64, b: &i64| a.checked_add(*b).map(Some).ok_or("too much");
+    /// let one = builder.table::<String, i64>("one");
+    /// let two = builder.table::<String, i64>("two");
+    /// one.try_join_with(&two, sum, None).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_join_with<VO: 'static, VR: 'static, E: Into<BoxError>>(
         &self,
@@ -295,6 +322,19 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.try_left_join_with(other, move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))), None)
     }
     /// [`left_join`](Self::left_join) with options of the result's store.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let one = builder.table::<String, i64>("one");
+    /// let two = builder.table::<String, i64>("two");
+    /// one.left_join_with(&two, |a, b| a + b.unwrap_or(&0), "sums").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn left_join_with<VO: 'static, VR: 'static>(
         &self,
@@ -309,6 +349,20 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         )
     }
     /// [`left_join`](Self::left_join) by a function that can fail, or say with None that there is no row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let sum = |a: &i64, b: Option<&i64>| a.checked_add(*b.unwrap_or(&0)).map(Some).ok_or("too much");
+    /// let one = builder.table::<String, i64>("one");
+    /// let two = builder.table::<String, i64>("two");
+    /// one.try_left_join_with(&two, sum, None).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_left_join_with<VO: 'static, VR: 'static, E: Into<BoxError>>(
         &self,
@@ -343,6 +397,19 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.try_outer_join_with(other, move |l, r| Ok::<_, BoxError>(Some(joiner(l, r))), None)
     }
     /// [`outer_join`](Self::outer_join) with options of the result's store.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let one = builder.table::<String, i64>("one");
+    /// let two = builder.table::<String, i64>("two");
+    /// one.outer_join_with(&two, |a, b| a.unwrap_or(&0) + b.unwrap_or(&0), "sums").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn outer_join_with<VO: 'static, VR: 'static>(
         &self,
@@ -357,6 +424,28 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         )
     }
     /// [`outer_join`](Self::outer_join) by a function that can fail, or say with None that there is no row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let sum = |a: Option<&i64>, b: Option<&i64>| {
+    ///     a.unwrap_or(&0)
+    ///         .checked_add(*b.unwrap_or(&0))
+    ///         .map(Some)
+    ///         .ok_or("too much")
+    /// };
+    /// let one = builder.table::<String, i64>("one");
+    /// let two = builder.table::<String, i64>("two");
+    /// one.try_outer_join_with(&two, sum, None).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_outer_join_with<VO: 'static, VR: 'static, E: Into<BoxError>>(
         &self,

@@ -225,6 +225,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.add_map_values(Arc::new(move |k: &K, v: &V| Ok(f(k, v))), &Materialized::new(), false)
     }
     /// [`map_values_opt`](Self::map_values_opt) with options; the result is stored only if it is named.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// table.map_values_opt_with(|_, n| (*n > 0).then_some(n * 2), "doubled").to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "b".to_owned(), Some(-2i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2)), ("b".to_owned(), None)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_values_opt_with<V2: 'static>(
         &self,
@@ -234,6 +246,17 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.add_map_values(Arc::new(move |k: &K, v: &V| Ok(f(k, v))), &materialized.into(), true)
     }
     /// [`map_values_opt`](Self::map_values_opt) by a function that can fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, String>("in");
+    /// table.try_map_values_with(|_, text| text.parse::<i64>().map(Some), None).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some("1".to_owned()))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn try_map_values_with<V2: 'static, E: Into<BoxError>>(
         &self,

@@ -252,6 +252,18 @@ impl StreamsBuilder {
         self.table_with(consumed, Materialized::new())
     }
     /// [`table`](Self::table) with options of its store.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table_with::<String, i64>("in", "latest");
+    /// assert_eq!(table.queryable_store_name(), Some("latest"));
+    /// table.to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn table_with<K: 'static, V: 'static>(
         &self,
         consumed: impl Into<Consumed<K, V>>,
@@ -378,6 +390,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.to_table_with(Materialized::new())
     }
     /// [`to_table`](Self::to_table) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.stream::<String, i64>("in").to_table_with("latest");
+    /// assert_eq!(table.queryable_store_name(), Some("latest"));
+    /// table.to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_table_with(&self, materialized: impl Into<Materialized<K, V>>) -> KTable<K, V> {
         let materialized = materialized.into();
@@ -472,6 +496,18 @@ impl<K: 'static, V: 'static> KStream<K, Option<V>> {
         self.to_table_opt_with(Materialized::new())
     }
     /// [`to_table_opt`](Self::to_table_opt) with options.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.stream::<String, Option<i64>>("in").to_table_opt_with("latest");
+    /// table.to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// runner.pipe("in", "a".to_owned(), None::<i64>)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), None)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_table_opt_with(&self, materialized: impl Into<Materialized<K, V>>) -> KTable<K, V> {
         let materialized = materialized.into();

@@ -38,6 +38,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.to_dynamic_with(topic, Produced::options());
     }
     /// [`to_dynamic`](Self::to_dynamic) with options; the topic of `produced` is what `describe()` shows as extractor.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .to_dynamic_with(|k, _| format!("of-{k}"), Produced::options().named("fan-out"));
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("of-a"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_dynamic_with(&self, topic: impl Fn(&K, &V) -> String + Send + Sync + 'static, produced: Produced<K, V>) {
         self.add_dynamic_sink(topic_of_pair(topic), produced);
     }

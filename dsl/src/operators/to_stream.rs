@@ -50,6 +50,19 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         self.to_stream_with(Named::default())
     }
     /// [`to_stream`](Self::to_stream) with a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, i64>("in");
+    /// let updates = table.to_stream_with("updates");
+    /// assert_eq!(updates.name(), "updates");
+    /// updates.to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_stream_with(&self, named: impl Into<Named>) -> KStream<K, Option<V>> {
         let name = self.next_name(&named.into(), "KTABLE-TOSTREAM-");

@@ -84,7 +84,10 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// use millstream_dsl::prelude::*;
     /// let builder = StreamsBuilder::new();
     /// let table = builder.table::<String, String>("in");
-    /// let long = table.filter_with(|_, text| text.len() > 3, Materialized::new().operator("long-ones").not_stored());
+    /// let long = table.filter_with(
+    ///     |_, text| text.len() > 3,
+    ///     Materialized::new().operator("long-ones").not_stored(),
+    /// );
     /// long.to_stream().to("out");
     /// assert_eq!(long.name(), "long-ones");
     /// assert!(builder.build()?.subtopologies()[0].stores.is_empty());

@@ -116,6 +116,11 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not process values of `{V}` whose keys are `{K}`",
+    label = "this stream has keys of `{K}` and values of `{V}`, and the key must stay",
+    note = "implement `FixedKeyProcessor<{K}, {V}, VOut>` for it; a `Processor`, which may change the key, goes into `process`"
+)]
 pub trait FixedKeyProcessor<K, V, VOut> {
     /// Called once, before the first record.
     ///

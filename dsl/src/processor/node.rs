@@ -19,6 +19,11 @@ use super::context::{ForwardError, ProcessorContext, Punctuation};
 
 /// An operator with state and time. One per task, made by the supplier. Kafka Streams: `Processor`.
 #[doc(alias = "ContextualProcessor")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not process records of `{K}` and `{V}`",
+    label = "this stream has keys of `{K}` and values of `{V}`",
+    note = "implement `Processor<{K}, {V}, KOut, VOut>` for it, or map the stream to the types that it takes"
+)]
 pub trait Processor<K, V, KOut, VOut> {
     /// Called once, before the first record: take store handles and schedule punctuations here.
     ///

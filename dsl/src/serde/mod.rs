@@ -56,6 +56,11 @@ impl SerdeError {
 /// Serializer and deserializer of one type. Kafka Streams: `Serde`.
 #[doc(alias = "Serializer")]
 #[doc(alias = "Deserializer")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no serde of `{T}`",
+    label = "does not turn `{T}` into bytes and back",
+    note = "give one of the serdes of the prelude, `json::<{T}>()` for a type with the derives of the crate `serde`, or implement `Serde<{T}>`"
+)]
 pub trait Serde<T>: Send + Sync {
     /// Appends the bytes of `value` to `out`. Not called for values that [`is_null`](Self::is_null).
     ///

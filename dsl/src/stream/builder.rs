@@ -30,12 +30,32 @@ pub struct StreamsBuilder {
 
 impl StreamsBuilder {
     /// An empty topology.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// An empty topology with settings: optimizations, default stores, rolling upgrades. Kafka Streams:
     /// `new StreamsBuilder(TopologyConfig)` and `build(Properties)`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let config = TopologyConfig { optimizations: Optimizations::ALL, ..TopologyConfig::default() };
+    /// let builder = StreamsBuilder::with_config(config);
+    /// builder.table_with::<String, i64>("in", "rows").to_stream().to("out");
+    /// // The source topic serves as changelog.
+    /// assert!(builder.build()?.subtopologies()[0].stores[0].changelog.is_none());
+    /// # Ok::<(), BuildError>(())
+    /// ```
     pub fn with_config(config: TopologyConfig) -> Self {
         let builder = Self::default();
         builder.inner.borrow_mut().config = config;
@@ -92,6 +112,31 @@ impl StreamsBuilder {
     }
 
     /// Adds a store that processors can connect to by name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// struct Count;
+    /// impl Processor<String, i64, String, i64> for Count {
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &ProcessorContext<'_, String, i64>,
+    ///         record: Record<'_, String, i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let store = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    ///         let count = store.get(record.key)?.unwrap_or(0) + 1;
+    ///         store.put(record.key, &count)?;
+    ///         Ok(ctx.forward(record.with_value(&count))?)
+    ///     }
+    /// }
+    /// builder.add_state_store(Store::<String, i64>::key_value("counts"));
+    /// builder.stream::<String, i64>("in").process_with(|| Count, Processing::new().store("counts")).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_state_store<K: 'static, V: 'static>(&self, store: Store<K, V>) {
         let mut inner = self.inner.borrow_mut();
         let name = store.name().clone();
@@ -138,6 +183,14 @@ impl StreamsBuilder {
     }
 
     /// Refuses generated names of stores and internal topics at `build`. Kafka Streams: `ensure.explicit.internal.resource.naming`.
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// builder.require_explicit_names();
+    /// let _ = builder.stream::<String, i64>("in").group_by_key().count();
+    /// assert!(builder.build().is_err());
+    /// ```
     pub fn require_explicit_names(&self) {
         self.inner.borrow_mut().config.require_explicit_names = true;
     }
@@ -145,9 +198,19 @@ impl StreamsBuilder {
     /// Puts something around every operator, those of the DSL included: to measure, trace or check them.
     ///
     /// ```
-    /// use std::{rc::Rc, sync::{Arc, Mutex}};
-    /// use millstream_dsl::{engine::{Around, ProcessResult, TaskContext, WrappedRecord}, prelude::*, testing::Runner};
-    /// struct Tell { operator: Arc<str>, told: Arc<Mutex<Vec<String>>> }
+    /// use millstream_dsl::{
+    ///     engine::{Around, ProcessResult, TaskContext, WrappedRecord},
+    ///     prelude::*,
+    ///     testing::Runner,
+    /// };
+    /// use std::{
+    ///     rc::Rc,
+    ///     sync::{Arc, Mutex},
+    /// };
+    /// struct Tell {
+    ///     operator: Arc<str>,
+    ///     told: Arc<Mutex<Vec<String>>>,
+    /// }
     /// impl Around for Tell {
     ///     fn around(
     ///         &self,
@@ -156,7 +219,10 @@ impl StreamsBuilder {
     ///         process: &mut dyn FnMut() -> ProcessResult,
     ///     ) -> ProcessResult {
     ///         let value = record.value::<i64>().copied();
-    ///         self.told.lock().unwrap().push(format!("{} {value:?}", self.operator));
+    ///         self.told
+    ///             .lock()
+    ///             .unwrap()
+    ///             .push(format!("{} {value:?}", self.operator));
     ///         process()
     ///     }
     /// }
@@ -164,9 +230,16 @@ impl StreamsBuilder {
     /// let builder = StreamsBuilder::new();
     /// let teller = told.clone();
     /// builder.wrap_processors(move |operator: &Arc<str>, _: &str| {
-    ///     Some(Rc::new(Tell { operator: operator.clone(), told: teller.clone() }) as Rc<dyn Around>)
+    ///     Some(Rc::new(Tell {
+    ///         operator: operator.clone(),
+    ///         told: teller.clone(),
+    ///     }) as Rc<dyn Around>)
     /// });
-    /// builder.stream::<String, i64>("in").map_values_with(|n| n * 2, "twice").filter_with(|_, n| *n > 2, "big").to("out");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .map_values_with(|n| n * 2, "twice")
+    ///     .filter_with(|_, n| *n > 2, "big")
+    ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), 1i64)?;
     /// assert_eq!(*told.lock().unwrap(), ["twice Some(1)", "big Some(2)"]);
@@ -178,6 +251,27 @@ impl StreamsBuilder {
     }
 
     /// The serde of `T` wherever none is given or inherited, instead of the default of the type.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// #[derive(Clone)]
+    /// struct Upper;
+    /// impl Serde<String> for Upper {
+    ///     fn serialize(&self, text: &String, out: &mut Vec<u8>) -> Result<(), millstream_dsl::serde::SerdeError> {
+    ///         StringSerde.serialize(&text.to_uppercase(), out)
+    ///     }
+    ///     fn deserialize(&self, bytes: &[u8]) -> Result<String, millstream_dsl::serde::SerdeError> {
+    ///         StringSerde.deserialize(bytes)
+    ///     }
+    /// }
+    /// builder.default_serde::<String>(Upper);
+    /// builder.stream::<String, String>("in").to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "x".to_owned())?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("A".to_owned(), "X".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn default_serde<T: 'static>(&self, serde: impl Serde<T> + 'static) {
         self.inner.borrow_mut().set_default_serde(Arc::new(serde));
     }
@@ -186,6 +280,17 @@ impl StreamsBuilder {
     ///
     /// # Errors
     /// All violated rules at once, each with the operator's name.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// let topology = builder.build()?;
+    /// assert_eq!(topology.subtopologies().len(), 1);
+    /// builder.stream::<String, i64>("in").filter_with(|_, _| true, "not a name").to("out");
+    /// assert!(builder.build().is_err());
+    /// # Ok::<(), BuildError>(())
+    /// ```
     pub fn build(&self) -> Result<Topology, BuildError> {
         self.inner.borrow_mut().build()
     }

@@ -71,6 +71,12 @@ pub(crate) struct Derived<K, V> {
 
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Name of the operator whose output this is.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// assert_eq!(builder.stream::<String, i64>("in").filter_with(|_, _| true, "all").name(), "all");
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }

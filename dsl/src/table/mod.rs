@@ -54,10 +54,38 @@ impl<K, V> std::fmt::Debug for KTable<K, V> {
 
 impl<K: 'static, V: 'static> KTable<K, V> {
     /// Name of the operator whose output this is.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let counts = builder.stream::<String, i64>("in").group_by_key().count();
+    /// assert_eq!(counts.name(), "KSTREAM-AGGREGATE-0000000002");
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
     /// The store under which the table can be queried; None: it cannot.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// assert_eq!(
+    ///     builder
+    ///         .stream::<String, i64>("in")
+    ///         .group_by_key()
+    ///         .count_with("counts")
+    ///         .queryable_store_name(),
+    ///     Some("counts")
+    /// );
+    /// assert_eq!(
+    ///     builder
+    ///         .stream::<String, i64>("in")
+    ///         .group_by_key()
+    ///         .count()
+    ///         .queryable_store_name(),
+    ///     None
+    /// );
+    /// ```
     #[doc(alias = "queryableStoreName")]
     pub fn queryable_store_name(&self) -> Option<&str> {
         self.queryable.as_deref()

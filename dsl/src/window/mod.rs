@@ -25,6 +25,11 @@ pub(crate) use duration::whole_millis;
 pub(crate) use shared::SharedWindows;
 
 /// Windows that are known from the time of a record alone: tumbling, hopping and unlimited ones.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what windows are wanted",
+    label = "no definition of windows",
+    note = "give `TimeWindows`, `SlidingWindows`, `SessionWindows` or `UnlimitedWindows`, or implement `Windows`"
+)]
 pub trait Windows: Clone + Send + Sync + 'static {
     /// Calls `f` for each window that holds `timestamp`, earliest start first, until `f` fails.
     fn each<E>(&self, timestamp: i64, f: impl FnMut(Window) -> Result<(), E>) -> Result<(), E>;
