@@ -150,7 +150,7 @@ async fn ended(app: &KafkaStreams) -> Error {
 #[tokio::test]
 async fn every_thread_sees_all_rows_from_the_first_record_on_and_their_updates() {
     for guarantee in BOTH {
-        for materialized in [Materialized::named("names"), Materialized::new().in_memory()] {
+        for materialized in [Materialized::named("names"), Materialized::named("names").in_memory()] {
             let (mut world, dir) = (World::new(), tempfile::tempdir().unwrap());
             for code in 0..3_000 {
                 world.send(
@@ -234,7 +234,8 @@ async fn rows_that_do_not_fit_their_topic_are_filled_anew() {
         world.city(code, Some("old"));
     }
     let start = || {
-        app(ProcessingGuarantee::AtLeastOnce, dir.path()).start_on(world.cluster.clone(), visits(Materialized::new()))
+        app(ProcessingGuarantee::AtLeastOnce, dir.path())
+            .start_on(world.cluster.clone(), visits(Materialized::named("names")))
     };
     start().await.unwrap().close(CloseOptions::default()).await.unwrap();
     // What was read is gone, and more than was read.
@@ -247,7 +248,7 @@ async fn rows_that_do_not_fit_their_topic_are_filled_anew() {
     let mut admin = world.cluster.admin("test").unwrap();
     admin.delete_records(&[(partition, 3)], PATIENCE).unwrap();
     let again = app(ProcessingGuarantee::AtLeastOnce, dir.path())
-        .start_on(world.cluster.clone(), visits(Materialized::new()))
+        .start_on(world.cluster.clone(), visits(Materialized::named("names")))
         .await
         .unwrap();
     for (visitor, city, name) in [
@@ -267,13 +268,13 @@ async fn a_damaged_directory_is_filled_again() {
     let (mut world, dir) = (World::new(), tempfile::tempdir().unwrap());
     world.city("c1", Some("Rome"));
     let started = app(ProcessingGuarantee::ExactlyOnce, dir.path())
-        .start_on(world.cluster.clone(), visits(Materialized::new()))
+        .start_on(world.cluster.clone(), visits(Materialized::named("names")))
         .await
         .unwrap();
     started.close(CloseOptions::default()).await.unwrap();
     std::fs::write(dir.path().join("visits/global/CURRENT"), "garbage").unwrap();
     let app = app(ProcessingGuarantee::ExactlyOnce, dir.path())
-        .start_on(world.cluster.clone(), visits(Materialized::new()))
+        .start_on(world.cluster.clone(), visits(Materialized::named("names")))
         .await
         .unwrap();
     world.visit("a", "c1");
@@ -305,8 +306,10 @@ async fn damage_that_shows_while_tasks_read_stops_the_instance_and_the_next_star
     let (mut world, dir) = (World::new(), tempfile::tempdir().unwrap());
     world.city("c1", Some("Rome"));
     let cluster = world.cluster.clone();
-    let start =
-        || app(ProcessingGuarantee::ExactlyOnce, dir.path()).start_on(cluster.clone(), visits(Materialized::new()));
+    let start = || {
+        app(ProcessingGuarantee::ExactlyOnce, dir.path())
+            .start_on(cluster.clone(), visits(Materialized::named("names")))
+    };
     start().await.unwrap().close(CloseOptions::default()).await.unwrap();
     let broken = start().await.unwrap();
     assert!(corrupt_tables(&dir.path().join("visits/global")) > 0);
@@ -400,7 +403,7 @@ async fn a_global_topic_that_is_not_there_is_named() {
     cluster.create_topic("visits", 1, &[]).unwrap();
     let error = app(ProcessingGuarantee::AtLeastOnce, dir.path())
         .missing_topic_timeout(Duration::from_millis(200))
-        .start_on(cluster, visits(Materialized::new()))
+        .start_on(cluster, visits(Materialized::named("names")))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MissingSourceTopic);
