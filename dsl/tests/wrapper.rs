@@ -12,6 +12,7 @@ type TestResult = Result<(), Box<dyn Error>>;
 /// Skips rows whose new value is odd; panics at 13.
 struct OnlyEven;
 impl Around for OnlyEven {
+    #[expect(clippy::panic, reason = "what the test is about")]
     fn around(
         &self,
         _: &TaskContext,

@@ -100,10 +100,11 @@ impl Seen<'_> {
 fn send(ctx: &Context<'_>, child: Option<&str>, (key, value): (&Dyn, &Dyn), timestamp: i64, headers: &Headers) -> Done {
     let value = nullable(value.clone());
     let record = Record::new(key, &value, timestamp, headers);
-    Ok(match child {
+    match child {
         Some(child) => ctx.forward_to(child, record)?,
         None => ctx.forward(record)?,
-    })
+    }
+    Ok(())
 }
 
 pub(crate) fn place(metadata: Option<RecordMetadata>) -> String {
