@@ -32,10 +32,10 @@ impl StreamsBuilder {
     /// ```
     #[doc(alias = "globalTable")]
     pub fn global_table<K: 'static, V: 'static>(&self, consumed: impl Into<Consumed<K, V>>) -> GlobalKTable<K, V> {
-        self.add_global_table(consumed.into(), Materialized::new(), false)
+        self.global_table_with(consumed, Materialized::new())
     }
-    /// [`global_table`](Self::global_table) with options of its store, which must be named. It has no changelog and no
-    /// record cache, whatever the options say, and it cannot be versioned.
+    /// [`global_table`](Self::global_table) with options of its store. It has no changelog and no record cache, whatever
+    /// the options say, and it cannot be versioned.
     ///
     /// ```
     /// use millstream_dsl::prelude::*;
@@ -48,24 +48,11 @@ impl StreamsBuilder {
         consumed: impl Into<Consumed<K, V>>,
         materialized: impl Into<Materialized<K, V>>,
     ) -> GlobalKTable<K, V> {
-        self.add_global_table(consumed.into(), materialized.into(), true)
-    }
-    fn add_global_table<K: 'static, V: 'static>(
-        &self,
-        consumed: Consumed<K, V>,
-        materialized: Materialized<K, V>,
-        with_options: bool,
-    ) -> GlobalKTable<K, V> {
         // Nobody listens to the rows one by one, so there is nothing that a cache could hold back.
-        let materialized = materialized.caching(false).logging(false);
+        let materialized = materialized.into().caching(false).logging(false);
+        let consumed = consumed.into();
         let mut builder = self.inner.borrow_mut();
         let table = TopicTable::new(&mut builder, &consumed, &materialized);
-        if with_options && materialized.name.is_none() {
-            builder.argument(
-                &table.name,
-                "a global table with options of its store needs a name of the store",
-            );
-        }
         if materialized.is_versioned() {
             builder.violation(&table.name, "a global table cannot be versioned");
         }

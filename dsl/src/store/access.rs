@@ -8,7 +8,56 @@ use crate::{
     serde::{SerdeError, SharedSerde, read, write},
 };
 
-/// A typed handle of a store.
+/// A typed handle of a store. Kinds of stores of one's own are handles over one of ours: rows, changelog, commits and
+/// aborts are taken care of there. Kafka Streams: a `StateStore` of one's own.
+///
+/// ```
+/// use millstream_dsl::{prelude::*, store::{Handle, StoreAccess}, testing::Runner};
+/// /// Keeps the highest number of each key.
+/// struct Highest(KeyValueStore<String, i64>);
+/// impl Handle for Highest {
+///     fn open(access: &StoreAccess) -> Result<Self, String> {
+///         KeyValueStore::open(access).map(Self)
+///     }
+/// }
+/// impl Highest {
+///     fn offer(&self, key: &String, n: i64) -> Result<bool, BoxError> {
+///         let higher = self.0.get(key)?.is_none_or(|known| n > known);
+///         if higher {
+///             self.0.put(key, &n)?;
+///         }
+///         Ok(higher)
+///     }
+/// }
+/// #[derive(Default)]
+/// struct Records(Option<Highest>);
+/// impl FixedKeyProcessor<String, i64, i64> for Records {
+///     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
+///         self.0 = Some(ctx.store("highest")?);
+///         Ok(())
+///     }
+///     fn process(
+///         &mut self,
+///         ctx: &FixedKeyContext<'_, '_, String, i64>,
+///         record: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         if self.0.as_ref().ok_or("no store")?.offer(record.key(), *record.value())? {
+///             ctx.forward(record)?;
+///         }
+///         Ok(())
+///     }
+/// }
+/// let builder = StreamsBuilder::new();
+/// let highest = Processing::new().with_store(Store::<String, i64>::key_value("highest"));
+/// builder.stream::<String, i64>("in").process_values_with(Records::default, highest).to("out");
+/// let runner = Runner::new(&builder.build()?)?;
+/// for n in [3i64, 2, 5] {
+///     runner.pipe("in", "a".to_owned(), n)?;
+/// }
+/// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 3), ("a".to_owned(), 5)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "StateStore")]
 pub trait Handle: Sized {
     /// Opens the store; an error says what does not fit.
     fn open(access: &StoreAccess) -> Result<Self, String>;
