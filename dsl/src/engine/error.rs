@@ -37,6 +37,8 @@ pub enum ProcessErrorKind {
     InvalidTimestamp,
     /// A state store failed.
     Store,
+    /// A processor asked a store for something that cannot be.
+    InvalidArgument,
     /// An operator that keeps records by key got one without a key.
     NullKey,
     /// A suppress buffer is full and was told to stop then.

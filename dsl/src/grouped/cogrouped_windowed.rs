@@ -32,6 +32,26 @@ impl<K: 'static, A: 'static> TimeWindowedCogroupedKStream<K, A> {
         Self { cogrouped, cut }
     }
     /// Builds a result per key and window; each starts with `initial`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let words = builder.stream::<String, String>("words").group_by_key();
+    /// clicks
+    ///     .cogroup(|_, n, sum: i64| sum + n)
+    ///     .cogroup(&words, |_, word, sum| sum + word.len() as i64)
+    ///     .windowed_by(TimeWindows::of(millis(10)))
+    ///     .aggregate(|| 0)
+    ///     .to_stream()
+    ///     .map(|w, n| (w.key.clone(), n.unwrap_or(0)))
+    ///     .to("sums");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("clicks", "a".to_owned(), 5i64, 1)?;
+    /// runner.pipe_at("words", "a".to_owned(), "xy".to_owned(), 2)?;
+    /// assert_eq!(runner.read::<String, i64>("sums"), [("a".to_owned(), 5), ("a".to_owned(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate(&self, initial: impl Fn() -> A + Send + Sync + 'static) -> KTable<Windowed<K>, A> {
         self.aggregate_with(initial, Materialized::new())
@@ -66,6 +86,26 @@ impl<K: 'static, A: 'static> SessionWindowedCogroupedKStream<K, A> {
         Self { cogrouped, windows }
     }
     /// Builds a result per session; `merge` joins the results of two sessions that a record has connected.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let words = builder.stream::<String, String>("words").group_by_key();
+    /// clicks
+    ///     .cogroup(|_, n, sum: i64| sum + n)
+    ///     .cogroup(&words, |_, word, sum| sum + word.len() as i64)
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .aggregate(|| 0, |_, one, two| one + two)
+    ///     .to_stream()
+    ///     .map(|w, n| (w.key.clone(), n.unwrap_or(0)))
+    ///     .to("sums");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("clicks", "a".to_owned(), 5i64, 1)?;
+    /// runner.pipe_at("words", "a".to_owned(), "xy".to_owned(), 2)?;
+    /// assert_eq!(runner.read::<String, i64>("sums").pop(), Some(("a".to_owned(), 7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate(
         &self,

@@ -42,6 +42,26 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     }
 
     /// When results are forwarded. Default: at every update.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .emit(EmitStrategy::OnWindowClose)
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (1, 5), (1, 50)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@1".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "emitStrategy")]
     #[must_use]
     pub fn emit(mut self, strategy: EmitStrategy) -> Self {
@@ -49,6 +69,25 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self
     }
     /// How many records each session has.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (1, 50)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@1".to_owned(), 1), ("a@50".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
         self.counted(Materialized::new())
@@ -69,6 +108,25 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self.add((Fold::count(), merge), materialized, AGGREGATE, Some(&long))
     }
     /// Combines the values of each session; the first value stands for itself.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .reduce(|sum, n| sum + n)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (2, 50)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@1".to_owned(), 1), ("a@50".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.try_reduce_with(
@@ -94,6 +152,26 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self.add(fold, materialized.into(), REDUCE, value.as_ref())
     }
     /// Builds a result per session; `merge` joins the results of two sessions that a record has connected.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .aggregate(|| 0, |_, n, sum| sum + n, |_, one, two| one + two)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (2, 15), (4, 8)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// let out = [("a@1".to_owned(), 1), ("a@1".to_owned(), 0), ("a@1".to_owned(), 3), ("a@50".to_owned(), 4)];
+    /// assert_eq!(runner.read::<String, i64>("out"), out);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<A: 'static>(
         &self,
@@ -144,6 +222,26 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
 impl<K: 'static, V: 'static> SessionWindowedKStream<K, Option<V>> {
     /// [`reduce`](Self::reduce) of a stream that may hold no values, such as that of a table: a first record without a value
     /// leaves the session without a row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let updates = builder.table::<String, i64>("in").to_stream();
+    /// updates
+    ///     .group_by_key()
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .reduce_opt(|sum, n| n.map(|n| sum + n))
+    ///     .to_stream()
+    ///     .map(|w, n| (w.window.start, *n))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(Some(1i64), 1), (Some(2), 2), (None, 3)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// let last = runner.read::<i64, Option<i64>>("out").pop();
+    /// assert_eq!(last, Some((1, None)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "reduce")]
     #[must_use]
     pub fn reduce_opt(&self, f: impl Fn(V, Option<&V>) -> Option<V> + Send + Sync + 'static) -> KTable<Windowed<K>, V> {

@@ -108,6 +108,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
 
 impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     /// How many records each key has.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").group_by_key().count().to_stream().to("counts");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), "x".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "y".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("counts"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> KTable<K, i64> {
         self.counted(Materialized::new())
@@ -128,6 +139,19 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     }
 
     /// Combines the values of each key; the first value stands for itself.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").group_by_key().reduce(|most, n| most.max(*n)).to_stream().to("most");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for n in [3i64, 7, 5] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// let most: Vec<_> = runner.read::<String, i64>("most").into_iter().map(|(_, n)| n).collect();
+    /// assert_eq!(most, [3, 7, 7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<K, V> {
         self.reduce_with(f, Materialized::new())
@@ -188,6 +212,21 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         self.aggregate_opt_with(initial, move |k, v, a| Some(f(k, v, a)), materialized)
     }
     /// [`aggregate`](Self::aggregate) where None deletes the row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let open = builder
+    ///     .stream::<String, i64>("orders")
+    ///     .group_by_key()
+    ///     .aggregate_opt(|| 0i64, |_, n, open| Some(open + n).filter(|open| *open > 0));
+    /// open.to_stream().to("open");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("orders", "a".to_owned(), 2i64)?;
+    /// runner.pipe("orders", "a".to_owned(), -2i64)?; // nothing is open: the row is deleted
+    /// assert_eq!(runner.read::<String, Option<i64>>("open"), [("a".to_owned(), Some(2)), ("a".to_owned(), None)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate_opt<A: 'static>(
         &self,

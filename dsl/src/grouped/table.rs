@@ -121,6 +121,19 @@ impl<K: 'static, V: 'static> KTable<K, V> {
 
 impl<K: 'static, V: 'static> KGroupedTable<K, V> {
     /// How many rows each group has.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<String, String>("homes").group_by(|who, city| (city.clone(), who.clone())).count().to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("homes", "ann".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("homes", "bob".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("homes", "ann".to_owned(), None::<String>)?;
+    /// let counts: Vec<_> = runner.read::<String, Option<i64>>("out").into_iter().map(|(_, n)| n).collect();
+    /// assert_eq!(counts, [Some(1), Some(2), Some(1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> KTable<K, i64> {
         self.count_with(Materialized::new())
@@ -139,6 +152,20 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         self.add(fold, materialized.into(), AGGREGATE, AGGREGATE, Some(&long))
     }
     /// Combines the values of each group; the first value stands for itself.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let stock = builder.table::<String, i64>("shelves");
+    /// stock.group_by(|_, n| ("all".to_owned(), *n)).reduce(|sum, n| sum + n, |sum, n| sum - n).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (shelf, n) in [("a", 2i64), ("b", 3), ("a", 1)] {
+    ///     runner.pipe("shelves", shelf.to_owned(), Some(n))?;
+    /// }
+    /// let sums: Vec<_> = runner.read::<String, Option<i64>>("out").into_iter().map(|(_, n)| n).collect();
+    /// assert_eq!(sums.last(), Some(&Some(4)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce(
         &self,
@@ -183,6 +210,23 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
         self.add(fold, materialized.into(), AGGREGATE, REDUCE, value.as_ref())
     }
     /// Builds a result per group: values are put in by `adder` and taken out by `subtractor`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let homes = builder.table::<String, String>("homes");
+    /// homes
+    ///     .group_by(|who, city| (city.clone(), who.clone()))
+    ///     .aggregate(|| 0i64, |_, who, letters| letters + who.len() as i64, |_, who, letters| letters - who.len() as i64)
+    ///     .to_stream()
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("homes", "ann".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("homes", "ann".to_owned(), None::<String>)?;
+    /// let letters: Vec<_> = runner.read::<String, Option<i64>>("out").into_iter().map(|(_, n)| n).collect();
+    /// assert_eq!(letters, [Some(3), Some(0)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<A: 'static>(
         &self,

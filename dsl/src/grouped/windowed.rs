@@ -41,6 +41,26 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// When results are forwarded. Default: at every update.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(millis(10)))
+    ///     .emit(EmitStrategy::OnWindowClose)
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (1, 9), (1, 10)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "emitStrategy")]
     #[must_use]
     pub fn emit(mut self, strategy: EmitStrategy) -> Self {
@@ -49,6 +69,25 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// How many records each key has in each window.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(millis(10)))
+    ///     .count()
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (1, 9), (1, 10)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 1), ("a@0".to_owned(), 2), ("a@10".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
         self.counted(Materialized::new())
@@ -69,6 +108,25 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// Combines the values of each key and window; the first value stands for itself.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(millis(10)))
+    ///     .reduce(|sum, n| sum + n)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (2, 9), (3, 10)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 1), ("a@0".to_owned(), 3), ("a@10".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce(&self, f: impl Fn(V, &V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V> {
         self.reduce_with(f, Materialized::new())
@@ -94,6 +152,25 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     }
 
     /// Builds a result per key and window; see [`KGroupedStream::aggregate`].
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(millis(10)))
+    ///     .aggregate(|| 100, |_, n, sum| sum + n)
+    ///     .to_stream()
+    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (2, 9), (3, 10)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 101), ("a@0".to_owned(), 103), ("a@10".to_owned(), 103)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<A: 'static>(
         &self,
@@ -142,6 +219,26 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
 impl<K: 'static, V: 'static> TimeWindowedKStream<K, Option<V>> {
     /// [`reduce`](Self::reduce) of a stream that may hold no values, such as that of a table: a first record without a value
     /// leaves the window without a row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let updates = builder.table::<String, i64>("in").to_stream();
+    /// updates
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(millis(10)))
+    ///     .reduce_opt(|sum, n| n.map(|n| sum + n))
+    ///     .to_stream()
+    ///     .map(|w, n| (w.window.start, *n))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(Some(1i64), 1), (Some(2), 2), (None, 3)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// let last = runner.read::<i64, Option<i64>>("out").pop();
+    /// assert_eq!(last, Some((0, None)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "reduce")]
     #[must_use]
     pub fn reduce_opt(&self, f: impl Fn(V, Option<&V>) -> Option<V> + Send + Sync + 'static) -> KTable<Windowed<K>, V> {

@@ -86,6 +86,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values`](Self::flat_map_values) by a function that also sees the key.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let stream = builder.stream::<String, i64>("in");
+    /// stream.flat_map_values_with_key(|key, n| vec![format!("{key}{n}"), format!("{key}{}", n + 1)]).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// let values: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    /// assert_eq!(values, ["a1", "a2"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flat_map_values_with_key<V2: 'static, I: IntoIterator<Item = V2> + 'static>(
         &self,

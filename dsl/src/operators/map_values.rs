@@ -72,6 +72,16 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// [`map_values`](Self::map_values) by a function that also sees the key.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").map_values_with_key(|key, n| format!("{key}{n}")).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a1".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_values_with_key<V2: 'static>(
         &self,

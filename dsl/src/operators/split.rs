@@ -123,6 +123,21 @@ fn split_port<K: 'static, V: 'static>(
 
 impl<K: 'static, V: 'static> Branches<K, V> {
     /// The records for which `predicate` is the first to be true. Named by its place: 1, 2, ...
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, i64>("in").split();
+    /// branches.branch(|_, n| *n < 0).to("negative");
+    /// branches.branch(|_, n| *n > 9).to("large");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for n in [-1i64, 5, 10] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("negative"), [("a".to_owned(), -1)]);
+    /// assert_eq!(runner.read::<String, i64>("large"), [("a".to_owned(), 10)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn branch(&mut self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KStream<K, V> {
         self.add(Arc::new(move |k: &K, v: &V| Ok(predicate(k, v))), None)
     }
@@ -153,6 +168,20 @@ impl<K: 'static, V: 'static> Branches<K, V> {
         )
     }
     /// The records that no branch wants.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let mut branches = builder.stream::<String, i64>("in").split();
+    /// branches.branch(|_, n| *n < 0).to("negative");
+    /// branches.default_branch().to("rest");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for n in [-1i64, 5] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("rest"), [("a".to_owned(), 5)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn default_branch(self) -> KStream<K, V> {
         self.default_branch_with("0")
     }

@@ -101,6 +101,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         )
     }
     /// [`join_stream`](Self::join_stream), where a record of this stream without a partner has a result too.
+    ///
+    /// ```
+    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, String>("clicks");
+    /// builder
+    ///     .stream::<String, String>("views")
+    ///     .left_join_stream(&clicks, |view, click| format!("{view}>{click:?}"), JoinWindows::of(seconds(10)))
+    ///     .to("out");
+    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let views = driver.input::<String, String>("views", StringSerde, StringSerde)?;
+    /// let clicks = driver.input::<String, String>("clicks", StringSerde, StringSerde)?;
+    /// let out = driver.output::<String, String>("out", StringSerde, StringSerde)?;
+    /// views.at_ms(1_000).pipe("a", "v")?;
+    /// clicks.at_ms(2_000).pipe("b", "c")?;
+    /// views.at_ms(60_000).pipe("c", "w")?; // the windows of the others close
+    /// assert_eq!(out.read_values()?, ["v>None"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn left_join_stream<VO: 'static, VR: 'static>(
         &self,
@@ -136,6 +155,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         )
     }
     /// [`join_stream`](Self::join_stream), where a record of either stream without a partner has a result too.
+    ///
+    /// ```
+    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// let clicks = builder.stream::<String, String>("clicks");
+    /// builder
+    ///     .stream::<String, String>("views")
+    ///     .outer_join_stream(&clicks, |view, click| format!("{view:?}>{click:?}"), JoinWindows::of(seconds(10)))
+    ///     .to("out");
+    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let views = driver.input::<String, String>("views", StringSerde, StringSerde)?;
+    /// let clicks = driver.input::<String, String>("clicks", StringSerde, StringSerde)?;
+    /// let out = driver.output::<String, String>("out", StringSerde, StringSerde)?;
+    /// views.at_ms(1_000).pipe("a", "v")?;
+    /// clicks.at_ms(2_000).pipe("b", "c")?;
+    /// views.at_ms(60_000).pipe("c", "w")?; // the windows of the others close
+    /// assert_eq!(out.read_values()?, ["Some(\"v\")>None", "None>Some(\"c\")"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn outer_join_stream<VO: 'static, VR: 'static>(
         &self,

@@ -151,6 +151,20 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.add_table_join(table, inner_joiner(joiner), joined.into(), false)
     }
     /// Records with the row of their key, or None where there is none.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table::<String, String>("names");
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .left_join(&names, |n, name| format!("{}:{n}", name.map_or("?", String::as_str)))
+    ///     .to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "k".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("k".to_owned(), "?:1".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "leftJoin")]
     #[must_use]
     pub fn left_join<VT: 'static, VR: 'static>(

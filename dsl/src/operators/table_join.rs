@@ -273,6 +273,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.add_join(other, joiner, materialized, Side::Inner)
     }
     /// Rows of this table, with the other's row where there is one.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let (left, right) = (builder.table::<String, String>("left"), builder.table::<String, String>("right"));
+    /// left.left_join(&right, |l, r| format!("{l}+{r:?}")).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("left", "a".to_owned(), Some("x".to_owned()))?;
+    /// let joined: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    /// assert_eq!(joined, ["x+None"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "leftJoin")]
     #[must_use]
     pub fn left_join<VO: 'static, VR: 'static>(
@@ -309,6 +321,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         self.add_join(other, joiner, materialized, Side::Left)
     }
     /// Rows that one of the tables has; at least one argument of `joiner` is there.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let (left, right) = (builder.table::<String, String>("left"), builder.table::<String, String>("right"));
+    /// left.outer_join(&right, |l, r| format!("{l:?}+{r:?}")).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("right", "a".to_owned(), Some("x".to_owned()))?;
+    /// let joined: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    /// assert_eq!(joined, ["None+Some(\"x\")"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "outerJoin")]
     #[must_use]
     pub fn outer_join<VO: 'static, VR: 'static>(

@@ -187,6 +187,16 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         )
     }
     /// [`map_values`](Self::map_values) where the function also sees the key.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<String, i64>("in").map_values_with_key(|key, n| format!("{key}{n}")).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a2".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_values_with_key<V2: 'static>(&self, f: impl Fn(&K, &V) -> V2 + Send + Sync + 'static) -> KTable<K, V2> {
         self.add_map_values(
@@ -196,6 +206,17 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         )
     }
     /// [`map_values`](Self::map_values) where None deletes the row.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.table::<String, i64>("in").map_values_opt(|_, n| n.checked_sub(5).filter(|n| *n > 0)).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), Some(7i64))?;
+    /// runner.pipe("in", "a".to_owned(), Some(3i64))?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2)), ("a".to_owned(), None)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_values_opt<V2: 'static>(
         &self,

@@ -360,6 +360,18 @@ fn nullable_extractor<K: 'static, V: 'static>(
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// The latest value of each key as a table. A value that is null by its serde deletes the row; see
     /// [`to_table_opt`](KStream::to_table_opt) for streams of `Option`.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.stream::<String, i64>("in").to_table_with("latest");
+    /// assert_eq!(table.queryable_store_name(), Some("latest"));
+    /// table.filter(|_, n| *n > 1).to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "toTable")]
     #[must_use]
     pub fn to_table(&self) -> KTable<K, V> {

@@ -67,6 +67,14 @@ pub enum StoreFailure {
         /// The store.
         store: Arc<str>,
     },
+    /// A time before the epoch.
+    #[error("store {store}: {time} is before the epoch")]
+    NegativeTime {
+        /// The store.
+        store: Arc<str>,
+        /// Milliseconds since the epoch.
+        time: i64,
+    },
     /// The state itself failed; the task stops.
     #[error("store {store}: {error}")]
     State {
@@ -83,6 +91,7 @@ impl StoreFailure {
             Self::Serialize { .. } => ProcessErrorKind::Serialization,
             Self::Deserialize { .. } => ProcessErrorKind::Deserialization,
             Self::NullKey { .. } => ProcessErrorKind::NullKey,
+            Self::NegativeTime { .. } => ProcessErrorKind::InvalidArgument,
             Self::State { .. } => ProcessErrorKind::Store,
         }
     }
@@ -154,6 +163,14 @@ impl<K, V, S> Typed<K, V, S> {
             self.context.count_dropped();
         }
         taken
+    }
+    /// Kafka Streams has no windows and no records before the epoch.
+    pub(crate) fn check_time(&self, time: i64) -> Result<(), StoreFailure> {
+        if time >= 0 {
+            return Ok(());
+        }
+        let store = self.name.clone();
+        Err(StoreFailure::NegativeTime { store, time })
     }
     pub(crate) fn failed(&self, error: StateError) -> StoreFailure {
         StoreFailure::State {

@@ -274,6 +274,7 @@ fn category(error: &DriverError) -> &'static str {
             ProcessErrorKind::UserFunction | ProcessErrorKind::Panic => "user-function",
             ProcessErrorKind::InvalidTimestamp => "invalid-timestamp",
             ProcessErrorKind::Store => "invalid-store",
+            ProcessErrorKind::InvalidArgument => "invalid-argument",
             ProcessErrorKind::NullKey => "null-argument",
             ProcessErrorKind::BufferFull => "buffer-full",
             ProcessErrorKind::UnknownChild => "unknown-child",
