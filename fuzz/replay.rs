@@ -1,5 +1,5 @@
-// What the tests of decoders share: the files of a corpus, damaged in every way that is cheap, and random bytes. Included by path,
-// because the crates have no test code in common.
+//! What do the tests of decoders share? The files of a corpus, damaged in every way that is cheap, and random bytes. Included by path,
+//! because the crates have no test code in common.
 
 use std::path::Path;
 

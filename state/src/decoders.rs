@@ -133,8 +133,9 @@ fn decoders_of_suppress_changelogs_take_any_bytes() {
 #[test]
 fn decoders_of_layouts_take_any_bytes() {
     decode_everything("layout", |bytes| {
-        let layout = Layout::read(bytes);
-        assert_eq!(Layout::read(layout.to_string().as_bytes()), layout);
+        let known = Layout::of(&StoreKind::KeyValue { timestamped: true });
+        // Damage is a changed layout, never the one that was written.
+        assert_eq!(Layout::read(bytes) == known, bytes == known.to_string().as_bytes());
     });
 }
 
