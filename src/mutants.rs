@@ -38,12 +38,22 @@ pub enum Mutant {
     OutdatedHeartbeat,
     /// A task whose state could not be restored is not tried again.
     FailedRestoreForgotten,
+    /// At least once, offsets are committed before the results are acknowledged.
+    OffsetsBeforeFlush,
+    /// Whoever was replaced tries the same again.
+    FencedIsRetried,
+    /// Deletions are left out when state is restored.
+    TombstonesNotRestored,
+    /// State that is being restored claims to be complete from the first batch on.
+    RestoredTooHigh,
+    /// Two restorations of a process may have the same number, so that one is cancelled for the other.
+    SharedTickets,
 }
 
 #[cfg(feature = "mutants")]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::ReuseProducer,
         Self::OffsetsAskedAgain,
         Self::NoDeduplication,
@@ -58,6 +68,11 @@ impl Mutant {
         Self::NoLastCommit,
         Self::OutdatedHeartbeat,
         Self::FailedRestoreForgotten,
+        Self::OffsetsBeforeFlush,
+        Self::FencedIsRetried,
+        Self::TombstonesNotRestored,
+        Self::RestoredTooHigh,
+        Self::SharedTickets,
     ];
 }
 

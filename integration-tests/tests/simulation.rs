@@ -7,25 +7,38 @@
     reason = "a scenario fails by panicking"
 )]
 
+use std::sync::OnceLock;
+
 use millstream::prelude::*;
 use millstream::testing::{Faults, Simulator};
-use millstream_integration_tests::simulation::{Batch, run_batch, scenario};
+use millstream_integration_tests::applications::{Application, topology};
+use millstream_integration_tests::history::{About, Event, History, Record, Tampering, check};
+use millstream_integration_tests::simulation::{Batch, Tally, history, run_batch, run_seed, scenario};
 
-/// The first thing to hold: otherwise no seed means anything.
+/// Runs before everything else: otherwise no seed means anything.
+fn the_same_seed_does_the_same() {
+    static DONE: OnceLock<()> = OnceLock::new();
+    DONE.get_or_init(|| {
+        for seed in 0..20 {
+            let [first, second] = [(); 2].map(|()| scenario(seed).unwrap().simulator.trace(seed).unwrap());
+            assert!(!first.trace().unwrap().is_empty());
+            assert!(first.trace() == second.trace(), "seed {seed} does not repeat itself");
+            assert_eq!(first.records("out"), second.records("out"));
+            assert_eq!(first.observed(), second.observed());
+        }
+    });
+}
+
 #[test]
 fn the_same_seed_leaves_the_same_trace() {
-    for seed in 0..20 {
-        let [first, second] = [(); 2].map(|()| scenario(seed).simulator.trace(seed).unwrap());
-        assert!(!first.trace().unwrap().is_empty());
-        assert!(first.trace() == second.trace(), "seed {seed} does not repeat itself");
-        assert_eq!(first.records("out"), second.records("out"));
-    }
-    let [first, other] = [0, 1].map(|seed| scenario(0).simulator.run(seed).unwrap().fingerprint());
+    the_same_seed_does_the_same();
+    let [first, other] = [0, 1].map(|seed| scenario(0).unwrap().simulator.run(seed).unwrap().fingerprint());
     assert_ne!(first, other, "seeds differ");
 }
 
 #[test]
 fn a_thousand_seeds_lose_nothing_and_repeat_nothing() {
+    the_same_seed_does_the_same();
     let batch = Batch {
         seeds: 0..1_000,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -47,6 +60,60 @@ fn a_thousand_seeds_lose_nothing_and_repeat_nothing() {
         tally.compared
     );
     assert_eq!(tally.never_happened(), Vec::<&str>::new(), "faults that never struck");
+    assert_eq!(tally.never_checked(), [], "invariants that were never checked");
+    for application in Application::ALL {
+        assert!(
+            tally.scenarios.contains_key(application.name()),
+            "{} was not simulated",
+            application.name()
+        );
+    }
+}
+
+/// The histories of these simulations are right; with one thing made wrong they are not.
+#[test]
+fn whatever_is_wrong_in_a_history_is_found() {
+    for tampering in Tampering::ALL {
+        let mut tried = 0;
+        for seed in 0..40 {
+            let scenario = scenario(seed).unwrap();
+            if !scenario.about.exactly_once || scenario.about.application != Application::Count {
+                continue;
+            }
+            let run = scenario.simulator.run(seed).unwrap();
+            let mut history = history(&scenario.about, run.observed(), run.happened());
+            assert_eq!(check(&history).violations(), [], "seed {seed}");
+            if tampering.spoil(&mut history) {
+                let report = check(&history);
+                let found = report.violations().iter().any(|v| v.invariant == tampering.violates());
+                assert!(found, "seed {seed}, {tampering:?}: {:?}", report.violations());
+                tried += 1;
+            }
+        }
+        assert!(tried > 0, "{tampering:?} was never tried");
+    }
+}
+
+/// Each fold is compared with what the application really makes of the input when nothing goes wrong.
+#[test]
+fn every_application_without_faults_is_what_its_fold_says() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..150 {
+        let mut scenario = scenario(seed).unwrap();
+        scenario.simulator = scenario.simulator.faults(Faults::none());
+        let report = run_seed(&scenario, seed, &mut Tally::default()).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        assert!(report.compared_records() > 0);
+        seen.insert(scenario.about.application);
+    }
+    assert_eq!(seen.len(), Application::ALL.len());
+}
+
+#[test]
+fn a_history_that_compares_nothing_fails() {
+    let mut empty = History::new(About::new(Application::Relay, "nothing", true));
+    assert!(check(&empty).verdict().unwrap_err().contains("nothing was compared"));
+    empty.add(0, Event::Found(Record::new("in", 0, 0, Some(b"k"), Some(b"v"))));
+    assert!(check(&empty).verdict().is_err());
 }
 
 fn counting() -> Simulator {
@@ -116,17 +183,38 @@ fn a_cluster_out_of_reach_ends_no_thread() {
 }
 
 /// Threads of one process numbered their restorations each for itself: one that gave a task back cancelled the restoration of
-/// another thread's task, which was then never finished. Needs two threads, and restorations that take long.
+/// another thread's task, which was then never finished. The mutant `SharedTickets` is this mistake.
 #[test]
 fn a_restoration_is_cancelled_only_by_its_own_thread() {
-    for seed in [102_177, 102_995, 103_956, 114_468] {
-        let scenario = scenario(seed);
-        let run = scenario
-            .simulator
-            .run(seed)
-            .unwrap_or_else(|failure| panic!("{failure}"));
-        (scenario.verify)(&run).unwrap();
-    }
+    let config = StreamsConfig::new("app")
+        .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
+        .stream_threads(2)
+        .record_cache_bytes(0);
+    let records = (0..100).map(|n| (format!("k{}", n % 10), n.to_string()));
+    let simulator = Simulator::new(config, topology(Application::RekeyedCount).unwrap())
+        .instances(3)
+        .topic("in", 4)
+        .topic("out", 4)
+        .records("in", StringSerde, StringSerde, records)
+        .faults(Faults {
+            kills: true,
+            erased_disks: true,
+            restarts: true,
+            stalls: true,
+            ..Faults::none()
+        });
+    survives(&simulator, "record restored", 1_000);
+}
+
+/// A producer that repeats by itself what ends a transaction, as librdkafka does, must not be used again afterwards: a late copy
+/// of the offsets moved committed offsets back (seed 1 of the mutant `OffsetsAskedAgain`).
+#[test]
+fn offsets_that_were_sent_twice_never_move_back() {
+    let faults = Faults {
+        losses: true,
+        ..Faults::none()
+    };
+    survives(&counting().faults(faults), "late offsets refused", 1);
 }
 
 #[test]
@@ -143,6 +231,7 @@ fn a_watch_ends_the_run_with_its_sentence() {
 fn what_cannot_be_simulated_is_refused_with_a_sentence() {
     let refused = |simulator: Simulator| simulator.run(0).unwrap_err().violation().to_owned();
     assert!(refused(counting().instances(0)).contains("at least one instance"));
+    assert!(refused(counting().standbys(2)).contains("an instance of its own"));
     assert!(refused(counting().lasting(std::time::Duration::ZERO)).contains("`lasting` is zero"));
     assert!(refused(counting().topic("x", 0)).contains("at least one partition"));
     let nowhere = [("k".to_owned(), "v".to_owned())];

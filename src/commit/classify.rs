@@ -1,6 +1,9 @@
 //! What a failed step of a commit means. The table of the protocol: every class at every step.
 
-use crate::cluster::{ClusterError, ErrorClass};
+use crate::{
+    cluster::{ClusterError, ErrorClass},
+    mutants::{Mutant, planted},
+};
 
 /// Where in the protocol an error came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub(super) fn verdict(at: At, class: ErrorClass) -> Verdict {
     use ErrorClass as C;
     match (at, class) {
         (_, C::Retry) => Verdict::Again,
+        (At::Transaction, C::Migrated) if planted(Mutant::FencedIsRetried) => Verdict::Again,
         (At::Flush | At::Offsets, C::Migrated) => Verdict::Migrate,
         // Outside of transactions a repeated commit of the same offsets does no harm.
         (At::Offsets, C::Unknown) => Verdict::Again,

@@ -110,6 +110,8 @@ impl CommitMachine {
         self.refreshed_epoch = false;
         self.enter(if self.settings.exactly_once {
             State::Transaction
+        } else if planted(Mutant::OffsetsBeforeFlush) {
+            State::SendOffsets
         } else {
             State::Flush
         });

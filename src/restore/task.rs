@@ -7,6 +7,7 @@ use crate::{
     cluster::{Consumer, ErrorClass, Fetched, RecordBatch, StartOffset, TopicPartition},
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
+    mutants::{Mutant, planted},
     state::{ChangelogRecord, StateError, StoreIndex, TaskDatabase},
 };
 
@@ -193,7 +194,9 @@ fn apply(
         }
         position = record.offset + 1;
         // A changelog record without a key stands for nothing; a source topic may hold some.
-        if let Some(key) = record.key {
+        if let Some(key) = record.key
+            && (record.value.is_some() || !planted(Mutant::TombstonesNotRestored))
+        {
             batch.push(ChangelogRecord {
                 key,
                 value: record.value,
@@ -202,8 +205,13 @@ fn apply(
             });
         }
     }
-    database.restore(store.store, &batch, position)?;
-    Ok((batch.len() as u64, position))
+    let stands_for = if planted(Mutant::RestoredTooHigh) {
+        store.target.max(position)
+    } else {
+        position
+    };
+    database.restore(store.store, &batch, stands_for)?;
+    Ok((batch.len() as u64, stands_for))
 }
 
 fn state_error(task: &Arc<str>, error: StateError) -> Error {

@@ -21,6 +21,7 @@ use crate::{
     cluster::{Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker},
     dsl::engine::{OffsetReset, SourceIndex, Subtopology, Topology},
     error::{Error, ErrorKind, Result},
+    mutants::{Mutant, planted},
     restore::{Changelog, ChangelogBounds, Progress, RestoringTask},
     state::{StateEngine, StateError, StoreIndex, StoreSpec, TaskDatabase},
     task::{CommittedInput, task_name},
@@ -79,7 +80,12 @@ impl UpdaterHandle {
 
     /// A number no other request of the process has, whichever thread makes it.
     pub(crate) fn next_ticket(&self) -> u64 {
-        self.tickets.fetch_add(1, Relaxed)
+        let ticket = self.tickets.fetch_add(1, Relaxed);
+        if planted(Mutant::SharedTickets) {
+            ticket / 2
+        } else {
+            ticket
+        }
     }
 
     pub(crate) fn send(&self, command: Command) {

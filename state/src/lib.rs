@@ -6,7 +6,7 @@
 //! changelog records leave through [`ChangeLogger`].
 mod core;
 mod database;
-#[cfg_attr(not(feature = "rocksdb"), expect(dead_code, reason = "nothing is kept on disk"))]
+#[cfg_attr(not(feature = "rocksdb"), allow(dead_code, reason = "nothing is kept on disk"))]
 mod directory;
 mod engine;
 mod error;

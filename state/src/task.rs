@@ -17,8 +17,6 @@ use crate::{
 const CLEAN_BYTES: usize = 2 << 20;
 /// At least so many: the hot keys of a store.
 const MIN_CLEAN_BYTES: usize = 64 << 10;
-/// The same of a global store, which every task reads.
-const MIN_GLOBAL_BYTES: usize = 256 << 10;
 
 /// The part of the memory of the persistent stores that is for committed rows as the stream threads hold them; the
 /// rest is for the database.
@@ -59,8 +57,7 @@ struct Inner {
     handles: HashMap<Arc<str>, Handle>,
     /// The global stores, of which nothing is ever committed here.
     globals: Option<Rc<SharedDatabase>>,
-    /// How many stores share what there is for committed rows: its own and the global ones.
-    stores: usize,
+    global_cores: Vec<Rc<Core>>,
 }
 
 /// How much memory the stores of a task may take, and what it sees of other stores.
@@ -88,7 +85,7 @@ impl TaskState {
         let options = TaskOptions {
             cache_bytes,
             row_cache_bytes: CLEAN_BYTES * stores,
-            ..TaskOptions::default()
+            globals: None,
         };
         Self::with(database, logger, options)
     }
@@ -116,12 +113,14 @@ impl TaskState {
             cores.push(Rc::clone(&core));
             handles.insert(name, Handle::of(core));
         }
+        let mut global_cores = Vec::new();
         let globals = options.globals.map(|reader| {
-            let (database, cores) = reader.open(&logger, (options.row_cache_bytes / stores).max(MIN_GLOBAL_BYTES));
-            handles.extend(cores.into_iter().map(|core| {
+            let (database, cores) = reader.open(&logger, clean);
+            for core in cores {
                 let core = Rc::new(core);
-                (Arc::clone(&core.spec.name), Handle::of(core))
-            }));
+                handles.insert(Arc::clone(&core.spec.name), Handle::of(Rc::clone(&core)));
+                global_cores.push(core);
+            }
             database
         });
         Self {
@@ -130,17 +129,8 @@ impl TaskState {
                 cores,
                 handles,
                 globals,
-                stores,
+                global_cores,
             }),
-        }
-    }
-
-    /// Gives the record cache and the committed rows of this task other budgets: the tasks of a thread share what it
-    /// has, and their number changes.
-    pub fn share_memory(&self, cache_bytes: usize, row_cache_bytes: usize) {
-        let share = cache_bytes / self.inner.cores.len().max(1);
-        for core in &self.inner.cores {
-            core.share_memory(share, clean_share(row_cache_bytes, share, self.inner.stores));
         }
     }
 
@@ -166,6 +156,17 @@ impl TaskState {
             core.discard();
         }
         Ok(())
+    }
+
+    /// Gives the record cache and the committed rows of this task other budgets: the tasks of a thread share what it
+    /// has, and their number changes.
+    pub fn share_memory(&self, cache_bytes: usize, row_cache_bytes: usize) {
+        let own = self.inner.cores.len().max(1);
+        let share = cache_bytes / own;
+        let clean = clean_share(row_cache_bytes, share, own + self.inner.global_cores.len());
+        for core in self.inner.cores.iter().chain(&self.inner.global_cores) {
+            core.share_memory(share, clean);
+        }
     }
 
     /// A key-value store (plain, timestamped, LRU or raw).

@@ -3,6 +3,7 @@
 
 mod bench;
 mod broker;
+mod chaos;
 mod conformance;
 mod demo;
 mod paths;
@@ -36,6 +37,8 @@ enum Chore {
     Tidy,
     /// Run applications on a simulated cluster under faults, seed by seed.
     Simulate(simulate::Options),
+    /// Break real brokers, processes, networks and disks under an application, and check what is promised.
+    Chaos(chaos::Options),
     /// Plant known mistakes and show that each is found.
     Teeth(simulate::TeethOptions),
     /// Start or stop Apache Kafka on loopback.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Bench(options) => bench::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Simulate(options) => simulate::run(&options),
+        Chore::Chaos(options) => chaos::run(&options),
         Chore::Teeth(options) => simulate::teeth(&options),
         Chore::Broker(options) => broker::run(&options),
         Chore::Topologies(options) => topologies::run(&options),

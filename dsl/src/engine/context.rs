@@ -37,6 +37,8 @@ pub struct TaskContext {
     /// Whether the record fills a global table: it belongs to no task's stream time and, by default, to no handler.
     in_global: Cell<bool>,
     keeps_source: bool,
+    /// Whether some operator is the user's, who can change headers.
+    headers_may_change: Cell<bool>,
     source_key: RefCell<Option<Vec<u8>>>,
     source_value: RefCell<Option<Vec<u8>>>,
     no_topic: Rc<str>,
@@ -68,6 +70,7 @@ impl TaskContext {
             current_time: Cell::new(-1),
             current_headers: RefCell::new(Headers::new()),
             in_global: Cell::new(false),
+            headers_may_change: Cell::new(false),
             source_key: RefCell::new(None),
             source_value: RefCell::new(None),
             no_topic,
@@ -128,6 +131,12 @@ impl TaskContext {
     /// Headers for records that have none. Must not be added to.
     pub fn no_headers(&self) -> &Headers {
         &self.no_headers
+    }
+    pub(crate) fn headers_may_change(&self) -> bool {
+        self.headers_may_change.get()
+    }
+    pub(crate) fn let_headers_change(&self) {
+        self.headers_may_change.set(true);
     }
     /// Asks for a commit soon.
     pub fn request_commit(&self) {

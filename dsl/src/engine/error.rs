@@ -37,6 +37,8 @@ pub enum ProcessErrorKind {
     InvalidTimestamp,
     /// A state store failed.
     Store,
+    /// A processor asked a store for something that cannot be.
+    InvalidArgument,
     /// An operator that keeps records by key got one without a key.
     NullKey,
     /// A suppress buffer is full and was told to stop then.
@@ -45,8 +47,6 @@ pub enum ProcessErrorKind {
     UnknownChild,
     /// A processor asked for a store it is not connected to, or by the wrong type.
     StoreNotConnected,
-    /// A processor used a null key on a store.
-    NullKey,
     /// A record could not be produced.
     Production,
     /// Anything else.

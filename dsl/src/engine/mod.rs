@@ -8,7 +8,7 @@ pub(crate) mod graph;
 mod handlers;
 mod punctuation;
 mod raw;
-mod receiver;
+pub(crate) mod receiver;
 mod record;
 mod shared;
 mod source;

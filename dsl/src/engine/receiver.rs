@@ -44,9 +44,22 @@ impl<K, V> Children<K, V> {
         match self {
             Self::None => Ok(()),
             Self::One(port) => port.receive(cx, record),
-            Self::Many(ports) => ports.iter().try_for_each(|port| port.receive(cx, record)),
+            Self::Many(ports) => forward_to_all(cx, record, ports.iter()),
         }
     }
+}
+
+/// Gives a record to several operators. They see what one of them does to its headers, as it is one record.
+pub(crate) fn forward_to_all<'p, K: 'p, V: 'p>(
+    cx: &TaskContext,
+    record: Record<'_, K, V>,
+    mut ports: impl Iterator<Item = &'p StreamPort<K, V>>,
+) -> ProcessResult {
+    if record.is_copy && cx.headers_may_change() {
+        let headers = record.headers.clone();
+        return ports.try_for_each(|port| port.receive(cx, record.with_own_headers(&headers)));
+    }
+    ports.try_for_each(|port| port.receive(cx, record))
 }
 
 /// The operators behind a table, in the order in which they were added.

@@ -14,6 +14,9 @@ pub struct Record<'a, K: ?Sized, V: ?Sized> {
     pub headers: &'a Headers,
     /// The serialized key, as long as nobody has changed the key.
     pub key_bytes: Option<&'a [u8]>,
+    /// Whether this is a changed copy of another record: what happens to its headers must not be seen by those who hold
+    /// the other one. They are copied when somebody may change them, and not before.
+    pub(crate) is_copy: bool,
 }
 
 impl<K: ?Sized, V: ?Sized> Clone for Record<'_, K, V> {
@@ -32,6 +35,7 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
             timestamp,
             headers,
             key_bytes: None,
+            is_copy: true,
         }
     }
     /// The same record with another value; the serialized key stays valid.
@@ -45,6 +49,7 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
             timestamp: self.timestamp,
             headers: self.headers,
             key_bytes: self.key_bytes,
+            is_copy: true,
         }
     }
     /// The same record with another key.
@@ -58,12 +63,17 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
             timestamp: self.timestamp,
             headers: self.headers,
             key_bytes: None,
+            is_copy: true,
         }
     }
     /// The same record at another time.
     #[must_use]
     pub fn with_timestamp(self, timestamp: i64) -> Self {
-        Self { timestamp, ..self }
+        Self {
+            timestamp,
+            is_copy: true,
+            ..self
+        }
     }
     /// The same record with other headers.
     #[must_use]
@@ -77,6 +87,23 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
             timestamp: self.timestamp,
             headers,
             key_bytes: self.key_bytes,
+            is_copy: true,
+        }
+    }
+    /// Lets whoever holds the record that this one was made of see what happens to its headers. A changed record has
+    /// headers of its own, as in Kafka Streams; one that is forwarded as it came shares them.
+    #[must_use]
+    pub fn sharing_headers(self) -> Self {
+        Self { is_copy: false, ..self }
+    }
+    /// The same record with headers of its own.
+    pub(crate) fn with_own_headers<'b>(self, headers: &'b Headers) -> Record<'b, K, V>
+    where
+        'a: 'b,
+    {
+        Record {
+            is_copy: false,
+            ..self.with_headers(headers)
         }
     }
 }

@@ -179,6 +179,7 @@ impl<K, V, VT, VR> GraceJoin<K, V, VT, VR> {
             timestamp: row.context.timestamp,
             headers: &row.context.headers,
             key_bytes: Some(row.key),
+            is_copy: true,
         };
         cx.with_context(row.context, || self.join.answer(cx, &record))
     }

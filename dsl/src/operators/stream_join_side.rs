@@ -225,6 +225,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                     timestamp: place.time,
                     headers: record.headers,
                     key_bytes,
+                    is_copy: true,
                 };
                 self.children.forward(cx, unmatched).map_err(Stop::Behind)?;
             }

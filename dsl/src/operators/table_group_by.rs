@@ -146,6 +146,7 @@ impl<K, V, K2, V2> TableReceiver<K, V> for TableGroupBy<K, V, K2, V2> {
                     timestamp: change.timestamp,
                     headers: change.headers,
                     key_bytes: None,
+                    is_copy: true,
                 },
             )
         })

@@ -25,6 +25,7 @@ impl<K, V> TableReceiver<K, V> for ToStream<K, V> {
                 timestamp: change.timestamp,
                 headers: change.headers,
                 key_bytes: change.key_bytes,
+                is_copy: true,
             },
         )
     }

@@ -2,7 +2,10 @@
 use std::{rc::Rc, time::Duration};
 
 use crate::{
-    engine::{BoxError, Cancellable, ProcessError, ProcessErrorKind, PunctuationType, Record, TaskContext},
+    engine::{
+        BoxError, Cancellable, ProcessError, ProcessErrorKind, PunctuationType, Record, TaskContext,
+        receiver::forward_to_all,
+    },
     store::Handle,
 };
 
@@ -82,11 +85,12 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// Gives a record to every child, at once and depth first.
     pub fn forward(&self, record: Record<'_, K, V>) -> Result<(), ForwardError> {
         self.check(&record)?;
-        self.node
-            .children
-            .iter()
-            .try_for_each(|(_, child)| child.receive(self.cx, record))
-            .map_err(ForwardError::downstream)
+        let children = &self.node.children;
+        let result = match children.as_slice() {
+            [(_, child)] => child.receive(self.cx, record),
+            _ => forward_to_all(self.cx, record, children.iter().map(|(_, child)| child)),
+        };
+        result.map_err(ForwardError::downstream)
     }
     /// Gives a record to the child of this name.
     pub fn forward_to(&self, child: &str, record: Record<'_, K, V>) -> Result<(), ForwardError> {

@@ -31,6 +31,12 @@ impl<'a, K, V> FixedKeyRecord<'a, K, V> {
     pub fn headers(&self) -> &'a Headers {
         self.0.headers
     }
+    fn copied(self) -> Record<'a, K, V> {
+        Record {
+            is_copy: true,
+            ..self.0
+        }
+    }
     /// The same record with another value.
     pub fn with_value<'b, V2>(self, value: &'b V2) -> FixedKeyRecord<'b, K, V2>
     where
@@ -58,11 +64,11 @@ pub struct FixedKeyContext<'c, 'a, K, V>(&'c ProcessorContext<'a, K, V>);
 impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     /// Gives a record to every child, at once and depth first.
     pub fn forward(&self, record: FixedKeyRecord<'_, K, V>) -> Result<(), ForwardError> {
-        self.0.forward(record.0)
+        self.0.forward(record.copied())
     }
     /// Gives a record to the child of this name.
     pub fn forward_to(&self, child: &str, record: FixedKeyRecord<'_, K, V>) -> Result<(), ForwardError> {
-        self.0.forward_to(child, record.0)
+        self.0.forward_to(child, record.copied())
     }
     /// Calls `punctuate` every `interval` of stream time or wall clock.
     pub fn schedule(&self, interval: std::time::Duration, kind: PunctuationType) -> Schedule {
@@ -157,6 +163,9 @@ impl<K: 'static, V, VOut: 'static, P: FixedKeyProcessor<K, V, VOut>> Processor<K
         self.0.init(&FixedKeyContext(ctx))
     }
     fn process(&mut self, ctx: &ProcessorContext<'_, K, VOut>, record: Record<'_, K, V>) -> Result<(), BoxError> {
+        // Kafka Streams makes another record here: nobody else holds its headers.
+        let headers = record.headers.clone();
+        let record = record.with_own_headers(&headers);
         self.0.process(&FixedKeyContext(ctx), FixedKeyRecord(record))
     }
     fn punctuate(&mut self, ctx: &ProcessorContext<'_, K, VOut>, punctuation: Punctuation) -> Result<(), BoxError> {

@@ -145,6 +145,7 @@ where
 {
     /// Hooks the processor into its task.
     pub fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
+        scope.context().let_headers_change();
         let keeps_headers = connected.keeps_headers();
         let inner = Rc::new(Inner {
             processor: RefCell::new(processor),
@@ -235,6 +236,11 @@ where
         let ctx = ProcessorContext {
             cx,
             node: &node.connected,
+        };
+        let copied = record.is_copy.then(|| record.headers.clone());
+        let record = match &copied {
+            Some(headers) => record.with_own_headers(headers),
+            None => record,
         };
         let headers = node.keeps_headers.then_some(record.headers);
         let result = cx.at(record.timestamp, headers, || node.run(cx, |p| p.process(&ctx, record)));

@@ -61,11 +61,19 @@ pub enum StoreFailure {
         #[source]
         error: SerdeError,
     },
-    /// A row was asked for, or written, by a null key. Kafka Streams: `NullPointerException`.
-    #[error("store {store}: a row has no null key")]
+    /// Null has no row.
+    #[error("store {store}: the key is null")]
     NullKey {
         /// The store.
         store: Arc<str>,
+    },
+    /// A time before the epoch.
+    #[error("store {store}: {time} is before the epoch")]
+    NegativeTime {
+        /// The store.
+        store: Arc<str>,
+        /// Milliseconds since the epoch.
+        time: i64,
     },
     /// The state itself failed; the task stops.
     #[error("store {store}: {error}")]
@@ -83,6 +91,7 @@ impl StoreFailure {
             Self::Serialize { .. } => ProcessErrorKind::Serialization,
             Self::Deserialize { .. } => ProcessErrorKind::Deserialization,
             Self::NullKey { .. } => ProcessErrorKind::NullKey,
+            Self::NegativeTime { .. } => ProcessErrorKind::InvalidArgument,
             Self::State { .. } => ProcessErrorKind::Store,
         }
     }
@@ -155,6 +164,14 @@ impl<K, V, S> Typed<K, V, S> {
         }
         taken
     }
+    /// Kafka Streams has no windows and no records before the epoch.
+    pub(crate) fn check_time(&self, time: i64) -> Result<(), StoreFailure> {
+        if time >= 0 {
+            return Ok(());
+        }
+        let store = self.name.clone();
+        Err(StoreFailure::NegativeTime { store, time })
+    }
     pub(crate) fn failed(&self, error: StateError) -> StoreFailure {
         StoreFailure::State {
             store: self.name.clone(),
@@ -167,11 +184,11 @@ impl<K, V, S> Typed<K, V, S> {
         f: impl FnOnce(&[u8]) -> millstream_state::Result<T>,
     ) -> Result<T, StoreFailure> {
         let mut buffer = self.key_buffer.borrow_mut();
-        let present = write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
+        let written = write(&*self.serdes.key, key, &mut buffer).map_err(|error| StoreFailure::Serialize {
             store: self.name.clone(),
             error,
         })?;
-        if !present {
+        if !written {
             return Err(StoreFailure::NullKey {
                 store: self.name.clone(),
             });

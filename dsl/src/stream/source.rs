@@ -127,6 +127,7 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
             timestamp,
             headers,
             key_bytes: raw.key.filter(|_| self.lend_key_bytes),
+            is_copy: false,
         };
         let result = self.children.forward(cx, record);
         self.last.set((Some(key), Some(value)));

@@ -59,6 +59,8 @@ pub struct AppOptions {
     pub arguments: Vec<String>,
     /// Environment of the process, for instance a failpoint.
     pub environment: Vec<(String, String)>,
+    /// A program that runs the application, with its arguments; empty: none.
+    pub runner: Vec<String>,
 }
 
 /// A running instance.
@@ -75,7 +77,15 @@ impl AppProcess {
     /// When the binary cannot be started or the log cannot be written.
     pub fn start(binary: &Path, options: &AppOptions, log: &Path) -> io::Result<Self> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child = Command::new(binary)
+        let mut command = match options.runner.split_first() {
+            Some((runner, arguments)) => {
+                let mut command = Command::new(runner);
+                command.args(arguments).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
+        let mut child = command
             .args([
                 "--bootstrap",
                 &options.bootstrap,

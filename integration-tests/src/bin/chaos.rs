@@ -32,12 +32,23 @@ struct Arguments {
     /// Say which rows there are and end.
     #[arg(long)]
     list: bool,
+    /// Plant mistakes instead, each in front of the row that is about it: the row must fail.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    teeth: bool,
 }
+
+/// A mistake, and the row that must notice it.
+#[cfg(feature = "mutants")]
+const TEETH: [(&str, &str); 1] = [("ReuseProducer", "R22")];
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::new("warn"))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
         .init();
     match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -84,6 +95,10 @@ fn run(arguments: &Arguments) -> Attempt<bool> {
     }
     let app = std::env::current_exe()?.with_file_name("counting-app");
     let mut world = World::start(&app, arguments.seed)?;
+    #[cfg(feature = "mutants")]
+    if arguments.teeth {
+        return teeth(&mut world);
+    }
     let outcomes = run_all(&mut world, &planned, arguments.history.as_deref())?;
     let text = table(&outcomes);
     println!("\n{text}");
@@ -100,6 +115,25 @@ fn run(arguments: &Arguments) -> Attempt<bool> {
         println!("state and logs of the applications are in {}", dir.display());
     }
     Ok(violations == 0)
+}
+
+#[cfg(feature = "mutants")]
+fn teeth(world: &mut World) -> Attempt<bool> {
+    let mut all = true;
+    for (mutant, id) in TEETH {
+        let row = chosen(&[id.to_owned()])?.into_iter().next().ok_or("no such row")?;
+        world.set_environment(&[("MILLSTREAM_MUTANT", mutant)]);
+        let outcome = row.run(world, 1);
+        match outcome.violations.first() {
+            Some(violation) => println!(
+                "{mutant}: {id} fails, {} violations: {violation}",
+                outcome.violations.len()
+            ),
+            None => println!("{mutant}: {id} NOTICED NOTHING"),
+        }
+        all &= !outcome.violations.is_empty();
+    }
+    Ok(all)
 }
 
 fn run_all(world: &mut World, planned: &[(Row, u64)], history: Option<&Path>) -> Attempt<Vec<Outcome>> {

@@ -42,6 +42,9 @@ struct Args {
     /// Go on without records that cannot be read or processed.
     #[arg(long)]
     skip_failed: bool,
+    /// What made user code hang or panic is an error in this version.
+    #[arg(long)]
+    patched: bool,
     /// Where failed records go.
     #[arg(long)]
     dead_letters: Option<String>,
@@ -58,8 +61,9 @@ fn in_sequence(value: &str, count: i64) -> i64 {
     }
 }
 
-fn user_code(value: &str) -> Result<String, String> {
+fn user_code(value: &str, patched: bool) -> Result<String, String> {
     match value {
+        _ if patched && value.starts_with('!') => Err("not supported".to_owned()),
         "!error" => Err("user code fails".to_owned()),
         #[expect(clippy::panic, reason = "this is what the scenario is about")]
         "!panic" => panic!("user code panics"),
@@ -73,9 +77,10 @@ fn user_code(value: &str) -> Result<String, String> {
 fn topology(args: &Args) -> Result<Topology, Failure> {
     let builder = StreamsBuilder::new();
     if args.sequenced {
+        let patched = args.patched;
         builder
             .stream::<String, String>(args.input.as_str())
-            .try_map_values(|value| user_code(value))
+            .try_map_values(move |value| user_code(value, patched))
             .select_key(|key: &String, _| key.clone())
             .group_by_key()
             .aggregate_with(
@@ -162,7 +167,10 @@ async fn main() {
     let args = Args::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::new("info"))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
         .init();
     let result = run(&args, begin).await;
     let error = result.as_ref().err().map(ToString::to_string);

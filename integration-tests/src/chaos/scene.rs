@@ -44,6 +44,7 @@ pub struct Scene {
     /// `application.id`; topics are named after it.
     pub(super) id: String,
     options: SceneOptions,
+    environment: Vec<(String, String)>,
     bootstrap: String,
     app: PathBuf,
     root: PathBuf,
@@ -69,6 +70,7 @@ impl Scenario<'_> {
             witness: Witness::start(direct, &format!("{id}-out"), PARTITIONS)?,
             bootstrap: self.world.proxy.bootstrap(),
             app: self.world.app.clone(),
+            environment: self.world.environment.clone(),
             id,
             root,
             instances: Vec::new(),
@@ -197,9 +199,37 @@ impl Scene {
 
     /// Starts an instance, on the state it left if it ran before.
     pub(super) fn start(&mut self, index: usize, environment: &[(&str, &str)]) -> Attempt {
-        let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        let process = self.launch(index, index, environment)?;
+        if self.instances.len() <= index {
+            self.instances.resize_with(index + 1, || None);
+        }
+        if let Some(slot) = self.instances.get_mut(index) {
+            *slot = Some(process);
+        }
+        Ok(())
+    }
+
+    /// Starts an instance by way of another program, such as a tracer.
+    pub(super) fn start_under(&mut self, index: usize, runner: &[String]) -> Attempt {
+        let options = AppOptions {
+            runner: runner.to_vec(),
+            ..self.app_options(index, index, &[])
         };
+        let process = AppProcess::start(&self.app, &options, &self.log(index))?;
+        if let Some(slot) = self.instances.get_mut(index) {
+            *slot = Some(process);
+        }
+        Ok(())
+    }
+
+    /// A process of the application that the scene does not look after, on the state of some instance.
+    pub(super) fn launch(&self, index: usize, state: usize, environment: &[(&str, &str)]) -> Attempt<AppProcess> {
+        let options = self.app_options(index, state, environment);
+        Ok(AppProcess::start(&self.app, &options, &self.log(index))?)
+    }
+
+    fn app_options(&self, index: usize, state: usize, environment: &[(&str, &str)]) -> AppOptions {
+        let more = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let mut arguments = vec![
             "--sequenced".to_owned(),
             "--client-id".to_owned(),
@@ -208,26 +238,19 @@ impl Scene {
             TRANSACTION_TIMEOUT_MS.to_string(),
         ];
         arguments.extend(self.options.arguments.iter().cloned());
-        let options = AppOptions {
+        AppOptions {
             bootstrap: self.bootstrap.clone(),
             application_id: self.id.clone(),
-            state_dir: self.state_dir(index),
+            state_dir: self.state_dir(state),
             exactly_once: true,
             input: format!("{}-in", self.id),
             output: format!("{}-out", self.id),
             cache_bytes: 0,
             state_memory_bytes: self.options.state_memory_bytes,
             arguments,
-            environment: own(environment),
-        };
-        let process = AppProcess::start(&self.app, &options, &self.log(index))?;
-        if self.instances.len() <= index {
-            self.instances.resize_with(index + 1, || None);
+            environment: self.environment.iter().cloned().chain(more).collect(),
+            runner: Vec::new(),
         }
-        if let Some(slot) = self.instances.get_mut(index) {
-            *slot = Some(process);
-        }
-        Ok(())
     }
 
     pub(super) fn set_arguments(&mut self, arguments: &[&str]) {

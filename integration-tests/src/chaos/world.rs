@@ -22,6 +22,8 @@ pub struct World {
     pub(super) observer: Observer,
     /// The binary `counting-app`.
     pub(super) app: PathBuf,
+    /// Of every application process.
+    pub(super) environment: Vec<(String, String)>,
     dir: Option<TempDir>,
     scenes: u32,
     random: u64,
@@ -57,10 +59,17 @@ impl World {
             proxy,
             observer,
             app: app.to_owned(),
+            environment: Vec::new(),
             dir: Some(tempfile::Builder::new().prefix("millstream-chaos-").tempdir()?),
             scenes: 0,
             random: seed | 1,
         })
+    }
+
+    /// Environment of the application processes from now on, for instance a planted mistake.
+    pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
+        let owned = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
+        self.environment = environment.iter().map(owned).collect();
     }
 
     /// A name that no scene had before.

@@ -31,8 +31,10 @@ mod event;
 mod file;
 mod report;
 mod rest;
+mod tamper;
 
 pub use check::check;
 pub use event::{About, Bytes, Event, Record, Timed, Writer};
 pub use file::{History, HistoryError, Recorder};
 pub use report::{Invariant, Report, Violation};
+pub use tamper::Tampering;

@@ -162,6 +162,11 @@ impl JvmCluster {
         node.wait_ready()
     }
 
+    /// All that do not run, at once: alone none of them has a quorum.
+    pub(crate) fn start_all(&mut self) -> Result<()> {
+        self.launch_all()
+    }
+
     pub(crate) fn stop_broker(&mut self, index: usize) -> Result<()> {
         self.node(index)?.stop(STOP_LIMIT)
     }

@@ -115,6 +115,16 @@ impl KafkaServer {
         }
     }
 
+    /// Starts every broker that does not run, at once; waits until they answer.
+    pub fn start_all_brokers(&mut self) -> Result<()> {
+        match &mut self.kind {
+            Kind::Jvm(cluster) => cluster.start_all(),
+            #[cfg(feature = "containers")]
+            Kind::Containers(cluster) => (0..cluster.len()).try_for_each(|index| cluster.start_broker(index)),
+            Kind::External => Err(not_ours()),
+        }
+    }
+
     /// Stops a broker in an orderly way; waits until it is gone.
     pub fn stop_broker(&mut self, index: usize) -> Result<()> {
         match &mut self.kind {

@@ -108,6 +108,7 @@ impl Link {
         let rules = self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner);
         rules.iter().find_map(|rule| {
             let action = rule.action_on(side, self.broker, head)?;
+            tracing::debug!(?side, ?action, ?head, broker = self.broker, "disturbed");
             Some((action, Arc::clone(rule)))
         })
     }

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use millstream::testing::Mutant;
 
-use super::{Tally, run_seed, scenario};
+use super::{Tally, history, run_seed, scenario};
+use crate::history::{History, Tampering, check};
 
 /// A planted mistake, and what became of it.
 pub struct Bite {
@@ -55,6 +56,16 @@ pub fn all_are_found(seeds: &Range<u64>) -> bool {
         println!("{name:<26} {found:<5} {:>6} {:>7.1}  {how}", bite.seeds, bite.seconds);
         all &= bite.found.is_some();
     }
+    println!("{:<26} {:<5}", "spoiled history", "found");
+    for tampering in Tampering::ALL {
+        let found = spoiled(tampering, seeds);
+        println!(
+            "{:<26} {:<5}",
+            format!("{tampering:?}"),
+            if found { "yes" } else { "NO" }
+        );
+        all &= found;
+    }
     let verdict = if all {
         "every mutant was found"
     } else {
@@ -62,4 +73,23 @@ pub fn all_are_found(seeds: &Range<u64>) -> bool {
     };
     println!("{verdict}");
     all
+}
+
+/// Whether the checkers notice it in the first history it can be done to.
+fn spoiled(tampering: Tampering, seeds: &Range<u64>) -> bool {
+    let spoilt = seeds.clone().find_map(|seed| {
+        let mut history = good_history(seed)?;
+        tampering.spoil(&mut history).then_some(history)
+    });
+    let violated = |history: &History| {
+        let report = check(history);
+        report.violations().iter().any(|v| v.invariant == tampering.violates())
+    };
+    spoilt.as_ref().is_some_and(violated)
+}
+
+fn good_history(seed: u64) -> Option<History> {
+    let scenario = scenario(seed).ok()?;
+    let run = scenario.simulator.run(seed).ok()?;
+    Some(history(&scenario.about, run.observed(), run.happened()))
 }

@@ -222,7 +222,11 @@ impl Producer for RdProducer {
         }
         match self.commit(offsets, group) {
             Ok(()) => Ok(Step::Done(())),
-            Err((call, error)) => Err(cluster_error(call, error, "committing a transaction", None)),
+            Err((call, error)) => {
+                let error = cluster_error(call, error, "committing a transaction", None);
+                tracing::warn!(%error, class = ?error.class, ?call, "a transaction did not end cleanly");
+                Err(error)
+            }
         }
     }
 

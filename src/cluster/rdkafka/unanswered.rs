@@ -5,11 +5,20 @@
 //! in the middle of the next transaction, it ends that one (an EndTxn), or replaces its offsets (a TxnOffsetCommit). The only
 //! proof that there is no such copy is that every request that was sent has been answered, so both are counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit. Repeated batches of records are not dangerous: the broker
 /// knows them by their sequence numbers.
 const OF_TRANSACTIONS: [i16; 4] = [24, 25, 26, 28];
+
+thread_local! {
+    /// Whether this is a thread that talks to a broker. librdkafka reports an answer twice: on the thread that has read it,
+    /// and once more on its main thread when it is handled. Only the first counts, and only the first kind of thread sends.
+    static TALKS_TO_BROKER: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Counted on librdkafka's threads, read by the producer's.
 #[derive(Debug, Default)]
@@ -20,13 +29,14 @@ pub(super) struct Unanswered {
 
 impl Unanswered {
     pub(super) fn sent(&self, api_key: i16) {
+        TALKS_TO_BROKER.set(true);
         if OF_TRANSACTIONS.contains(&api_key) {
             self.sent.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     pub(super) fn answered(&self, api_key: i16) {
-        if OF_TRANSACTIONS.contains(&api_key) {
+        if OF_TRANSACTIONS.contains(&api_key) && TALKS_TO_BROKER.get() {
             self.answered.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -52,6 +62,18 @@ mod tests {
             }
             assert_eq!(unanswered.count(), expected);
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_reported_again_by_another_thread_counts_once() {
+        let unanswered = Unanswered::default();
+        unanswered.sent(26);
+        unanswered.sent(26);
+        unanswered.answered(26);
+        std::thread::scope(|s| {
+            s.spawn(|| unanswered.answered(26));
+        });
+        assert_eq!(unanswered.count(), 1);
     }
 
     #[test]

@@ -143,6 +143,7 @@ impl<KO: 'static, VO: 'static> Receiver<Option<KO>, Subscription> for AnswerNow<
                     timestamp,
                     headers: record.headers,
                     key_bytes: Some(key),
+                    is_copy: true,
                 };
                 self.children.forward(cx, record)
             }
@@ -207,6 +208,7 @@ impl<KO: 'static, VO: 'static> AnswerAll<KO, VO> {
                 timestamp: change.timestamp,
                 headers: change.headers,
                 key_bytes: Some(key),
+                is_copy: true,
             };
             self.children.forward(cx, record)?;
         }

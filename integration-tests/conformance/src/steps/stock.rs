@@ -77,7 +77,10 @@ impl Seen<'_> {
     }
 
     fn again(&self, ctx: &Context<'_>) -> Done {
-        self.forward(ctx, &self.key, &self.value, self.timestamp)
+        // The record itself, though under other types.
+        let value = nullable(self.value.clone());
+        let same = Record::new(&self.key, &value, self.timestamp, self.headers).sharing_headers();
+        Ok(ctx.forward(same)?)
     }
 
     fn with_value(&self, ctx: &Context<'_>, value: &Dyn) -> Done {
@@ -96,13 +99,7 @@ impl Seen<'_> {
 /// Forwards to all children, or to that one.
 fn send(ctx: &Context<'_>, child: Option<&str>, (key, value): (&Dyn, &Dyn), timestamp: i64, headers: &Headers) -> Done {
     let value = nullable(value.clone());
-    let record = Record {
-        key,
-        value: &value,
-        timestamp,
-        headers,
-        key_bytes: None,
-    };
+    let record = Record::new(key, &value, timestamp, headers);
     Ok(match child {
         Some(child) => ctx.forward_to(child, record)?,
         None => ctx.forward(record)?,

@@ -2,10 +2,26 @@
 
 mod app;
 mod brokers;
+mod codes;
+mod crash_points;
+mod disk;
 mod network;
+mod user_code;
 
 use super::Row;
 
+/// In the order of their numbers.
 pub(super) fn all() -> Vec<Row> {
-    [app::ROWS, brokers::ROWS, network::ROWS].concat()
+    let mut all = [
+        app::ROWS,
+        crash_points::ROWS,
+        user_code::ROWS,
+        brokers::ROWS,
+        network::ROWS,
+        codes::ROWS,
+        disk::ROWS,
+    ]
+    .concat();
+    all.sort_by_key(|row| row.id);
+    all
 }

@@ -1,0 +1,332 @@
+//! State that is gone, old, damaged or half restored.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::scene::Scene;
+use super::super::{Attempt, Row, Scenario, SceneOptions};
+use crate::kafka::Signal;
+use crate::proxy::{Action, Rule, Side, api};
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "R28",
+        fault: "the state directory is deleted between two runs; of one task, or whole",
+        full_count: 20,
+        seconds_each: 6.0,
+        seconds_around: 15.0,
+        run: deleted,
+    },
+    Row {
+        id: "R29",
+        fault: "the state directory is rolled back to an older copy",
+        full_count: 30,
+        seconds_each: 10.0,
+        seconds_around: 15.0,
+        run: rolled_back,
+    },
+    Row {
+        id: "R30",
+        fault: "a file of the state is damaged: cut, a bit flipped, deleted; SST, log, MANIFEST, CURRENT, identity",
+        full_count: 75,
+        seconds_each: 7.0,
+        seconds_around: 15.0,
+        run: damaged,
+    },
+    Row {
+        id: "R31",
+        fault: "the log of the database is torn at a random byte (there is no checkpoint file: marks are rows)",
+        full_count: 30,
+        seconds_each: 6.0,
+        seconds_around: 15.0,
+        run: torn,
+    },
+    Row {
+        id: "R32",
+        fault: "fsync fails with EIO (strace), from the n-th on",
+        full_count: 50,
+        seconds_each: 12.0,
+        seconds_around: 15.0,
+        run: fsync_fails,
+    },
+    Row {
+        id: "R33",
+        fault: "memtables are flushed all the time (1 MiB of memory); a transaction is aborted, then `kill -9`",
+        full_count: 50,
+        seconds_each: 7.0,
+        seconds_around: 15.0,
+        run: flush_then_abort,
+    },
+    Row {
+        id: "R34",
+        fault: "restoring is interrupted: orderly and with `kill -9`, at random moments",
+        full_count: 60,
+        seconds_each: 8.0,
+        seconds_around: 15.0,
+        run: restore_interrupted,
+    },
+    Row {
+        id: "R35",
+        fault: "a changelog with aborted transactions, markers at its end and rolled segments is restored from its beginning",
+        full_count: 30,
+        seconds_each: 8.0,
+        seconds_around: 15.0,
+        run: changelog_with_aborts,
+    },
+];
+
+fn restart(scene: &mut Scene, index: usize) -> Attempt {
+    scene.start(index, &[])?;
+    scene.wait_until_running(index)?;
+    Ok(())
+}
+
+fn deleted(s: &mut Scenario<'_>) -> Attempt {
+    s.usual(SceneOptions::default(), |s, scene, round| {
+        s.world.random_pause(300, 1_500);
+        scene.kill(0)?;
+        let tasks = task_dirs(scene, 0)?;
+        match tasks.first().filter(|_| round % 2 == 0) {
+            Some(one) => fs::remove_dir_all(one)?,
+            None => fs::remove_dir_all(scene.state_dir(0))?,
+        }
+        restart(scene, 0)
+    })
+}
+
+fn rolled_back(s: &mut Scenario<'_>) -> Attempt {
+    s.usual(SceneOptions::default(), |s, scene, _| {
+        let old = scene.state_dir(0).with_extension("old");
+        scene.kill(0)?;
+        copy_dir(&scene.state_dir(0), &old)?;
+        restart(scene, 0)?;
+        s.world.random_pause(1_000, 3_000);
+        scene.kill(0)?;
+        fs::remove_dir_all(scene.state_dir(0))?;
+        fs::rename(&old, scene.state_dir(0))?;
+        restart(scene, 0)
+    })
+}
+
+const KINDS: [&str; 5] = [".sst", ".log", "MANIFEST", "CURRENT", "kafka-streams-process-metadata"];
+
+fn damaged(s: &mut Scenario<'_>) -> Attempt {
+    let options = SceneOptions {
+        state_memory_bytes: 1 << 20,
+        ..SceneOptions::default()
+    };
+    let mut refused = 0;
+    let mut scene = s.scene(options)?;
+    s.rounds(&mut scene, |s, scene, round| {
+        s.world.random_pause(500, 2_000);
+        scene.kill(0)?;
+        let kind = KINDS[round as usize % KINDS.len()];
+        let mut files = files_of(&scene.state_dir(0), kind)?;
+        if files.is_empty() {
+            // Memtables are not flushed that often: any file of a database will do.
+            files = files_of(&scene.state_dir(0), ".log")?;
+        }
+        let at = s.world.random(files.len() as u64) as usize;
+        let file = files.get(at).ok_or("there is no file to damage")?;
+        let random = s.world.random(u64::from(u32::MAX));
+        damage(file, (round as usize / KINDS.len()) % 3, random)?;
+        scene.start(0, &[])?;
+        let process = scene.process(0)?;
+        if process.wait_until_running(Duration::from_secs(20)).is_none() && process.has_ended() {
+            let mut process = scene.take(0)?;
+            process.wait_until_ended(Duration::from_secs(1));
+            if process.error().is_none_or(|e| e.is_empty()) {
+                s.outcome.violation(format!("{kind} damaged: ended without an error"));
+            }
+            refused += 1;
+            fs::remove_dir_all(scene.state_dir(0))?;
+            return restart(scene, 0);
+        }
+        scene.wait_until_running(0).map(drop)
+    })?;
+    s.outcome
+        .notes
+        .push(format!("refused with an error: {refused}, else recovered"));
+    s.close(scene)
+}
+
+fn torn(s: &mut Scenario<'_>) -> Attempt {
+    s.usual(SceneOptions::default(), |s, scene, _| {
+        s.world.random_pause(500, 2_000);
+        scene.kill(0)?;
+        for log in files_of(&scene.state_dir(0), ".log")? {
+            let length = s.world.random(fs::metadata(&log)?.len() + 1);
+            fs::OpenOptions::new().write(true).open(log)?.set_len(length)?;
+        }
+        restart(scene, 0)
+    })
+}
+
+fn fsync_fails(s: &mut Scenario<'_>) -> Attempt {
+    let options = SceneOptions {
+        state_memory_bytes: 1 << 20,
+        ..SceneOptions::default()
+    };
+    let mut ended = 0;
+    let mut scene = s.scene(options)?;
+    s.rounds(&mut scene, |s, scene, round| {
+        scene.kill(0)?;
+        let nth = 1 + s.world.random(if round % 2 == 0 { 10 } else { 60 });
+        let report = scene.log(0).with_extension("strace");
+        scene.start_under(0, &strace(nth, &report))?;
+        std::thread::sleep(Duration::from_secs(6));
+        let injected = fs::read_to_string(&report).unwrap_or_default().contains("(INJECTED)");
+        s.outcome.sometimes("an fsync failed", injected);
+        let mut process = scene.take(0)?;
+        if process.has_ended() {
+            ended += 1;
+            if process.error().is_none_or(|e| e.is_empty()) {
+                s.outcome.violation("ended without an error after a failed fsync");
+            }
+        } else {
+            process.kill()?;
+        }
+        restart(scene, 0)
+    })?;
+    s.outcome
+        .notes
+        .push(format!("ended with an error: {ended}, else went on"));
+    s.close(scene)
+}
+
+/// The tracer stays in the background: the process id is that of the application.
+fn strace(nth: u64, report: &Path) -> Vec<String> {
+    let inject = format!("inject=fsync,fdatasync:error=EIO:when={nth}+");
+    let report = report.display().to_string();
+    [
+        "strace",
+        "-D",
+        "-f",
+        "-q",
+        "-o",
+        &report,
+        "-e",
+        "trace=fsync,fdatasync",
+        "-e",
+        &inject,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn flush_then_abort(s: &mut Scenario<'_>) -> Attempt {
+    let options = SceneOptions {
+        state_memory_bytes: 1 << 20,
+        ..SceneOptions::default()
+    };
+    s.usual(options, |s, scene, round| {
+        s.world.random_pause(500, 1_500);
+        let index = (round % 2) as usize;
+        abort_once(s, scene, index)?;
+        scene.kill(index)?;
+        restart(scene, index)
+    })
+}
+
+/// An error that makes the client abort what it has processed.
+fn abort_once(s: &mut Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
+    let unknown_member = Action::Rewrite(25);
+    let rule = Rule::new(api::TXN_OFFSET_COMMIT, Side::Answer, unknown_member).client(&scene.client(index));
+    let armed = s.world.proxy.arm(rule);
+    if armed.wait_matched(1, Duration::from_secs(20)) {
+        Ok(())
+    } else {
+        Err("no offsets were sent into a transaction".into())
+    }
+}
+
+fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
+    s.usual(SceneOptions::default(), |s, scene, round| {
+        s.world.random_pause(300, 1_000);
+        scene.kill(0)?;
+        fs::remove_dir_all(scene.state_dir(0))?;
+        scene.start(0, &[])?;
+        s.world.random_pause(50, 1_500);
+        if round % 2 == 0 {
+            scene.kill(0)?;
+        } else {
+            scene.process(0)?.signal(Signal::Terminate)?;
+            if !scene.process(0)?.wait_until_ended(Duration::from_secs(20)) {
+                return Err("a stop while restoring takes too long".into());
+            }
+            drop(scene.take(0)?);
+        }
+        restart(scene, 0)
+    })
+}
+
+fn changelog_with_aborts(s: &mut Scenario<'_>) -> Attempt {
+    s.usual(SceneOptions::default(), |s, scene, _| {
+        s.world.random_pause(200, 800);
+        abort_once(s, scene, 0)?;
+        scene.wait_until_running(0)?;
+        scene.kill(0)?;
+        fs::remove_dir_all(scene.state_dir(0))?;
+        restart(scene, 0)
+    })
+}
+
+fn task_dirs(scene: &Scene, index: usize) -> Attempt<Vec<PathBuf>> {
+    let mut dirs = Vec::new();
+    for entry in fs::read_dir(scene.state_dir(index).join(&scene.id))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            dirs.push(path);
+        }
+    }
+    dirs.sort();
+    Ok(dirs)
+}
+
+/// Files below a directory whose name contains the text.
+fn files_of(dir: &Path, text: &str) -> Attempt<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files_of(&path, text)?);
+        } else if path.file_name().is_some_and(|n| n.to_string_lossy().contains(text)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn damage(file: &Path, how: usize, random: u64) -> Attempt {
+    let length = fs::metadata(file)?.len();
+    if how == 2 || length == 0 {
+        return Ok(fs::remove_file(file)?);
+    }
+    let at = random % length;
+    let mut open = fs::OpenOptions::new().read(true).write(true).open(file)?;
+    if how == 0 {
+        return Ok(open.set_len(at)?);
+    }
+    let mut byte = [0];
+    open.seek(SeekFrom::Start(at))?;
+    open.read_exact(&mut byte)?;
+    open.seek(SeekFrom::Start(at))?;
+    Ok(open.write_all(&[byte[0] ^ 0x10])?)
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Attempt {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_dir(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}

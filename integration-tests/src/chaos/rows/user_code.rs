@@ -1,0 +1,166 @@
+//! User code that fails, panics or never returns, and records that cannot be read.
+
+use std::time::Duration;
+
+use super::super::scene::Scene;
+use super::super::{Attempt, Row, Scenario, SceneOptions};
+use crate::kafka::NewRecord;
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "R06",
+        fault: "user code returns an error, panics, or never returns; policies fail, skip, dead letter",
+        full_count: 9,
+        seconds_each: 14.0,
+        seconds_around: 15.0,
+        run: user_code,
+    },
+    Row {
+        id: "R37",
+        fault: "transactional input with aborted transactions and markers; `kill -9` meanwhile",
+        full_count: 20,
+        seconds_each: 6.0,
+        seconds_around: 15.0,
+        run: transactional_input,
+    },
+    Row {
+        id: "R38",
+        fault: "hostile records: null and undecodable keys and values, empty, 900 kB, odd times, 10,000 headers; policies skip and fail",
+        full_count: 20,
+        seconds_each: 6.0,
+        seconds_around: 15.0,
+        run: hostile_records,
+    },
+];
+
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+fn restart_with(scene: &mut Scene, arguments: &[&str]) -> Attempt {
+    scene.set_arguments(arguments);
+    for index in 0..2 {
+        if let Ok(process) = scene.take(index) {
+            process.stop(Duration::from_secs(20))?;
+        }
+        scene.start(index, &[])?;
+    }
+    scene.wait_until_all_run()
+}
+
+/// Under the policy "fail" the instance ends with an error, and so does the one that takes its task over.
+fn both_fail(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
+    for index in 0..2 {
+        let mut process = scene.take(index)?;
+        if !process.wait_until_ended(END_LIMIT) {
+            return Err(format!("instance {index} goes on after a record that must stop it").into());
+        }
+        let error = process.error().unwrap_or_default();
+        if error.is_empty() {
+            s.outcome.violation(format!("instance {index} ended without an error"));
+        }
+    }
+    Ok(())
+}
+
+fn user_code(s: &mut Scenario<'_>) -> Attempt {
+    let mut scene = s.scene(SceneOptions::default())?;
+    let letters = format!("{}-letters", scene.id);
+    s.world.observer.create_topic(&letters, 1)?;
+    let mut expected_letters = 0;
+    s.rounds(&mut scene, |s, scene, round| {
+        let value = ["!error", "!panic", "!hang"][round as usize % 3];
+        let policy = (round as usize / 3) % 3;
+        let arguments: &[&str] = match policy {
+            0 => &[],
+            1 => &["--skip-failed"],
+            _ => &["--skip-failed", "--dead-letters", &letters],
+        };
+        restart_with(scene, arguments)?;
+        let poison = NewRecord::new(format!("poison-{round}"), value);
+        s.world.observer.produce(&scene.topic(s.world, "in")?, &[poison])?;
+        if value == "!hang" {
+            // Whoever gets the task hangs. Both are replaced by a version that refuses the record instead.
+            std::thread::sleep(Duration::from_secs(2));
+            for index in 0..2 {
+                scene.kill(index)?;
+            }
+            return restart_with(scene, &["--skip-failed", "--patched"]);
+        }
+        match policy {
+            0 => both_fail(s, scene)?,
+            1 => return Ok(()),
+            _ => {
+                expected_letters += 1;
+                return Ok(());
+            }
+        }
+        restart_with(scene, &["--skip-failed"])
+    })?;
+    let letters = s.world.observer.read_committed(&letters)?.len();
+    if letters != expected_letters {
+        let sentence = format!("{letters} dead letters for {expected_letters} failed records");
+        s.outcome.violation(sentence);
+    }
+    s.close(scene)
+}
+
+fn transactional_input(s: &mut Scenario<'_>) -> Attempt {
+    let options = SceneOptions {
+        transactional_input: true,
+        ..SceneOptions::default()
+    };
+    s.usual(options, |s, scene, round| {
+        s.world.random_pause(500, 2_000);
+        let index = (round % 2) as usize;
+        scene.kill(index)?;
+        scene.start(index, &[])?;
+        scene.wait_until_running(index)?;
+        Ok(())
+    })
+}
+
+fn hostile() -> Vec<NewRecord> {
+    let of = |key: Option<&[u8]>, value: Option<&[u8]>| NewRecord {
+        partition: Some(0),
+        key: key.map(<[u8]>::to_vec),
+        value: value.map(<[u8]>::to_vec),
+        ..NewRecord::default()
+    };
+    let many_headers = NewRecord {
+        headers: (0..10_000).map(|i| (format!("h{i}"), Some(vec![0xff]))).collect(),
+        ..of(Some(b"bad"), Some(&[0xff]))
+    };
+    vec![
+        of(None, Some(b"no key")),
+        of(Some(b"bad"), None),
+        of(None, None),
+        of(Some(&[0xff, 0xfe]), Some(b"x")),
+        of(Some(b"bad"), Some(&[0xc3, 0x28])),
+        of(Some(&[0xff]), Some(&[])),
+        of(Some(&[0xff]), Some(&vec![0xff; 900_000])),
+        of(Some(&[0xff]), Some(b"x")).at_ms(1),
+        of(Some(&[0xff]), Some(b"x")).at_ms(i64::MAX / 2),
+        many_headers,
+    ]
+}
+
+fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
+    let mut scene = s.scene(SceneOptions {
+        arguments: vec!["--skip-failed".to_owned()],
+        ..SceneOptions::default()
+    })?;
+    s.rounds(&mut scene, |s, scene, round| {
+        let input = scene.topic(s.world, "in")?;
+        let stops = round % 4 == 3;
+        if stops {
+            restart_with(scene, &[])?;
+        }
+        s.world.observer.produce(&input, &hostile())?;
+        s.outcome.sometimes("hostile records sent", true);
+        if stops {
+            both_fail(s, scene)?;
+            restart_with(scene, &["--skip-failed"])?;
+        }
+        Ok(())
+    })?;
+    s.close(scene)
+}
