@@ -156,6 +156,34 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     }
     /// [`transform_values`](Self::transform_values) with a name and stores of the transformer, and options of the result,
     /// which is stored only if it is named.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// struct Shout;
+    /// impl ValueTransformer<String, String, String> for Shout {
+    ///     fn transform(
+    ///         &mut self,
+    ///         _: &TransformContext<'_>,
+    ///         key: &String,
+    ///         value: Option<&String>,
+    ///     ) -> Result<Option<String>, BoxError> {
+    ///         Ok(value.map(|text| format!("{key}: {text}!")))
+    ///     }
+    /// }
+    /// let builder = StreamsBuilder::new();
+    /// let table = builder.table::<String, String>("in");
+    /// let loud = table.transform_values_with(
+    ///     || Shout,
+    ///     Processing::new().named("shout"),
+    ///     Materialized::named("loud"),
+    /// );
+    /// loud.to_stream().to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "k".to_owned(), Some("a".to_owned()))?;
+    /// let expected = [("k".to_owned(), Some("k: a!".to_owned()))];
+    /// assert_eq!(runner.read::<String, Option<String>>("out"), expected);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn transform_values_with<V2, T>(
         &self,
         supplier: impl Fn() -> T + Send + Sync + 'static,

@@ -153,6 +153,54 @@ impl StreamsBuilder {
 
     /// A store that every instance fills from a whole topic with a processor of its own. It has no changelog; every
     /// processor reaches it without connecting.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// struct Fill;
+    /// impl Processor<String, i64, (), ()> for Fill {
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &ProcessorContext<'_, (), ()>,
+    ///         record: Record<'_, String, i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let store = ctx.store::<KeyValueStore<String, i64>>("limits")?;
+    ///         Ok(store.put(record.key, record.value)?)
+    ///     }
+    /// }
+    /// struct Check;
+    /// impl Processor<String, i64, String, bool> for Check {
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &ProcessorContext<'_, String, bool>,
+    ///         record: Record<'_, String, i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let limit = ctx
+    ///             .store::<KeyValueStore<String, i64>>("limits")?
+    ///             .get(record.key)?;
+    ///         Ok(ctx.forward(record.with_value(&limit.is_some_and(|limit| *record.value > limit)))?)
+    ///     }
+    /// }
+    /// builder.add_global_store(
+    ///     Store::<String, i64>::key_value("limits"),
+    ///     Consumed::<String, i64>::topic("limits"),
+    ///     || Fill,
+    /// );
+    /// let over = builder
+    ///     .stream::<String, i64>("in")
+    ///     .process(|| Check)
+    ///     .filter(|_, over| *over);
+    /// over.map_values(|_| "over".to_owned()).to("out");
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe("limits", "a".to_owned(), 5i64)?;
+    /// runner.pipe("in", "a".to_owned(), 3i64)?;
+    /// runner.pipe("in", "a".to_owned(), 7i64)?;
+    /// assert_eq!(
+    ///     runner.read::<String, String>("out"),
+    ///     [("a".to_owned(), "over".to_owned())]
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "addGlobalStore")]
     pub fn add_global_store<K, V, SK, SV, P>(
         &self,

@@ -2,6 +2,7 @@
 //!
 //! Each rule looks at the files that git knows or would add, and names file and line of what breaks it.
 mod dependencies;
+mod examples;
 mod files;
 mod lexer;
 mod sources;
@@ -17,6 +18,7 @@ pub(crate) fn run() -> Result {
     let mut findings = dependencies::check()?;
     findings.extend(sources::check(&files));
     findings.extend(text::check(&files));
+    findings.extend(examples::check(&files));
     for finding in &findings {
         println!("{finding}");
     }
