@@ -16,7 +16,7 @@ use std::{
 };
 
 use millstream::{
-    CloseOptions, ErrorKind, KafkaStreams, KafkaStreamsBuilder, ProcessingGuarantee, State,
+    CloseOptions, Error, ErrorKind, KafkaStreams, KafkaStreamsBuilder, ProcessingGuarantee, State,
     cluster::{Cluster, Isolation, Producer, ProducerRecord, Sent, Step, TopicPartition, memory::MemoryCluster},
     dsl::{
         engine::{Handlers, LogAndContinue, Topology},
@@ -135,6 +135,16 @@ impl World {
             assert!(start.elapsed() < PATIENCE, "{visitor} sees {seen:?}, and not {name}");
         }
     }
+}
+
+/// The error the application stops with.
+async fn ended(app: &KafkaStreams) -> Error {
+    let start = Instant::now();
+    while !app.state().is_final() {
+        assert!(start.elapsed() < PATIENCE, "still {}", app.state());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    app.error().unwrap()
 }
 
 #[tokio::test]
@@ -272,6 +282,54 @@ async fn a_damaged_directory_is_filled_again() {
     app.close(CloseOptions::default()).await.unwrap();
 }
 
+/// In place: a process that has the file open sees it.
+#[cfg(feature = "rocksdb")]
+fn corrupt_tables(dir: &Path) -> usize {
+    use std::io::Write;
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let tables: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|e| e == "sst"))
+        .collect();
+    for table in &tables {
+        let mut bytes = std::fs::read(table).unwrap();
+        bytes.iter_mut().for_each(|b| *b = !*b);
+        let mut file = std::fs::OpenOptions::new().write(true).open(table).unwrap();
+        file.write_all(&bytes).unwrap();
+    }
+    tables.len()
+}
+
+#[cfg(feature = "rocksdb")]
+#[tokio::test]
+async fn damage_that_shows_while_tasks_read_stops_the_instance_and_the_next_start_fills_the_store_again() {
+    let (mut world, dir) = (World::new(), tempfile::tempdir().unwrap());
+    world.city("c1", Some("Rome"));
+    let cluster = world.cluster.clone();
+    let start =
+        || app(ProcessingGuarantee::ExactlyOnce, dir.path()).start_on(cluster.clone(), visits(Materialized::new()));
+    start().await.unwrap().close(CloseOptions::default()).await.unwrap();
+    let broken = start().await.unwrap();
+    assert!(corrupt_tables(&dir.path().join("visits/global")) > 0);
+    world.visit("a", "c1");
+    let error = ended(&broken).await;
+    assert_eq!(error.kind(), ErrorKind::State, "{error}");
+    let text = error.to_string();
+    for part in [
+        "is global and cannot be read",
+        "visits/global",
+        "start the application again",
+        "topic visits",
+        "offset 0",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    drop(broken);
+    let repaired = start().await.unwrap();
+    assert_eq!(world.seen("a", 1).await, ["Rome"]);
+    assert_eq!(repaired.metrics().records_restored, 1);
+    repaired.close(CloseOptions::default()).await.unwrap();
+}
+
 /// Numbers by city: not every value is one.
 fn counted() -> Topology {
     let builder = StreamsBuilder::new();
@@ -302,13 +360,9 @@ async fn bytes_that_are_no_row_stop_the_instance_or_are_left_out() {
                 assert!(!before);
                 app.until_running(PATIENCE).await.unwrap();
                 world.city("c3", Some("canary"));
-                let start = Instant::now();
-                while !app.state().is_final() {
-                    assert!(start.elapsed() < PATIENCE);
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                let error = ended(&app).await;
                 assert_eq!(app.state(), State::Error);
-                app.error().unwrap()
+                error
             }
         };
         assert_eq!(error.kind(), ErrorKind::Processing, "{error}");
@@ -427,13 +481,7 @@ async fn a_store_with_a_processor_of_its_own_is_read_everywhere_and_written_only
     world.visit("a", "all");
     assert_eq!(world.seen("a", 1).await, ["Roma aeterna Paris"]);
     world.visit("a", "write");
-    let start = Instant::now();
-    while !app.state().is_final() {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let error = app.error().unwrap();
-    let text = error.to_string();
+    let text = ended(&app).await.to_string();
     for part in ["longest", "is global and only read here", "topic visits", "offset 1"] {
         assert!(text.contains(part), "no {part} in {text}");
     }

@@ -206,6 +206,24 @@ fn a_restoration_is_cancelled_only_by_its_own_thread() {
     survives(&simulator, "record restored", 1_000);
 }
 
+/// Whoever goes on after an orderly stop does nothing again.
+#[test]
+fn an_orderly_stop_commits_what_was_processed() {
+    let faults = Faults {
+        restarts: true,
+        ..Faults::none()
+    };
+    let mut stops = 0;
+    for seed in 0..60 {
+        let mut scenario = scenario(seed).unwrap();
+        scenario.simulator = scenario.simulator.faults(faults);
+        let mut tally = Tally::default();
+        run_seed(&scenario, seed, &mut tally).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        stops += tally.happened.get("stopped in order").copied().unwrap_or_default();
+    }
+    assert!(stops > 50, "only {stops} stops");
+}
+
 /// A producer that repeats by itself what ends a transaction, as librdkafka does, must not be used again afterwards: a late copy
 /// of the offsets moved committed offsets back (seed 1 of the mutant `OffsetsAskedAgain`).
 #[test]

@@ -13,4 +13,4 @@ mod task;
 mod tests;
 
 pub(crate) use plan::{ChangelogBounds, StorePlan};
-pub(crate) use task::{Changelog, Progress, RestoringTask};
+pub(crate) use task::{Changelog, Progress, Purpose, RestoringTask};

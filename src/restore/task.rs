@@ -42,6 +42,15 @@ pub(crate) enum Progress {
     Waiting,
 }
 
+/// What the database is brought up to date for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The task is to run: up to the end the changelogs have now.
+    Run,
+    /// Somebody else runs it; should that one fail, nothing is to be missing here. Without an end.
+    StandBy,
+}
+
 /// A task whose database is being brought up to date.
 pub(crate) struct RestoringTask {
     task: Arc<str>,
@@ -56,6 +65,7 @@ impl RestoringTask {
         task: Arc<str>,
         mut database: TaskDatabase,
         changelogs: Vec<Changelog>,
+        purpose: Purpose,
         consumer: &mut dyn Consumer,
     ) -> Result<Self> {
         let mut stores = Vec::new();
@@ -83,14 +93,17 @@ impl RestoringTask {
                 // Costs nothing where there is nothing.
                 database.wipe(store).map_err(|e| state_error(&task, e))?;
             }
-            let done = plan.is_done_at_once(bounds);
+            let (target, done) = match purpose {
+                Purpose::Run => (plan.target, plan.is_done_at_once(bounds)),
+                Purpose::StandBy => (i64::MAX, false),
+            };
             if !done {
                 consumer.assign(&partition, plan.start)?;
             }
             stores.push(StoreProgress {
                 store,
                 partition,
-                target: plan.target,
+                target,
                 limit,
                 done,
             });
@@ -137,6 +150,8 @@ impl RestoringTask {
                     self.database
                         .restore(store.store, &[], position)
                         .map_err(|e| state_error(&self.task, e))?;
+                } else if position < store.target {
+                    return Ok(false);
                 }
                 position
             }

@@ -128,7 +128,7 @@ fn changelog(cluster: &MemoryCluster, limit: Option<i64>) -> Changelog {
 fn restore(cluster: &MemoryCluster, database: TaskDatabase, limit: Option<i64>) -> (TaskDatabase, u64) {
     let mut consumer = consumer(cluster);
     let log = changelog(cluster, limit);
-    let mut task = RestoringTask::begin("0_0".into(), database, vec![log], consumer.as_mut()).unwrap();
+    let mut task = RestoringTask::begin("0_0".into(), database, vec![log], Purpose::Run, consumer.as_mut()).unwrap();
     for _ in 0..1000 {
         if task.step(consumer.as_mut(), 2).unwrap() == Progress::Done {
             let restored = task.restored();
@@ -192,7 +192,7 @@ fn an_open_transaction_is_waited_for() {
     while matches!(p.poll_flush().unwrap(), Step::Pending) {}
     let mut consumer = consumer(&cluster);
     let log = changelog(&cluster, None);
-    let mut task = RestoringTask::begin("0_0".into(), database(), vec![log], consumer.as_mut()).unwrap();
+    let mut task = RestoringTask::begin("0_0".into(), database(), vec![log], Purpose::Run, consumer.as_mut()).unwrap();
     for _ in 0..20 {
         assert_ne!(
             task.step(consumer.as_mut(), 10).unwrap(),
@@ -219,7 +219,7 @@ fn what_was_restored_before_an_interruption_is_not_read_again() {
     transaction(p.as_mut(), &written, true);
     let mut consumer = consumer(&cluster);
     let log = changelog(&cluster, None);
-    let mut task = RestoringTask::begin("0_0".into(), database(), vec![log], consumer.as_mut()).unwrap();
+    let mut task = RestoringTask::begin("0_0".into(), database(), vec![log], Purpose::Run, consumer.as_mut()).unwrap();
     while task.restored() < 4 {
         task.step(consumer.as_mut(), 2).unwrap();
     }

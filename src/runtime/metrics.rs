@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) forced_commits: AtomicU64,
     pub(crate) records_restored: AtomicU64,
     pub(crate) tasks_restored: AtomicU64,
+    pub(crate) standby_records: AtomicU64,
     pub(crate) failed_threads: AtomicU64,
 }
 
@@ -43,6 +44,9 @@ pub struct MetricsSnapshot {
     pub records_restored: u64,
     /// Tasks whose state was brought up to date.
     pub tasks_restored: u64,
+    /// Changelog records read to keep copies of the state of tasks that run elsewhere.
+    #[doc(alias = "standby-restore")]
+    pub standby_records: u64,
     /// Stream threads that ended with an error.
     #[doc(alias = "failed-stream-threads")]
     pub failed_threads: u64,
@@ -70,6 +74,7 @@ impl Metrics {
             forced_commits: self.forced_commits.load(Relaxed),
             records_restored: self.records_restored.load(Relaxed),
             tasks_restored: self.tasks_restored.load(Relaxed),
+            standby_records: self.standby_records.load(Relaxed),
             failed_threads: self.failed_threads.load(Relaxed),
         }
     }

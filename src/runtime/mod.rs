@@ -14,6 +14,7 @@ pub(crate) mod globals;
 pub(crate) mod link;
 pub(crate) mod metrics;
 pub(crate) mod spawn;
+pub(crate) mod standby;
 pub(crate) mod startup;
 pub(crate) mod state_machine;
 pub(crate) mod stream;

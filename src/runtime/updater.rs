@@ -16,13 +16,14 @@ use super::{
     Next,
     clock::Now,
     metrics::{Metrics, add},
+    standby::Standbys,
 };
 use crate::{
     cluster::{Admin, ClusterError, Consumer, ErrorClass, Isolation, OffsetToCommit, TaskId, TopicPartition, Waker},
     dsl::engine::{OffsetReset, SourceIndex, Subtopology, Topology},
     error::{Error, ErrorKind, Result},
     mutants::{Mutant, planted},
-    restore::{Changelog, ChangelogBounds, Progress, RestoringTask},
+    restore::{Changelog, ChangelogBounds, Progress, Purpose, RestoringTask},
     state::{StateEngine, StateError, StoreIndex, StoreSpec, TaskDatabase},
     task::{CommittedInput, task_name},
 };
@@ -54,6 +55,10 @@ pub(crate) enum Command {
     Open(OpenRequest),
     /// The task is not wanted any more.
     Cancel(u64),
+    /// A copy of the state of a task that runs elsewhere is to be kept for the stream thread of this number.
+    Keep(TaskId, usize),
+    /// And need not be kept any more.
+    LetGo(TaskId, usize),
     Close(String, TaskDatabase),
     /// The state of the closed task is damaged.
     Wipe(String),
@@ -116,6 +121,7 @@ enum Stage {
 pub(crate) struct StateUpdater {
     parts: UpdaterParts,
     tasks: Vec<(OpenRequest, Stage)>,
+    standbys: Standbys,
 }
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
@@ -127,6 +133,7 @@ impl StateUpdater {
         Self {
             parts,
             tasks: Vec::new(),
+            standbys: Standbys::default(),
         }
     }
 
@@ -141,6 +148,8 @@ impl StateUpdater {
                     self.tasks.push((request, stage));
                 }
                 Ok(Command::Cancel(ticket)) => self.cancel(ticket),
+                Ok(Command::Keep(task, owner)) => self.standbys.keep(task, owner, now),
+                Ok(Command::LetGo(task, owner)) => self.standbys.let_go(task, owner, &mut self.parts, now),
                 Ok(Command::Close(name, database)) => close(&name, database),
                 Ok(Command::Wipe(name)) => wipe(&self.parts.engine, &name),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
@@ -148,6 +157,7 @@ impl StateUpdater {
                         let ticket = request.ticket;
                         self.cancel(ticket);
                     }
+                    self.standbys.close(&mut self.parts);
                     return Next::Stopped;
                 }
                 Err(TryRecvError::Empty) => break,
@@ -156,7 +166,7 @@ impl StateUpdater {
         if let Err(e) = self.parts.consumer.serve() {
             tracing::debug!(error = %e, "restore consumer");
         }
-        let mut next = Next::WaitUntil(now.elapsed + Duration::from_secs(1));
+        let mut next = self.standbys.step(&mut self.parts, now);
         let tasks = std::mem::take(&mut self.tasks);
         for (request, stage) in tasks {
             let (stage, wish) = self.advance(&request, stage, now);
@@ -249,11 +259,19 @@ impl StateUpdater {
             ));
         };
         let inputs = self.inputs(subtopology, request)?;
-        let changelogs = self.changelogs(subtopology, task, &inputs)?;
-        let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
+        let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
-        let database = open_database(&self.parts.engine, &name, &specs)?;
-        let restoring = RestoringTask::begin(name.into(), database, changelogs, self.parts.consumer.as_mut())?;
+        let database = match self.standbys.take(task, &mut self.parts) {
+            Some(kept) => kept,
+            None => self.parts.open_database(subtopology, &name)?,
+        };
+        let restoring = RestoringTask::begin(
+            name.into(),
+            database,
+            changelogs,
+            Purpose::Run,
+            self.parts.consumer.as_mut(),
+        )?;
         Ok((restoring, inputs))
     }
 
@@ -294,18 +312,23 @@ impl StateUpdater {
         }
         Ok(inputs)
     }
+}
 
-    fn changelogs(
+impl UpdaterParts {
+    /// What the stores of a task are restored from. `inputs`: how far the task has come, where a source topic serves as
+    /// changelog; without it such stores are left out.
+    pub(super) fn changelogs(
         &mut self,
         subtopology: &Subtopology,
         task: TaskId,
-        inputs: &[CommittedInput],
+        inputs: Option<&[CommittedInput]>,
     ) -> Result<Vec<Changelog>> {
         let mut wanted = Vec::new();
         for (index, store) in subtopology.stores.iter().enumerate() {
             let (topic, limit) = match (&store.changelog, &store.source_changelog) {
-                (Some(topic), _) => (topic.full_name(&self.parts.application_id), None),
+                (Some(topic), _) => (topic.full_name(&self.application_id), None),
                 (None, Some(topic)) => {
+                    let Some(inputs) = inputs else { continue };
                     let input = inputs.iter().find(|i| i.partition.topic == *topic);
                     let processed = input
                         .and_then(|i| i.committed.as_ref())
@@ -325,7 +348,6 @@ impl StateUpdater {
         }
         let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, _)| p.clone()).collect();
         let bounds = self
-            .parts
             .admin
             .offsets(&partitions, Isolation::ReadUncommitted, REQUEST_LIMIT)
             .map_err(soft)?;
@@ -338,6 +360,11 @@ impl StateUpdater {
                 limit,
             })
             .collect())
+    }
+
+    pub(super) fn open_database(&self, subtopology: &Subtopology, name: &str) -> Result<TaskDatabase> {
+        let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
+        open_database(&self.engine, name, &specs)
     }
 }
 
@@ -373,7 +400,7 @@ fn open_database(engine: &StateEngine, name: &str, specs: &[StoreSpec]) -> Resul
     })
 }
 
-fn wipe(engine: &StateEngine, name: &str) {
+pub(super) fn wipe(engine: &StateEngine, name: &str) {
     tracing::warn!(
         task = name,
         "the state of the task is damaged; it is restored from its changelogs"
@@ -383,7 +410,7 @@ fn wipe(engine: &StateEngine, name: &str) {
     }
 }
 
-fn close(name: &str, mut database: TaskDatabase) {
+pub(super) fn close(name: &str, mut database: TaskDatabase) {
     if let Err(e) = database.flush().and_then(|()| database.close()) {
         tracing::warn!(task = name, error = %e, "the state was not closed cleanly; the next start restores what is missing");
     }
@@ -403,7 +430,7 @@ fn answer(request: &OpenRequest, result: Result<OpenedTask>) {
     request.waker.wake();
 }
 
-fn sooner(a: Next, b: Next) -> Next {
+pub(super) fn sooner(a: Next, b: Next) -> Next {
     match (a, b) {
         (Next::WaitUntil(a), Next::WaitUntil(b)) => Next::WaitUntil(a.min(b)),
         _ => Next::Again,

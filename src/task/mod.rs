@@ -4,6 +4,8 @@
 //! which wraps the thread's producer; time is an argument.
 
 mod collector;
+#[cfg(test)]
+mod decoders;
 mod heads;
 mod input;
 mod lifecycle;

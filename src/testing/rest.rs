@@ -12,10 +12,15 @@ use super::{
 };
 use crate::{
     cluster::{Isolation, TaskId, TopicPartition},
-    dsl::engine::Subtopology,
+    dsl::engine::{InternalTopic, StoreDefinition, Subtopology},
     state::{ChangelogRecord, MemoryDisk, StateEngine, StoreBackend, StoreIndex, StoreKind, StoreSpec, TaskDatabase},
     task::task_name,
 };
+
+/// The directory of the global stores.
+const GLOBAL_TASK: &str = "global";
+
+type Changelogs = BTreeMap<TopicPartition, Vec<SeenRecord>>;
 
 impl Checker {
     /// When everything has stopped. Gives the committed records of all topics, and how many rows of state were compared.
@@ -33,9 +38,9 @@ impl Checker {
         self.nothing_hangs()?;
         let records = self.what_was_seen_is_there()?;
         let mut rows = 0;
-        let mut changelogs = BTreeMap::new();
+        let changelogs = self.changelogs(plan)?;
         for (instance, disk) in disks {
-            rows += self.state_is_its_changelog(plan, instance, disk, compacted, &mut changelogs)?;
+            rows += self.state_is_its_changelog(plan, instance, disk, compacted, &changelogs)?;
         }
         Ok((records, rows))
     }
@@ -111,11 +116,12 @@ impl Checker {
         instance: usize,
         disk: &MemoryDisk,
         compacted: bool,
-        changelogs: &mut BTreeMap<TopicPartition, Vec<SeenRecord>>,
+        changelogs: &Changelogs,
     ) -> Check<u64> {
         let engine = StateEngine::on_memory_disk(disk);
         let mut compared = 0;
-        for task in disk.tasks() {
+        // Global stores have no changelog of their own.
+        for task in disk.tasks().into_iter().filter(|task| task != GLOBAL_TASK) {
             let (subtopology, id) = known_task(plan, &task)?;
             let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
             let database = match engine.open_task(&task, &specs) {
@@ -126,21 +132,8 @@ impl Checker {
             };
             let mut fresh = StateEngine::in_memory().open_task(&task, &specs).map_err(text)?;
             for (index, store) in (0..).map(StoreIndex).zip(&subtopology.stores) {
-                let on_disk = store.spec.backend == StoreBackend::Persistent;
-                // Rows of other kinds expire on one side earlier than on the other.
-                let Some(changelog) = store
-                    .changelog
-                    .as_ref()
-                    .filter(|_| on_disk && matches!(store.spec.kind, StoreKind::KeyValue { .. }))
-                else {
-                    continue;
-                };
+                let Some(changelog) = comparable(store) else { continue };
                 let place = at(&changelog.full_name(&self.application_id).into(), id.partition);
-                if !changelogs.contains_key(&place) {
-                    let log = read(&self.cluster, &place, self.isolation, 0)?;
-                    self.observe_changes(&store.spec.name, &log);
-                    changelogs.insert(place.clone(), log);
-                }
                 let log = changelogs.get(&place).map_or(&[][..], Vec::as_slice);
                 let mark = database.offset(index).unwrap_or(0);
                 if compacted && log.last().is_some_and(|last| last.offset >= mark) {
@@ -154,6 +147,20 @@ impl Checker {
             }
         }
         Ok(compared)
+    }
+
+    /// Of all stores that are compared, also of those nobody has any more.
+    fn changelogs(&mut self, plan: &Plan) -> Check<Changelogs> {
+        let mut changelogs = Changelogs::new();
+        let stores = plan.topology.subtopologies().iter().flat_map(|s| &s.stores);
+        for (store, changelog) in stores.filter_map(|store| Some((store, comparable(store)?))) {
+            for place in self.partitions(&changelog.full_name(&self.application_id))? {
+                let log = read(&self.cluster, &place, self.isolation, 0)?;
+                self.observe_changes(&store.spec.name, &log);
+                changelogs.insert(place, log);
+            }
+        }
+        Ok(changelogs)
     }
 
     fn observe_changes(&self, store: &Arc<str>, log: &[SeenRecord]) {
@@ -195,6 +202,13 @@ impl Checker {
         });
         Ok(())
     }
+}
+
+/// The changelog of a store that must equal it row by row. Rows of other kinds expire on one side earlier than on the other.
+fn comparable(store: &StoreDefinition) -> Option<&InternalTopic> {
+    let on_disk = store.spec.backend == StoreBackend::Persistent;
+    let is_plain = matches!(store.spec.kind, StoreKind::KeyValue { .. });
+    store.changelog.as_ref().filter(|_| on_disk && is_plain)
 }
 
 fn known_task<'a>(plan: &'a Plan, task: &str) -> Check<(&'a Subtopology, TaskId)> {

@@ -337,6 +337,12 @@ impl<'a> Simulation<'a> {
                     instance.start_at_us = now + world.random.spread(10 * MS, 5 * SECOND);
                 }
             }
+            Ok(Stepped::Failed(error)) if (self.plan.restart_after)(&error) => {
+                world.befalls(Some(index), "failed and was started again");
+                if self.restarting {
+                    instance.start_at_us = now + world.random.spread(10 * MS, 5 * SECOND);
+                }
+            }
             Ok(Stepped::Failed(error)) | Err(error) => {
                 return Err(format!("instance {index} stopped because of an error: {error}"));
             }

@@ -28,6 +28,7 @@ pub struct Simulator {
 
 /// Watches the committed records of a topic while the simulation runs.
 pub(super) type Watch = Box<dyn FnMut(&SeenRecord) -> Result<(), String>>;
+type RestartAfter = Arc<dyn Fn(&crate::Error) -> bool + Send + Sync>;
 type MakeWatch = Arc<dyn Fn() -> Watch + Send + Sync>;
 
 #[derive(Clone)]
@@ -42,6 +43,7 @@ pub(super) struct Plan {
     pub(super) lasting: Duration,
     pub(super) watches: Vec<(String, MakeWatch)>,
     pub(super) on_error: ErrorHandler,
+    pub(super) restart_after: RestartAfter,
     /// A setting that cannot be.
     refused: Option<String>,
     #[cfg(feature = "mutants")]
@@ -73,6 +75,7 @@ impl Simulator {
                 lasting: Duration::from_secs(20),
                 watches: Vec::new(),
                 on_error: Arc::new(|_| UncaughtAction::default()),
+                restart_after: Arc::new(|_| false),
                 refused: None,
                 #[cfg(feature = "mutants")]
                 mutant: None,
@@ -181,10 +184,18 @@ impl Simulator {
 
     /// Decides what happens when a stream thread has ended with an error, as
     /// [`KafkaStreamsBuilder::on_uncaught_error`](crate::KafkaStreamsBuilder::on_uncaught_error). An instance that stops because of
-    /// an error ends the run as failed.
+    /// an error ends the run as failed, unless it is [started again](Self::restart_after).
     #[must_use]
     pub fn on_uncaught_error(mut self, f: impl Fn(&crate::Error) -> UncaughtAction + Send + Sync + 'static) -> Self {
         self.plan.on_error = Arc::new(f);
+        self
+    }
+
+    /// Which errors a supervisor would start an instance again after, as for a damaged global store. Default: none; an instance that
+    /// stops because of an error ends the run as failed. Whoever fails again and again will not have processed everything in time.
+    #[must_use]
+    pub fn restart_after(mut self, f: impl Fn(&crate::Error) -> bool + Send + Sync + 'static) -> Self {
+        self.plan.restart_after = Arc::new(f);
         self
     }
 

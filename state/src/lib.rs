@@ -6,6 +6,8 @@
 //! changelog records leave through [`ChangeLogger`].
 mod core;
 mod database;
+#[cfg(test)]
+mod decoders;
 #[cfg_attr(not(feature = "rocksdb"), allow(dead_code, reason = "nothing is kept on disk"))]
 mod directory;
 mod engine;

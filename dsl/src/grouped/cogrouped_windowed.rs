@@ -37,16 +37,19 @@ impl<K: 'static, A: 'static> TimeWindowedCogroupedKStream<K, A> {
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
     /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let words = builder.stream::<String, String>("words").group_by_key();
     /// clicks
     ///     .cogroup(|_, n, sum: i64| sum + n)
-    ///     .windowed_by(TimeWindows::of(seconds(10)))
+    ///     .cogroup(&words, |_, word, sum| sum + word.len() as i64)
+    ///     .windowed_by(TimeWindows::of(millis(10)))
     ///     .aggregate(|| 0)
     ///     .to_stream()
-    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
-    ///     .to("out");
+    ///     .map(|w, n| (w.key.clone(), n.unwrap_or(0)))
+    ///     .to("sums");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 5)]);
+    /// runner.pipe_at("clicks", "a".to_owned(), 5i64, 1)?;
+    /// runner.pipe_at("words", "a".to_owned(), "xy".to_owned(), 2)?;
+    /// assert_eq!(runner.read::<String, i64>("sums"), [("a".to_owned(), 5), ("a".to_owned(), 7)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -105,16 +108,19 @@ impl<K: 'static, A: 'static> SessionWindowedCogroupedKStream<K, A> {
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
     /// let clicks = builder.stream::<String, i64>("clicks").group_by_key();
+    /// let words = builder.stream::<String, String>("words").group_by_key();
     /// clicks
     ///     .cogroup(|_, n, sum: i64| sum + n)
-    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .cogroup(&words, |_, word, sum| sum + word.len() as i64)
+    ///     .windowed_by(SessionWindows::of(millis(10)))
     ///     .aggregate(|| 0, |_, one, two| one + two)
     ///     .to_stream()
-    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
-    ///     .to("out");
+    ///     .map(|w, n| (w.key.clone(), n.unwrap_or(0)))
+    ///     .to("sums");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("clicks", "a".to_owned(), 5i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a@0".to_owned(), 5)]);
+    /// runner.pipe_at("clicks", "a".to_owned(), 5i64, 1)?;
+    /// runner.pipe_at("words", "a".to_owned(), "xy".to_owned(), 2)?;
+    /// assert_eq!(runner.read::<String, i64>("sums").pop(), Some(("a".to_owned(), 7)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -44,27 +44,22 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// When results are forwarded. Default: at every update.
     ///
     /// ```
-    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
     /// builder
     ///     .stream::<String, i64>("in")
     ///     .group_by_key()
-    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .windowed_by(SessionWindows::of(millis(10)))
     ///     .emit(EmitStrategy::OnWindowClose)
     ///     .count()
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
-    /// let topology = builder.build()?;
-    /// let driver = TopologyTestDriver::builder(&topology)
-    ///     .emit_interval(millis(0))
-    ///     .build()?;
-    /// let input = driver.input::<String, i64>("in", StringSerde, I64Serde)?;
-    /// for (key, time) in [("a", 0), ("a", 5_000), ("b", 20_000)] {
-    ///     input.at_ms(time).pipe(key, 1i64)?;
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 1), (1, 5), (1, 50)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
     /// }
-    /// let output = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
-    /// assert_eq!(output.read_key_values()?, [("a@0".to_owned(), 2)]);
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@1".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "emitStrategy")]
@@ -81,22 +76,16 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// builder
     ///     .stream::<String, i64>("in")
     ///     .group_by_key()
-    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .windowed_by(SessionWindows::of(millis(10)))
     ///     .count()
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
-    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
-    /// assert_eq!(
-    ///     runner.read::<String, i64>("out"),
-    ///     [
-    ///         ("a@0".to_owned(), 1),
-    ///         ("a@0".to_owned(), 0),
-    ///         ("a@0".to_owned(), 2)
-    ///     ]
-    /// );
+    /// for (n, time) in [(1i64, 1), (1, 50)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@1".to_owned(), 1), ("a@50".to_owned(), 1)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -151,22 +140,16 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// builder
     ///     .stream::<String, i64>("in")
     ///     .group_by_key()
-    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .windowed_by(SessionWindows::of(millis(10)))
     ///     .reduce(|sum, n| sum + n)
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
-    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
-    /// assert_eq!(
-    ///     runner.read::<String, i64>("out"),
-    ///     [
-    ///         ("a@0".to_owned(), 1),
-    ///         ("a@0".to_owned(), 0),
-    ///         ("a@0".to_owned(), 3)
-    ///     ]
-    /// );
+    /// for (n, time) in [(1i64, 1), (2, 50)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a@1".to_owned(), 1), ("a@50".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -227,22 +210,17 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// builder
     ///     .stream::<String, i64>("in")
     ///     .group_by_key()
-    ///     .windowed_by(SessionWindows::of(seconds(10)))
+    ///     .windowed_by(SessionWindows::of(millis(10)))
     ///     .aggregate(|| 0, |_, n, sum| sum + n, |_, one, two| one + two)
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
-    /// runner.pipe_at("in", "a".to_owned(), 2i64, 5000)?;
-    /// assert_eq!(
-    ///     runner.read::<String, i64>("out"),
-    ///     [
-    ///         ("a@0".to_owned(), 1),
-    ///         ("a@0".to_owned(), 0),
-    ///         ("a@0".to_owned(), 3)
-    ///     ]
-    /// );
+    /// for (n, time) in [(1i64, 1), (2, 15), (4, 8)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// let out = [("a@1".to_owned(), 1), ("a@1".to_owned(), 0), ("a@1".to_owned(), 3), ("a@50".to_owned(), 4)];
+    /// assert_eq!(runner.read::<String, i64>("out"), out);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -326,25 +304,20 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, Option<V>> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder
-    ///     .stream::<String, Option<i64>>("in")
+    /// let updates = builder.table::<String, i64>("in").to_stream();
+    /// updates
     ///     .group_by_key()
-    ///     .windowed_by(SessionWindows::of(seconds(10)))
-    ///     .reduce_opt(|sum, n| Some(sum + n.unwrap_or(&0)))
+    ///     .windowed_by(SessionWindows::of(millis(10)))
+    ///     .reduce_opt(|sum, n| n.map(|n| sum + n))
     ///     .to_stream()
-    ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
+    ///     .map(|w, n| (w.window.start, *n))
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), Some(1i64), 0)?;
-    /// runner.pipe_at("in", "a".to_owned(), Some(2i64), 5000)?;
-    /// assert_eq!(
-    ///     runner.read::<String, i64>("out"),
-    ///     [
-    ///         ("a@0".to_owned(), 1),
-    ///         ("a@0".to_owned(), 0),
-    ///         ("a@0".to_owned(), 3)
-    ///     ]
-    /// );
+    /// for (n, time) in [(Some(1i64), 1), (Some(2), 2), (None, 3)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// let last = runner.read::<i64, Option<i64>>("out").pop();
+    /// assert_eq!(last, Some((1, None)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "reduce")]

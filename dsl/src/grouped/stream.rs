@@ -157,11 +157,11 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>("in").group_by_key().count().to_stream().to("out");
+    /// builder.stream::<String, String>("in").group_by_key().count().to_stream().to("counts");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// runner.pipe("in", "a".to_owned(), 2i64)?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(2))]);
+    /// runner.pipe("in", "a".to_owned(), "x".to_owned())?;
+    /// runner.pipe("in", "a".to_owned(), "y".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("counts"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -201,11 +201,13 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>("in").group_by_key().reduce(|sum, n| sum + n).to_stream().to("out");
+    /// builder.stream::<String, i64>("in").group_by_key().reduce(|most, n| most.max(*n)).to_stream().to("most");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// runner.pipe("in", "a".to_owned(), 2i64)?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// for n in [3i64, 7, 5] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// let most: Vec<_> = runner.read::<String, i64>("most").into_iter().map(|(_, n)| n).collect();
+    /// assert_eq!(most, [3, 7, 7]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -322,19 +324,15 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder
-    ///     .stream::<String, i64>("in")
+    /// let open = builder
+    ///     .stream::<String, i64>("orders")
     ///     .group_by_key()
-    ///     .aggregate_opt(|| 0, |_, n, sum| (*n > 0).then_some(sum + n))
-    ///     .to_stream()
-    ///     .to("out");
+    ///     .aggregate_opt(|| 0i64, |_, n, open| Some(open + n).filter(|open| *open > 0));
+    /// open.to_stream().to("open");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// runner.pipe("in", "a".to_owned(), -1i64)?;
-    /// assert_eq!(
-    ///     runner.read::<String, Option<i64>>("out"),
-    ///     [("a".to_owned(), Some(1)), ("a".to_owned(), None)]
-    /// );
+    /// runner.pipe("orders", "a".to_owned(), 2i64)?;
+    /// runner.pipe("orders", "a".to_owned(), -2i64)?; // nothing is open: the row is deleted
+    /// assert_eq!(runner.read::<String, Option<i64>>("open"), [("a".to_owned(), Some(2)), ("a".to_owned(), None)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -156,19 +156,22 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let table = builder.table::<String, i64>("in");
-    /// table
-    ///     .group_by(|_, n| ("all".to_owned(), *n))
+    /// builder
+    ///     .table::<String, String>("homes")
+    ///     .group_by(|who, city| (city.clone(), who.clone()))
     ///     .count()
     ///     .to_stream()
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
-    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
-    /// assert_eq!(
-    ///     runner.read::<String, Option<i64>>("out"),
-    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(2))]
-    /// );
+    /// runner.pipe("homes", "ann".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("homes", "bob".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("homes", "ann".to_owned(), None::<String>)?;
+    /// let counts: Vec<_> = runner
+    ///     .read::<String, Option<i64>>("out")
+    ///     .into_iter()
+    ///     .map(|(_, n)| n)
+    ///     .collect();
+    /// assert_eq!(counts, [Some(1), Some(2), Some(1)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -212,19 +215,22 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let table = builder.table::<String, i64>("in");
-    /// table
+    /// let stock = builder.table::<String, i64>("shelves");
+    /// stock
     ///     .group_by(|_, n| ("all".to_owned(), *n))
     ///     .reduce(|sum, n| sum + n, |sum, n| sum - n)
     ///     .to_stream()
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
-    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
-    /// assert_eq!(
-    ///     runner.read::<String, Option<i64>>("out"),
-    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(3))]
-    /// );
+    /// for (shelf, n) in [("a", 2i64), ("b", 3), ("a", 1)] {
+    ///     runner.pipe("shelves", shelf.to_owned(), Some(n))?;
+    /// }
+    /// let sums: Vec<_> = runner
+    ///     .read::<String, Option<i64>>("out")
+    ///     .into_iter()
+    ///     .map(|(_, n)| n)
+    ///     .collect();
+    /// assert_eq!(sums.last(), Some(&Some(4)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -315,19 +321,25 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let table = builder.table::<String, i64>("in");
-    /// table
-    ///     .group_by(|_, n| ("all".to_owned(), *n))
-    ///     .aggregate(|| 0, |_, n, sum| sum + n, |_, n, sum| sum - n)
+    /// let homes = builder.table::<String, String>("homes");
+    /// homes
+    ///     .group_by(|who, city| (city.clone(), who.clone()))
+    ///     .aggregate(
+    ///         || 0i64,
+    ///         |_, who, letters| letters + who.len() as i64,
+    ///         |_, who, letters| letters - who.len() as i64,
+    ///     )
     ///     .to_stream()
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
-    /// runner.pipe("in", "b".to_owned(), Some(2i64))?;
-    /// assert_eq!(
-    ///     runner.read::<String, Option<i64>>("out"),
-    ///     [("all".to_owned(), Some(1)), ("all".to_owned(), Some(3))]
-    /// );
+    /// runner.pipe("homes", "ann".to_owned(), Some("Rome".to_owned()))?;
+    /// runner.pipe("homes", "ann".to_owned(), None::<String>)?;
+    /// let letters: Vec<_> = runner
+    ///     .read::<String, Option<i64>>("out")
+    ///     .into_iter()
+    ///     .map(|(_, n)| n)
+    ///     .collect();
+    /// assert_eq!(letters, [Some(3), Some(0)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

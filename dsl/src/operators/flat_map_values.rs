@@ -135,10 +135,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>("in").flat_map_values_with_key(|k, n| [format!("{k}{n}")]).to("out");
+    /// let stream = builder.stream::<String, i64>("in");
+    /// stream.flat_map_values_with_key(|key, n| vec![format!("{key}{n}"), format!("{key}{}", n + 1)]).to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a1".to_owned())]);
+    /// let values: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    /// assert_eq!(values, ["a1", "a2"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

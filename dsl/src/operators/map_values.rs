@@ -106,7 +106,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>("in").map_values_with_key(|k, n| format!("{k}{n}")).to("out");
+    /// builder.stream::<String, i64>("in").map_values_with_key(|key, n| format!("{key}{n}")).to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), 1i64)?;
     /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a1".to_owned())]);

@@ -39,6 +39,7 @@ mod to_stream;
 pub(crate) mod window_aggregate;
 pub(crate) mod window_results;
 
+pub use print::Printed;
 pub use process::{Processing, process_node};
 pub(crate) use repartition::burn_names;
 pub use repartition::{RepartitionParts, repartition};

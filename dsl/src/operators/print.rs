@@ -1,30 +1,110 @@
-//! Show records on standard output: `print`.
-use std::{fmt::Debug, io::Write as _, sync::Arc};
+//! Show records: `print`.
+use std::{
+    fmt::Debug,
+    fs::File,
+    io::{Stdout, Write},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
-    engine::BoxError,
+    engine::{BoxError, ProcessResult, Receiver, Record, TaskContext},
     stream::{Derived, KStream, Named},
 };
 
-use crate::engine::{ProcessResult, Receiver, Record, TaskContext};
+type Text<K, V> = Arc<dyn Fn(&K, &V) -> String + Send + Sync>;
+type Target = Arc<Mutex<dyn Write + Send>>;
 
-struct Print {
+/// How records are shown, and where. Kafka Streams: `Printed`.
+///
+/// ```
+/// use std::io::Write;
+/// use millstream_dsl::{operators::Printed, prelude::*, testing::Runner};
+/// let path = std::env::temp_dir().join(format!("printed-{}", std::process::id()));
+/// let builder = StreamsBuilder::new();
+/// let shown = Printed::by(|k: &String, n: &i64| format!("{k} has {n}")).label("numbers").to_file(&path)?;
+/// builder.stream("in").print_with(shown);
+/// Runner::new(&builder.build()?)?.pipe("in", "a".to_owned(), 1i64)?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "[numbers]: a has 1\n");
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Printed<K, V> {
+    text: Text<K, V>,
+    label: Option<Arc<str>>,
+    target: Option<Target>,
+    name: Named,
+}
+impl<K: Debug + 'static, V: Debug + 'static> Printed<K, V> {
+    /// Key and value as `Debug` shows them, on standard output.
+    pub fn debug() -> Self {
+        Self::by(|key, value| format!("{key:?}, {value:?}"))
+    }
+}
+impl<K: 'static, V: 'static> Printed<K, V> {
+    /// A text made of key and value, on standard output.
+    #[doc(alias = "withKeyValueMapper")]
+    pub fn by(text: impl Fn(&K, &V) -> String + Send + Sync + 'static) -> Self {
+        Self {
+            text: Arc::new(text),
+            label: None,
+            target: None,
+            name: Named::default(),
+        }
+    }
+    /// What stands in front of each line. Default: the name of the stream.
+    #[doc(alias = "withLabel")]
+    #[must_use]
+    pub fn label(mut self, label: impl Into<Arc<str>>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+    /// To a file, which is made anew.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    #[doc(alias = "toFile")]
+    pub fn to_file(self, path: impl AsRef<Path>) -> std::io::Result<Self> {
+        Ok(self.to(File::create(path)?))
+    }
+    /// To a writer, which all tasks of the process share.
+    #[must_use]
+    pub fn to(mut self, writer: impl Write + Send + 'static) -> Self {
+        self.target = Some(Arc::new(Mutex::new(writer)));
+        self
+    }
+    /// Name of the operator.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Named>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+struct Print<K, V> {
     name: Arc<str>,
     label: Arc<str>,
+    text: Text<K, V>,
+    target: Option<Target>,
+    stdout: Stdout,
 }
-impl<K: Debug, V: Debug> Receiver<K, V> for Print {
+impl<K, V> Print<K, V> {
+    fn print(&self, record: &Record<'_, K, V>) -> Result<(), BoxError> {
+        let line = format!("[{}]: {}\n", self.label, (self.text)(record.key, record.value));
+        match &self.target {
+            None => self.stdout.lock().write_all(line.as_bytes())?,
+            Some(target) => {
+                let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
+                target.write_all(line.as_bytes())?;
+                target.flush()?;
+            }
+        }
+        Ok(())
+    }
+}
+impl<K, V> Receiver<K, V> for Print<K, V> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
-        let printed = cx.try_call(&self.name, || {
-            writeln!(
-                std::io::stdout(),
-                "[{}]: {:?}, {:?}",
-                self.label,
-                record.key,
-                record.value
-            )
-            .map_err(BoxError::from)
-        });
-        match printed {
+        match cx.try_call(&self.name, || self.print(&record)) {
             Ok(()) => Ok(()),
             Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
         }
@@ -41,25 +121,41 @@ impl<K: Debug + 'static, V: Debug + 'static> KStream<K, V> {
     /// Runner::new(&builder.build()?)?.pipe("in", "a".to_owned(), 1i64)?; // [numbers]: "a", 1
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    pub fn print(&self, label: impl Into<Arc<str>>) {
+        self.print_with(Printed::debug().label(label));
+    }
+}
+impl<K: 'static, V: 'static> KStream<K, V> {
+    /// [`print`](Self::print) with options: another text, a file, a name.
     ///
     /// ```
-    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use millstream_dsl::{operators::Printed, prelude::*, testing::Runner};
+    /// let path = std::env::temp_dir().join(format!("print-with-{}", std::process::id()));
     /// let builder = StreamsBuilder::new();
-    /// let stream = builder.stream::<String, i64>("in");
-    /// stream.print("numbers");
-    /// stream.to("out");
-    /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .print_with(Printed::debug().label("numbers").to_file(&path)?);
+    /// Runner::new(&builder.build()?)?.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(std::fs::read_to_string(&path)?, "[numbers]: \"a\", 1\n");
+    /// # std::fs::remove_file(path)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn print(&self, label: impl Into<Arc<str>>) {
-        let label = label.into();
+    pub fn print_with(&self, printed: Printed<K, V>) {
+        let Printed {
+            text,
+            label,
+            target,
+            name,
+        } = printed;
+        let label = label.unwrap_or_else(|| self.name.clone());
         let nothing: Derived<(), ()> = Self::new_both();
-        let name = self.next_name(&Named::default(), "KSTREAM-PRINTER-");
+        let name = self.next_name(&name, "KSTREAM-PRINTER-");
         self.chain(name, nothing, move |scope, _| Print {
             name: scope.name().clone(),
             label: label.clone(),
+            text: text.clone(),
+            target: target.clone(),
+            stdout: std::io::stdout(),
         });
     }
 }

@@ -129,11 +129,13 @@ impl<K: 'static, V: 'static> Branches<K, V> {
     /// let builder = StreamsBuilder::new();
     /// let mut branches = builder.stream::<String, i64>("in").split();
     /// branches.branch(|_, n| *n < 0).to("negative");
-    /// branches.branch(|_, n| *n % 2 == 0).to("out");
+    /// branches.branch(|_, n| *n > 9).to("large");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), -2i64)?;
-    /// runner.pipe("in", "b".to_owned(), 4i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("b".to_owned(), 4)]);
+    /// for n in [-1i64, 5, 10] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("negative"), [("a".to_owned(), -1)]);
+    /// assert_eq!(runner.read::<String, i64>("large"), [("a".to_owned(), 10)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn branch(&mut self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KStream<K, V> {
@@ -208,11 +210,12 @@ impl<K: 'static, V: 'static> Branches<K, V> {
     /// let builder = StreamsBuilder::new();
     /// let mut branches = builder.stream::<String, i64>("in").split();
     /// branches.branch(|_, n| *n < 0).to("negative");
-    /// branches.default_branch().to("out");
+    /// branches.default_branch().to("rest");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// runner.pipe("in", "b".to_owned(), -2i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// for n in [-1i64, 5] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("rest"), [("a".to_owned(), 5)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn default_branch(self) -> KStream<K, V> {

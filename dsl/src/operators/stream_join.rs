@@ -124,19 +124,21 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// [`join_stream`](Self::join_stream), where a record of this stream without a partner has a result too.
     ///
     /// ```
-    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
     /// let builder = StreamsBuilder::new();
-    /// let other = builder.stream::<String, i64>("other");
+    /// let clicks = builder.stream::<String, String>("clicks");
     /// builder
-    ///     .stream::<String, i64>("in")
-    ///     .left_join_stream(&other, |a, b| a + b.unwrap_or(&0), JoinWindows::of(millis(10)))
+    ///     .stream::<String, String>("views")
+    ///     .left_join_stream(&clicks, |view, click| format!("{view}>{click:?}"), JoinWindows::of(seconds(10)))
     ///     .to("out");
-    /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
-    /// runner.pipe_at("other", "a".to_owned(), 2i64, 5)?;
-    /// runner.pipe_at("in", "b".to_owned(), 3i64, 6)?;
-    /// runner.pipe_at("in", "c".to_owned(), 0i64, 2000)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 3)]);
+    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let views = driver.input::<String, String>("views", StringSerde, StringSerde)?;
+    /// let clicks = driver.input::<String, String>("clicks", StringSerde, StringSerde)?;
+    /// let out = driver.output::<String, String>("out", StringSerde, StringSerde)?;
+    /// views.at_ms(1_000).pipe("a", "v")?;
+    /// clicks.at_ms(2_000).pipe("b", "c")?;
+    /// views.at_ms(60_000).pipe("c", "w")?; // the windows of the others close
+    /// assert_eq!(out.read_values()?, ["v>None"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -198,21 +200,21 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// [`join_stream`](Self::join_stream), where a record of either stream without a partner has a result too.
     ///
     /// ```
-    /// use millstream_dsl::{prelude::*, testing::Runner};
+    /// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
     /// let builder = StreamsBuilder::new();
-    /// let other = builder.stream::<String, i64>("other");
+    /// let clicks = builder.stream::<String, String>("clicks");
     /// builder
-    ///     .stream::<String, i64>("in")
-    ///     .outer_join_stream(
-    ///         &other,
-    ///         |a, b| a.unwrap_or(&0) + b.unwrap_or(&0),
-    ///         JoinWindows::of(millis(10)),
-    ///     )
+    ///     .stream::<String, String>("views")
+    ///     .outer_join_stream(&clicks, |view, click| format!("{view:?}>{click:?}"), JoinWindows::of(seconds(10)))
     ///     .to("out");
-    /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe_at("in", "a".to_owned(), 1i64, 0)?;
-    /// runner.pipe_at("other", "a".to_owned(), 2i64, 5)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 3)]);
+    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let views = driver.input::<String, String>("views", StringSerde, StringSerde)?;
+    /// let clicks = driver.input::<String, String>("clicks", StringSerde, StringSerde)?;
+    /// let out = driver.output::<String, String>("out", StringSerde, StringSerde)?;
+    /// views.at_ms(1_000).pipe("a", "v")?;
+    /// clicks.at_ms(2_000).pipe("b", "c")?;
+    /// views.at_ms(60_000).pipe("c", "w")?; // the windows of the others close
+    /// assert_eq!(out.read_values()?, ["Some(\"v\")>None", "None>Some(\"c\")"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -304,13 +304,12 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let one = builder.table::<String, i64>("one");
-    /// let two = builder.table::<String, i64>("two");
-    /// one.left_join(&two, |a, b| a + b.unwrap_or(&0)).to_stream().to("out");
+    /// let (left, right) = (builder.table::<String, String>("left"), builder.table::<String, String>("right"));
+    /// left.left_join(&right, |l, r| format!("{l}+{r:?}")).to_stream().to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
-    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("a".to_owned(), Some(3))]);
+    /// runner.pipe("left", "a".to_owned(), Some("x".to_owned()))?;
+    /// let joined: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    /// assert_eq!(joined, ["x+None"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "leftJoin")]
@@ -380,13 +379,12 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let one = builder.table::<String, i64>("one");
-    /// let two = builder.table::<String, i64>("two");
-    /// one.outer_join(&two, |a, b| a.unwrap_or(&0) + b.unwrap_or(&0)).to_stream().to("out");
+    /// let (left, right) = (builder.table::<String, String>("left"), builder.table::<String, String>("right"));
+    /// left.outer_join(&right, |l, r| format!("{l:?}+{r:?}")).to_stream().to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("two", "a".to_owned(), Some(2i64))?;
-    /// runner.pipe("one", "a".to_owned(), Some(1i64))?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2)), ("a".to_owned(), Some(3))]);
+    /// runner.pipe("right", "a".to_owned(), Some("x".to_owned()))?;
+    /// let joined: Vec<_> = runner.read::<String, String>("out").into_iter().map(|(_, v)| v).collect();
+    /// assert_eq!(joined, ["None+Some(\"x\")"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "outerJoin")]

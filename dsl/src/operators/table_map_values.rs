@@ -191,11 +191,10 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let table = builder.table::<String, i64>("in");
-    /// table.map_values_with_key(|k, n| format!("{k}{n}")).to_stream().to("out");
+    /// builder.table::<String, i64>("in").map_values_with_key(|key, n| format!("{key}{n}")).to_stream().to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
-    /// assert_eq!(runner.read::<String, Option<String>>("out"), [("a".to_owned(), Some("a1".to_owned()))]);
+    /// runner.pipe("in", "a".to_owned(), Some(2i64))?;
+    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "a2".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -211,12 +210,18 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// let table = builder.table::<String, i64>("in");
-    /// table.map_values_opt(|_, n| (*n > 0).then_some(n * 2)).to_stream().to("out");
+    /// builder
+    ///     .table::<String, i64>("in")
+    ///     .map_values_opt(|_, n| n.checked_sub(5).filter(|n| *n > 0))
+    ///     .to_stream()
+    ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
-    /// runner.pipe("in", "b".to_owned(), Some(-2i64))?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2)), ("b".to_owned(), None)]);
+    /// runner.pipe("in", "a".to_owned(), Some(7i64))?;
+    /// runner.pipe("in", "a".to_owned(), Some(3i64))?;
+    /// assert_eq!(
+    ///     runner.read::<String, Option<i64>>("out"),
+    ///     [("a".to_owned(), Some(2)), ("a".to_owned(), None)]
+    /// );
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

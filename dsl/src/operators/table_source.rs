@@ -376,10 +376,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>("in").to_table().filter(|_, n| *n > 0).to_stream().to("out");
+    /// let table = builder.stream::<String, i64>("in").to_table_with("latest");
+    /// assert_eq!(table.queryable_store_name(), Some("latest"));
+    /// table.filter(|_, n| *n > 1).to_stream().to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(2))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "toTable")]

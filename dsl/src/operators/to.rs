@@ -2,11 +2,10 @@
 use std::sync::Arc;
 
 use crate::{
-    stream::{KStream, Produced, SinkOptions, sink_factory},
+    engine::BoxError,
+    stream::{KStream, Outgoing, Produced, SinkOptions, TopicFn, sink_factory, topic_of_pair},
     topology::{GraphNode, SinkTarget, TopologyWriter},
 };
-
-type TopicFn<K, V> = Arc<dyn Fn(&K, &V) -> String + Send + Sync>;
 
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Writes the records to a topic: `to("topic")`, or with options `Produced::topic(..)`.
@@ -52,12 +51,43 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_dynamic_with(&self, topic: impl Fn(&K, &V) -> String + Send + Sync + 'static, produced: Produced<K, V>) {
+        self.add_dynamic_sink(topic_of_pair(topic), produced);
+    }
+    /// [`to_dynamic_with`](Self::to_dynamic_with) by a function that sees the whole record and where it came from, and can
+    /// fail; an error goes to the processing handler.
+    ///
+    /// ```
+    /// use millstream_dsl::{prelude::*, stream::Outgoing, testing::Runner};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").try_to_dynamic_with(
+    ///     |record: &Outgoing<'_, String, i64>| {
+    ///         let origin = record.origin().ok_or("made by a timer")?;
+    ///         Ok::<_, BoxError>(format!("{}-of-{}", origin.topic, record.timestamp))
+    ///     },
+    ///     Produced::options(),
+    /// );
+    /// let runner = Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 7)?;
+    /// assert_eq!(runner.read::<String, i64>("in-of-7"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "TopicNameExtractor")]
+    pub fn try_to_dynamic_with<E: Into<BoxError>>(
+        &self,
+        topic: impl Fn(&Outgoing<'_, K, V>) -> Result<String, E> + Send + Sync + 'static,
+        produced: Produced<K, V>,
+    ) {
+        let topic: TopicFn<K, V> = Arc::new(move |record: &Outgoing<'_, K, V>| topic(record).map_err(Into::into));
+        self.add_dynamic_sink(topic, produced);
+    }
+
+    fn add_dynamic_sink(&self, topic: TopicFn<K, V>, produced: Produced<K, V>) {
         let shown = if produced.topic.is_empty() {
             "topic-fn".to_owned()
         } else {
             produced.topic.to_string()
         };
-        self.add_sink(produced, Some(Arc::new(topic)), &shown);
+        self.add_sink(produced, Some(topic), &shown);
     }
 
     fn add_sink(&self, produced: Produced<K, V>, topic_fn: Option<TopicFn<K, V>>, shown: &str) {

@@ -48,6 +48,16 @@ pub struct RecordMetadata {
     pub offset: i64,
 }
 
+impl RecordMetadata {
+    pub(crate) fn of(cx: &TaskContext) -> Option<Self> {
+        Some(Self {
+            topic: cx.topic()?,
+            partition: cx.partition(),
+            offset: cx.offset(),
+        })
+    }
+}
+
 /// A schedule of punctuations.
 #[derive(Clone, Debug)]
 pub struct Schedule {
@@ -144,11 +154,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     }
     /// Where the record came from; None inside a punctuation.
     pub fn record_metadata(&self) -> Option<RecordMetadata> {
-        Some(RecordMetadata {
-            topic: self.cx.topic()?,
-            partition: self.cx.partition(),
-            offset: self.cx.offset(),
-        })
+        RecordMetadata::of(self.cx)
     }
     /// Highest timestamp the task has seen, milliseconds since the epoch; -1 before the first record.
     #[doc(alias = "currentStreamTimeMs")]

@@ -3,6 +3,8 @@
 //! A [`Serde`] knows one type. Types with one obvious format have it through [`DefaultSerde`]; everything else is
 //! given explicitly, for example [`json`]. Null is `Option` and only `Option`: its serde is the one whose
 //! [`Serde::is_null`] can be true.
+#[cfg(test)]
+pub(crate) mod decoders;
 mod default;
 mod grouped_change;
 mod json;

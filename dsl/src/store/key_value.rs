@@ -119,6 +119,20 @@ impl<K, V> KeyValueStore<K, V> {
     pub fn all(&self) -> impl Iterator<Item = Result<(K, V), StoreFailure>> {
         rows(&self.0, self.0.raw.range(None, None, false)).map(|r| r.map(|(k, v)| (k, v.value)))
     }
+    /// All rows, last key first.
+    #[doc(alias = "reverseAll")]
+    pub fn reverse_all(&self) -> impl Iterator<Item = Result<(K, V), StoreFailure>> {
+        rows(&self.0, self.0.raw.range(None, None, true)).map(|r| r.map(|(k, v)| (k, v.value)))
+    }
+    /// Sets several values.
+    #[doc(alias = "putAll")]
+    pub fn put_all<'e>(&self, entries: impl IntoIterator<Item = (&'e K, &'e V)>) -> Result<(), StoreFailure>
+    where
+        K: 'e,
+        V: 'e,
+    {
+        entries.into_iter().try_for_each(|(key, value)| self.put(key, value))
+    }
     /// Rows whose key bytes begin with `prefix`.
     #[doc(alias = "prefixScan")]
     pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(K, V), StoreFailure>> {
@@ -139,10 +153,29 @@ impl<K, V> TimestampedKeyValueStore<K, V> {
     }
     /// Sets value and timestamp of a key.
     pub fn put(&self, key: &K, value: &V, timestamp: i64) -> Result<(), StoreFailure> {
+        self.0.check_time(timestamp)?;
         let context = self.0.context();
         self.0.with_key_and_value(key, Some(value), |key, value| {
             self.0.raw.put(key, value, timestamp, &context)
         })
+    }
+    /// Sets value and timestamp unless there is a value, which is returned then.
+    pub fn put_if_absent(
+        &self,
+        key: &K,
+        value: &V,
+        timestamp: i64,
+    ) -> Result<Option<ValueAndTimestamp<V>>, StoreFailure> {
+        let old = self.get(key)?;
+        if old.is_none() {
+            self.put(key, value, timestamp)?;
+        }
+        Ok(old)
+    }
+    /// About how many rows there are.
+    #[doc(alias = "approximateNumEntries")]
+    pub fn approximate_count(&self) -> Result<u64, StoreFailure> {
+        self.0.raw.approximate_count().map_err(|e| self.0.failed(e))
     }
     /// Removes a key and gives its value.
     pub fn delete(&self, key: &K) -> Result<Option<ValueAndTimestamp<V>>, StoreFailure> {

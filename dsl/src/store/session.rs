@@ -17,6 +17,7 @@ impl<K: 'static, V: 'static> Handle for SessionStore<K, V> {
 impl<K, V> SessionStore<K, V> {
     /// Sets (or with None removes) the aggregate of a session. False: the session has expired.
     pub fn put(&self, key: &K, session: Window, value: Option<&V>) -> Result<bool, StoreFailure> {
+        self.0.check_time(session.start)?;
         let context = self.0.context();
         let taken = self.0.with_key_and_value(key, value, |key, value| {
             self.0.raw.put(key, session.start, session.end, value, &context)
@@ -54,6 +55,30 @@ impl<K, V> SessionStore<K, V> {
                 },
                 self.0.value(&row.value)?,
             ))
+        }))
+    }
+    /// Sessions of the keys `lo <= key <= hi` (None = open, by the bytes of the key) that end at or after `earliest_end` and
+    /// start at or before `latest_start`.
+    #[doc(alias = "backwardFindSessions")]
+    pub fn find_range(
+        &self,
+        keys: (Option<&K>, Option<&K>),
+        earliest_end: i64,
+        latest_start: i64,
+        reverse: bool,
+    ) -> Result<impl Iterator<Item = Result<(K, Window, V), StoreFailure>>, StoreFailure> {
+        let (lo, hi) = (self.0.bytes(keys.0)?, self.0.bytes(keys.1)?);
+        let rows = self
+            .0
+            .raw
+            .find(lo.as_deref(), hi.as_deref(), earliest_end, latest_start, reverse);
+        Ok(rows.map(|row| {
+            let row = row.map_err(|e| self.0.failed(e))?;
+            let window = Window {
+                start: row.start,
+                end: row.end,
+            };
+            Ok((self.0.key(&row.key)?, window, self.0.value(&row.value)?))
         }))
     }
     /// All sessions of a key.

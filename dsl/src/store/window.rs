@@ -45,9 +45,30 @@ impl<K, V> WindowStore<K, V> {
             Ok((row.start, self.0.value(&row.value)?))
         }))
     }
+    /// Windows of the keys `lo <= key <= hi` (None = open, by the bytes of the key) with `from <= start <= to`, as (key,
+    /// start, value). On disk they come by key and then start, in memory the other way round, as in Kafka Streams.
+    #[doc(alias = "fetchAll")]
+    #[doc(alias = "backwardFetch")]
+    pub fn fetch_range(
+        &self,
+        keys: (Option<&K>, Option<&K>),
+        from: i64,
+        to: i64,
+        reverse: bool,
+    ) -> Result<impl Iterator<Item = Result<(K, i64, V), StoreFailure>>, StoreFailure> {
+        let (lo, hi) = (self.0.bytes(keys.0)?, self.0.bytes(keys.1)?);
+        let rows = self.0.raw.fetch_range(lo.as_deref(), hi.as_deref(), from, to, reverse);
+        Ok(self.whole_rows(rows))
+    }
     /// All windows as (key, start, value).
     pub fn all(&self, reverse: bool) -> impl Iterator<Item = Result<(K, i64, V), StoreFailure>> {
-        self.0.raw.all(reverse).map(|row| {
+        self.whole_rows(self.0.raw.all(reverse))
+    }
+    fn whole_rows(
+        &self,
+        rows: millstream_state::WindowRows,
+    ) -> impl Iterator<Item = Result<(K, i64, V), StoreFailure>> {
+        rows.map(|row| {
             let row = row.map_err(|e| self.0.failed(e))?;
             Ok((self.0.key(&row.key)?, row.start, self.0.value(&row.value)?))
         })

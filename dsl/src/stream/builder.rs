@@ -67,10 +67,13 @@ impl StreamsBuilder {
     /// ```
     /// use millstream_dsl::{prelude::*, testing::Runner};
     /// let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>(Consumed::topic("in").named("numbers")).to("out");
+    /// let both = builder.stream::<String, i64>(Consumed::topics(["one", "two"]).named("numbers"));
+    /// assert_eq!(both.name(), "numbers");
+    /// both.to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// runner.pipe("one", "a".to_owned(), 1i64)?;
+    /// runner.pipe("two", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stream<K: 'static, V: 'static>(&self, consumed: impl Into<Consumed<K, V>>) -> KStream<K, V> {

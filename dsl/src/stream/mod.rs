@@ -15,8 +15,8 @@ use crate::{
 
 pub use builder::StreamsBuilder;
 pub use options::{Consumed, Named, Produced, Repartitioned};
-pub(crate) use sink::TopicFn;
-pub use sink::{Partitioner, SinkOptions, sink_factory};
+pub use sink::{Outgoing, Partitioner, SinkOptions, sink_factory};
+pub(crate) use sink::{TopicFn, topic_of_pair};
 pub use source::source_factory;
 pub(crate) use source::source_factory_without_key_bytes;
 pub use timestamps::{ExtractInput, TimestampExtractor};

@@ -1,11 +1,14 @@
 //! The sink of a stream: key and value to bytes, in reused buffers.
 use std::{cell::RefCell, sync::Arc};
 
+use millstream_state::Headers;
+
 use crate::{
     engine::{
-        NodeFactory, OutgoingRecord, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, SinkIndex,
-        SinkTopic, TaskContext, port,
+        BoxError, NodeFactory, OutgoingRecord, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record,
+        SinkIndex, SinkTopic, TaskContext, port,
     },
+    processor::RecordMetadata,
     serde::{SerdeError, SharedSerde, write},
 };
 
@@ -26,7 +29,35 @@ where
     }
 }
 
-pub(crate) type TopicFn<K, V> = Arc<dyn Fn(&K, &V) -> String + Send + Sync>;
+/// A record on its way out, as the choice of its topic sees it. Kafka Streams: `RecordContext` of a
+/// `TopicNameExtractor`.
+#[doc(alias = "RecordContext")]
+pub struct Outgoing<'a, K, V> {
+    /// The key.
+    pub key: &'a K,
+    /// The value.
+    pub value: &'a V,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    /// Headers of the record.
+    pub headers: &'a Headers,
+    cx: &'a TaskContext,
+}
+impl<K, V> Outgoing<'_, K, V> {
+    /// Where the record came from; None inside a punctuation.
+    pub fn origin(&self) -> Option<RecordMetadata> {
+        RecordMetadata::of(self.cx)
+    }
+}
+
+pub(crate) type TopicFn<K, V> = Arc<dyn Fn(&Outgoing<'_, K, V>) -> Result<String, BoxError> + Send + Sync>;
+
+/// A choice that looks at key and value only, and cannot fail.
+pub(crate) fn topic_of_pair<K: 'static, V: 'static>(
+    topic: impl Fn(&K, &V) -> String + Send + Sync + 'static,
+) -> TopicFn<K, V> {
+    Arc::new(move |record: &Outgoing<'_, K, V>| Ok(topic(record.key, record.value)))
+}
 
 /// How a sink writes.
 pub struct SinkOptions<K, V> {
@@ -105,10 +136,19 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
                 };
                 self.send(cx, SinkTopic::Static(index), &self.options.topic, key, value, &record)
             }
-            Some(f) => match cx.call(&self.name, || f(record.key, record.value)) {
-                Ok(topic) => self.send(cx, SinkTopic::Dynamic(&topic), &topic, key, value, &record),
-                Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
-            },
+            Some(f) => {
+                let outgoing = Outgoing {
+                    key: record.key,
+                    value: record.value,
+                    timestamp: record.timestamp,
+                    headers: record.headers,
+                    cx,
+                };
+                match cx.try_call(&self.name, || f(&outgoing)) {
+                    Ok(topic) => self.send(cx, SinkTopic::Dynamic(&topic), &topic, key, value, &record),
+                    Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
+                }
+            }
         }
     }
 }

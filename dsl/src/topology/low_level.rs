@@ -7,7 +7,7 @@ use crate::{
     processor::Processor,
     serde::Serde,
     store::Store,
-    stream::{Consumed, Produced, SinkOptions, TopicFn, sink_factory},
+    stream::{Consumed, Produced, SinkOptions, TopicFn, sink_factory, topic_of_pair},
 };
 
 use super::{BuildError, Builder, SinkTarget, StoreBuilder, Topology, TopologyWriter};
@@ -120,7 +120,7 @@ impl TopologyBuilder {
         self.sink(
             name,
             produced,
-            Some(Arc::new(topic)),
+            Some(topic_of_pair(topic)),
             SinkTarget::Dynamic(shown),
             parents,
         );

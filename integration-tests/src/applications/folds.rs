@@ -24,8 +24,13 @@ pub enum Shape {
     /// The last value of each key; `None`: a deletion, or nothing at all.
     Last(BTreeMap<Key, Option<Value>>),
     /// Each key's values, element by element: what comes before the `|` is given, what comes after is a version of the second
-    /// list; versions never go back.
-    Versioned(BTreeMap<Key, (Vec<Value>, Vec<Value>)>),
+    /// list.
+    Versioned {
+        /// The values and the versions of each key.
+        sequences: BTreeMap<Key, (Vec<Value>, Vec<Value>)>,
+        /// Whether versions never go back.
+        ordered: bool,
+    },
     /// At least once: each value is there, and first occurrences are in order where that is said.
     Contains {
         /// The values of each key.
@@ -62,7 +67,8 @@ pub fn fold(application: Application, exactly_once: bool, inputs: &Inputs<'_>) -
             (counts(keyed(inputs, window), exactly_once, false).0, BTreeMap::new())
         }
         Application::SuppressedCount => (suppressed(inputs), BTreeMap::new()),
-        Application::StreamTableJoin => stream_table(inputs),
+        Application::StreamTableJoin => stream_table(inputs, true),
+        Application::GlobalTableJoin => (stream_table(inputs, false).0, BTreeMap::new()),
         Application::TableJoin => tables(inputs),
         Application::StreamJoin => (stream_join(inputs, exactly_once), BTreeMap::new()),
     };
@@ -165,7 +171,7 @@ fn last_rows(inputs: &Inputs<'_>, topic: &str) -> BTreeMap<Key, Value> {
     rows
 }
 
-fn stream_table(inputs: &Inputs<'_>) -> (Shape, Stores) {
+fn stream_table(inputs: &Inputs<'_>, ordered: bool) -> (Shape, Stores) {
     let mut sequences = BTreeMap::<Key, (Vec<Value>, Vec<Value>)>::new();
     for record in records(inputs, "in") {
         let values = &mut sequences.entry(key(record)).or_default().0;
@@ -181,7 +187,10 @@ fn stream_table(inputs: &Inputs<'_>) -> (Shape, Stores) {
         }
     }
     let rows = last_rows(inputs, "table");
-    (Shape::Versioned(sequences), BTreeMap::from([("table-rows", rows)]))
+    (
+        Shape::Versioned { sequences, ordered },
+        BTreeMap::from([("table-rows", rows)]),
+    )
 }
 
 fn tables(inputs: &Inputs<'_>) -> (Shape, Stores) {

@@ -31,6 +31,8 @@ pub enum Application {
     SuppressedCount,
     /// Records of `in` with the row of `table` for their key, if there is one.
     StreamTableJoin,
+    /// The same with a global table: every instance has all rows, some have newer ones than others.
+    GlobalTableJoin,
     /// Rows of `left` and `right` with the same key; both tables have deletions.
     TableJoin,
     /// Records of `left` and `right` with the same key and at most five seconds between them.
@@ -39,7 +41,7 @@ pub enum Application {
 
 impl Application {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Relay,
         Self::Count,
         Self::CachedCount,
@@ -47,6 +49,7 @@ impl Application {
         Self::WindowedCount,
         Self::SuppressedCount,
         Self::StreamTableJoin,
+        Self::GlobalTableJoin,
         Self::TableJoin,
         Self::StreamJoin,
     ];
@@ -61,6 +64,7 @@ impl Application {
             Self::WindowedCount => "windowed-count",
             Self::SuppressedCount => "suppressed-count",
             Self::StreamTableJoin => "stream-table-join",
+            Self::GlobalTableJoin => "global-table-join",
             Self::TableJoin => "table-join",
             Self::StreamJoin => "stream-join",
         }
@@ -69,7 +73,7 @@ impl Application {
     /// Topics it reads.
     pub fn inputs(self) -> &'static [&'static str] {
         match self {
-            Self::StreamTableJoin => &["in", "table"],
+            Self::StreamTableJoin | Self::GlobalTableJoin => &["in", "table"],
             Self::TableJoin | Self::StreamJoin => &["left", "right"],
             _ => &["in"],
         }

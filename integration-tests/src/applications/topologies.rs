@@ -48,6 +48,14 @@ pub fn topology(application: Application) -> Result<Topology, millstream::dsl::t
                 })
                 .to(OUTPUT);
         }
+        Application::GlobalTableJoin => {
+            let table = builder.global_table::<String, String>("table");
+            let joined = |value: &String, row: Option<&String>| format!("{value}|{}", row.map_or("-", String::as_str));
+            builder
+                .stream::<String, String>("in")
+                .left_join_global(&table, |key, _| key.clone(), joined)
+                .to(OUTPUT);
+        }
         Application::TableJoin => {
             let left = builder.table_with::<String, String>("left", Materialized::named("left-rows"));
             let right = builder.table_with::<String, String>("right", Materialized::named("right-rows"));

@@ -20,9 +20,9 @@ pub use report::{Outcome, table};
 pub use scene::{Scene, SceneOptions};
 pub use world::World;
 
-/// How long a row may take to come back to lag zero after a fault has been cleared. Twice what session and transaction
+/// How long a row may take to come back to lag zero after a fault has been cleared. Some times what session and transaction
 /// time-outs add up to, because brokers, applications and checkers share the same few cores.
-pub const RECOVERY_BOUND: Duration = Duration::from_secs(45);
+pub const RECOVERY_BOUND: Duration = Duration::from_secs(60);
 
 /// Why a row could not go on: the fault was not injected, or the harness itself failed.
 pub type Attempt<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,16 +1,21 @@
 //! One application under faults: its processes, the feeder, the witness, and the waiting for recovery.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::feeder::Feeder;
-use super::verify::{Expectation, verify};
+use super::verify::{Expectation, verify, whereabouts};
 use super::witness::Witness;
 use super::world::World;
 use super::{Attempt, Outcome, RECOVERY_BOUND, Scenario};
 use crate::app::{AppOptions, AppProcess};
+use crate::applications::Application;
+use crate::history::{About, Event, History, Recorder, check};
 
 pub(super) const PARTITIONS: i32 = 3;
+/// In the directory of the scene; `simulate --history FILE` checks it again.
+const HISTORY: &str = "history.jsonl";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub(super) const TRANSACTION_TIMEOUT_MS: u64 = 6_000;
@@ -51,6 +56,7 @@ pub struct Scene {
     instances: Vec<Option<AppProcess>>,
     feeder: Option<Feeder>,
     witness: Witness,
+    history: Arc<Recorder>,
 }
 
 impl Scenario<'_> {
@@ -59,15 +65,21 @@ impl Scenario<'_> {
         let id = self.world.next_scene(self.outcome.id);
         let root = self.world.dir().join(&id);
         std::fs::create_dir_all(&root)?;
-        for topic in ["in", "out"] {
-            self.world.observer.create_topic(&format!("{id}-{topic}"), PARTITIONS)?;
-        }
+        // Records from a far future, too.
+        let any_time = [("message.timestamp.after.max.ms", "9223372036854775807")];
+        let observer = &self.world.observer;
+        observer.create_topic_with(&format!("{id}-in"), PARTITIONS, &any_time)?;
+        observer.create_topic(&format!("{id}-out"), PARTITIONS)?;
         let direct = self.world.server.bootstrap();
+        let mut about = About::new(Application::Count, format!("{id}, {}", self.outcome.fault), true);
+        about.recovery_bound_ms = u64::try_from(RECOVERY_BOUND.as_millis()).ok();
+        let history = Arc::new(Recorder::create(&root.join(HISTORY), &about)?);
         let transactional_id = format!("{id}-feeder");
         let transactional_id = options.transactional_input.then_some(transactional_id.as_str());
         let mut scene = Scene {
             feeder: Some(Feeder::start(direct, &format!("{id}-in"), transactional_id)?),
-            witness: Witness::start(direct, &format!("{id}-out"), PARTITIONS)?,
+            witness: Witness::start(direct, &format!("{id}-out"), PARTITIONS, Arc::clone(&history))?,
+            history,
             bootstrap: self.world.proxy.bootstrap(),
             app: self.world.app.clone(),
             environment: self.world.environment.clone(),
@@ -91,8 +103,14 @@ impl Scenario<'_> {
         mut inject: impl FnMut(&mut Self, &mut Scene, u64) -> Attempt,
     ) -> Attempt {
         for round in 0..self.count {
+            let fault = Event::Fault {
+                who: scene.id.clone(),
+                what: format!("injection {round}"),
+            };
+            scene.history.add(fault)?;
             inject(self, scene, round)?;
             self.outcome.injected += 1;
+            scene.history.add(Event::Cleared)?;
             if !self.recovers(scene)? {
                 break;
             }
@@ -107,10 +125,12 @@ impl Scenario<'_> {
         let in_time = scene.witness.wait_for(&wanted, RECOVERY_BOUND);
         if in_time {
             self.outcome.recovered(cleared.elapsed());
+            scene.history.add(Event::Recovered)?;
         } else {
             let missing = scene.witness.seen().missing(&wanted);
+            let where_to = whereabouts(&self.world.observer, &scene.id);
             self.outcome.violation(format!(
-                "not recovered within {RECOVERY_BOUND:?}: results missing in {missing}"
+                "not recovered within {RECOVERY_BOUND:?}: results missing in {missing}; {where_to}"
             ));
         }
         for (index, error) in scene.ended_by_themselves() {
@@ -137,15 +157,24 @@ impl Scenario<'_> {
         }
         let seen = std::mem::take(&mut scene.witness.seen().violations);
         self.outcome.violations.extend(seen);
+        let seen = scene.witness.finish();
         let expectation = Expectation {
             application_id: &scene.id,
             sent: &sent,
-            seen: &scene.witness.seen().results.clone(),
+            seen: &seen,
             transaction_timeout: Duration::from_millis(TRANSACTION_TIMEOUT_MS),
+            history: &scene.history,
         };
         let compared = verify(&self.world.observer, &expectation, &mut self.outcome)?;
         self.outcome.compared += compared;
-        scene.stop_all(&mut self.outcome)
+        scene.stop_all(&mut self.outcome)?;
+        // The second opinion: the checkers that also judge simulations, from the file alone.
+        let history = Arc::try_unwrap(scene.history).map_err(|_| "the history is still being written")?;
+        history.finish()?;
+        let report = check(&History::read(&scene.root.join(HISTORY))?);
+        let violations = report.violations().iter().take(10).map(ToString::to_string);
+        self.outcome.violations.extend(violations);
+        Ok(())
     }
 
     /// The usual row: a scene, its rounds, its end.

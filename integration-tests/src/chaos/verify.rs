@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::feeder::key_index;
 use super::{Attempt, Outcome};
+use crate::applications::OUTPUT;
 use crate::fold::{PerKey, compare, running_counts};
+use crate::history::{Event, Record, Recorder};
 use crate::kafka::{ObservedRecord, Observer};
 
 /// What must be true at rest.
@@ -16,6 +18,7 @@ pub(super) struct Expectation<'a> {
     /// Committed results of each key that the witness saw during the run.
     pub(super) seen: &'a [u64],
     pub(super) transaction_timeout: Duration,
+    pub(super) history: &'a Recorder,
 }
 
 /// Commits come ten times a second; markers are written a little later.
@@ -31,7 +34,10 @@ pub(super) fn verify(observer: &Observer, expected: &Expectation<'_>, outcome: &
     if folded != fed {
         outcome.violation(format!("the input has {folded} records, the feeder sent {fed}"));
     }
-    let results = results(&observer.read_committed(&format!("{id}-out"))?);
+    let output = observer.read_committed(&format!("{id}-out"))?;
+    found(expected.history, INPUT, input.iter().filter(|r| is_good(r)))?;
+    found(expected.history, OUTPUT, output.iter())?;
+    let results = results(&output);
     let compared = match compare(&fold, &results) {
         Ok(compared) => compared as u64,
         Err(violations) => {
@@ -47,9 +53,35 @@ pub(super) fn verify(observer: &Observer, expected: &Expectation<'_>, outcome: &
         ));
     }
     changelogs(observer, id, &fold, outcome)?;
-    offsets(observer, id, outcome)?;
+    offsets(observer, expected, outcome)?;
     open_transactions(observer, expected, outcome)?;
     Ok(compared)
+}
+
+/// As the histories of all applications name it.
+const INPUT: &str = "in";
+
+fn found<'a>(history: &Recorder, topic: &str, records: impl Iterator<Item = &'a ObservedRecord>) -> Attempt {
+    for r in records {
+        let record = Record::new(topic, r.partition, r.offset, r.key.as_deref(), r.value.as_deref());
+        history.add(Event::Found(record.at_ms(r.timestamp_ms)))?;
+    }
+    Ok(())
+}
+
+fn at_rest(history: &Recorder, committed: &[Option<(i64, String)>], ends: &[(i64, i64)]) -> Attempt {
+    for ((partition, committed), (_, end)) in (0..).zip(committed).zip(ends) {
+        history.add(Event::AtRest {
+            topic: INPUT.to_owned(),
+            partition,
+            end: *end,
+            // Nothing in it is read before it is stable, and all of it has been read.
+            stable: *end,
+            committed: committed.as_ref().map(|(offset, _)| *offset),
+            left: None,
+        })?;
+    }
+    Ok(())
 }
 
 /// Records that rows send to be refused are none of the feeder's.
@@ -112,7 +144,8 @@ fn changelogs(observer: &Observer, id: &str, fold: &PerKey, outcome: &mut Outcom
 }
 
 /// At rest the committed offset is the end of the partition, also where that is a control record.
-fn offsets(observer: &Observer, id: &str, outcome: &mut Outcome) -> Attempt {
+fn offsets(observer: &Observer, expected: &Expectation<'_>, outcome: &mut Outcome) -> Attempt {
+    let id = expected.application_id;
     let mut topics = internal(observer, id, "-repartition")?;
     topics.push(format!("{id}-in"));
     for topic in topics {
@@ -125,6 +158,9 @@ fn offsets(observer: &Observer, id: &str, outcome: &mut Outcome) -> Attempt {
                 None => *end == 0,
             };
             if committed.iter().zip(&ends).all(at_end) {
+                if topic == format!("{id}-in") {
+                    at_rest(expected.history, &committed, &ends)?;
+                }
                 break;
             }
             if Instant::now() > deadline {
@@ -136,6 +172,25 @@ fn offsets(observer: &Observer, id: &str, outcome: &mut Outcome) -> Attempt {
         }
     }
     Ok(())
+}
+
+/// Ends, committed offsets and open transactions of every topic: where records are stuck.
+pub(super) fn whereabouts(observer: &Observer, id: &str) -> String {
+    let all = observer.topics().unwrap_or_default().into_iter();
+    let of_topic = |topic: String| {
+        let ends: Vec<i64> = observer
+            .watermarks(&topic)
+            .unwrap_or_default()
+            .iter()
+            .map(|w| w.1)
+            .collect();
+        let committed = observer.committed(id, &topic).unwrap_or_default();
+        let committed: Vec<_> = committed.iter().map(|c| c.as_ref().map_or(-1, |(o, _)| *o)).collect();
+        let open = observer.open_transactions(&topic).unwrap_or_default();
+        format!("{topic}: ends {ends:?}, committed {committed:?}, held back {open:?}")
+    };
+    let texts: Vec<String> = all.filter(|t| t.starts_with(&format!("{id}-"))).map(of_topic).collect();
+    texts.join("; ")
 }
 
 fn open_transactions(observer: &Observer, expected: &Expectation<'_>, outcome: &mut Outcome) -> Attempt {

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Attempt;
 use super::feeder::{KEYS, key, key_index};
+use crate::applications::OUTPUT;
+use crate::history::{Event, Record, Recorder};
 
 /// More are not kept: one mistake often spoils everything behind it.
 const VIOLATIONS_KEPT: usize = 20;
@@ -69,7 +73,7 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn start(bootstrap: &str, topic: &str, partitions: i32) -> Attempt<Self> {
+    pub(super) fn start(bootstrap: &str, topic: &str, partitions: i32, history: Arc<Recorder>) -> Attempt<Self> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)
             .set("client.id", "witness")
@@ -92,7 +96,7 @@ impl Witness {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
             let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
-            move || watch(&consumer, &seen, &stop)
+            move || watch(&consumer, &seen, &stop, &history)
         });
         Ok(Self {
             seen,
@@ -118,8 +122,14 @@ impl Witness {
     }
 }
 
-impl Drop for Witness {
-    fn drop(&mut self) {
+impl Witness {
+    /// Ends; gives the number of results of each key.
+    pub(super) fn finish(&mut self) -> Vec<u64> {
+        self.end();
+        self.seen().results.clone()
+    }
+
+    fn end(&mut self) {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             // A panic of it shows in results that never come.
@@ -128,20 +138,35 @@ impl Drop for Witness {
     }
 }
 
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn watch(consumer: &BaseConsumer, seen: &Mutex<Seen>, stop: &AtomicBool) {
+fn watch(consumer: &BaseConsumer, seen: &Mutex<Seen>, stop: &AtomicBool, history: &Recorder) {
     while !stop.load(Ordering::Acquire) {
         match consumer.poll(Duration::from_millis(50)) {
             Some(Ok(message)) => {
                 let name = message.key().map(String::from_utf8_lossy).unwrap_or_default();
                 lock(seen).result(&name, message.payload());
+                let record = Record::new(
+                    OUTPUT,
+                    message.partition(),
+                    message.offset(),
+                    message.key(),
+                    message.payload(),
+                );
+                if let Err(error) = history.add(Event::Seen(record)) {
+                    lock(seen).violations.push(error.to_string());
+                    return;
+                }
             }
-            Some(Err(rdkafka::error::KafkaError::MessageConsumption(code)))
-                if code == rdkafka::types::RDKafkaErrorCode::AutoOffsetReset =>
-            {
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
                 lock(seen)
                     .violations
                     .push("committed results disappeared from the topic".to_owned());

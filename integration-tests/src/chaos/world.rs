@@ -83,8 +83,9 @@ impl World {
         self.dir.as_ref().map_or(Path::new("/nowhere"), |d| d.path())
     }
 
-    /// Keeps state and logs for whoever looks into a failure.
+    /// Ends the brokers and keeps state and logs for whoever looks into a failure.
     pub fn keep(&mut self) -> Option<PathBuf> {
+        self.server.keep_logs();
         self.dir.take().map(TempDir::keep)
     }
 

@@ -31,7 +31,7 @@ pub(super) fn output(shape: &Shape, output: &[&Record], report: &mut Report) {
             no_other_keys(&found, |key| expected.contains_key(key), report);
         }
         Shape::Last(expected) => last(expected, output, report),
-        Shape::Versioned(expected) => versions(expected, &per_key(output), report),
+        Shape::Versioned { sequences, ordered } => versions(sequences, *ordered, &per_key(output), report),
         Shape::Contains { values, ordered } => contains(values, *ordered, &per_key(output), report),
         Shape::CountsAtLeast(expected) => {
             let found = per_key(output);
@@ -145,7 +145,12 @@ fn last(expected: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, output: &[&Record], repor
     }
 }
 
-fn versions(expected: &BTreeMap<Vec<u8>, (Vec<Vec<u8>>, Vec<Vec<u8>>)>, found: &PerKey, report: &mut Report) {
+fn versions(
+    expected: &BTreeMap<Vec<u8>, (Vec<Vec<u8>>, Vec<Vec<u8>>)>,
+    ordered: bool,
+    found: &PerKey,
+    report: &mut Report,
+) {
     for (key, (elements, versions)) in expected {
         let (mut firsts, mut from) = (Vec::new(), 0);
         for value in values(found, key) {
@@ -155,7 +160,7 @@ fn versions(expected: &BTreeMap<Vec<u8>, (Vec<Vec<u8>>, Vec<Vec<u8>>)>, found: &
             let second = second.get(1..).unwrap_or_default();
             let ahead = versions.iter().skip(from).position(|v| v == second);
             match ahead {
-                Some(by) => from += by,
+                Some(by) => from += if ordered { by } else { 0 },
                 None => report.violated(
                     Invariant::Order,
                     format!("{}: {} is joined with a row of the past", name(key), shown(value)),

@@ -1,6 +1,6 @@
 //! The verifier is verified: a good history with one thing wrong must not pass.
 
-use super::event::{Bytes, Event, Record};
+use super::event::{Bytes, Event, Record, Timed};
 use super::file::History;
 use super::report::Invariant;
 use crate::applications::OUTPUT;
@@ -126,23 +126,7 @@ impl Tampering {
     }
 
     fn spoil_rest(self, history: &mut History) -> bool {
-        let first = history.events.iter_mut().find_map(|timed| {
-            let at_ms = &mut timed.at_ms;
-            match (self, &mut timed.event) {
-                (
-                    Self::OffsetTooHigh,
-                    Event::AtRest {
-                        committed: Some(offset),
-                        ..
-                    },
-                ) => Some(*offset += 1),
-                (Self::Hanging, Event::AtRest { stable, end, .. }) if *end > 0 => Some(*stable -= 1),
-                (Self::SlowRecovery, Event::Recovered) => Some(*at_ms += 3_600_000),
-                (Self::WrongRow, Event::Row { value, .. }) => Some(value.0 = b"wrong".to_vec()),
-                (Self::MarkTooHigh, Event::Mark { offset, end, .. }) => Some(*offset = *end + 1),
-                _ => None,
-            }
-        });
+        let found = history.events.iter_mut().any(|timed| self.spoil_event(timed));
         match self {
             Self::NoRecovery => remove(history, |event| matches!(event, Event::Recovered)),
             Self::MissingRow => remove(history, |event| matches!(event, Event::Row { .. })),
@@ -165,16 +149,38 @@ impl Tampering {
                     writer.epoch = i16::MAX;
                 }
             }),
-            _ => first.is_some(),
+            _ => found,
         }
+    }
+
+    /// What is done to the first event that it can be done to.
+    fn spoil_event(self, timed: &mut Timed) -> bool {
+        match (self, &mut timed.event) {
+            (
+                Self::OffsetTooHigh,
+                Event::AtRest {
+                    committed: Some(offset),
+                    ..
+                },
+            ) => *offset += 1,
+            (Self::Hanging, Event::AtRest { stable, end, .. }) if *end > 0 => *stable -= 1,
+            (Self::SlowRecovery, Event::Recovered) => timed.at_ms += 3_600_000,
+            (Self::WrongRow, Event::Row { value, .. }) => value.0 = b"wrong".to_vec(),
+            (Self::MarkTooHigh, Event::Mark { offset, end, .. }) => *offset = *end + 1,
+            _ => return false,
+        }
+        true
     }
 }
 
-type Events = Vec<super::event::Timed>;
+type Events = Vec<Timed>;
 
 fn any(history: &mut History, which: impl Fn(&Event) -> bool, spoil: impl FnOnce(&mut Events, usize)) -> bool {
     let at = history.events.iter().position(|timed| which(&timed.event));
-    at.map(|at| spoil(&mut history.events, at)).is_some()
+    if let Some(at) = at {
+        spoil(&mut history.events, at);
+    }
+    at.is_some()
 }
 
 fn remove(history: &mut History, which: impl Fn(&Event) -> bool) -> bool {

@@ -246,7 +246,7 @@ mod tests {
             .skip(1)
             .times(2);
         let active = ActiveRule::new(rule);
-        let mut ask = |broker, client| active.action_on(Side::Request, broker, &head(26, client)).is_some();
+        let ask = |broker, client| active.action_on(Side::Request, broker, &head(26, client)).is_some();
         let seen = [(1, "a1"), (1, "b"), (0, "a1"), (1, "a2"), (1, "a1"), (1, "a1")].map(|(b, c)| ask(b, c));
         assert_eq!(seen, [false, false, false, true, true, false]);
         assert_eq!(active.matched.load(Ordering::Relaxed), 2);

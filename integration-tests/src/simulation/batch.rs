@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{MUST_HAPPEN, Scenario, history, scenario};
+use super::{MUST_HAPPEN, Scenario, history, orderly, scenario};
 use crate::history::{Invariant, Report, check};
 
 /// Which seeds, and on how many threads.
@@ -54,7 +54,10 @@ pub fn run_seed(scenario: &Scenario, seed: u64, tally: &mut Tally) -> Result<Rep
             tally.virtual_ms += run.virtual_ms();
             tally.recoveries_ms.push(run.recovery_ms());
             let report = check(&history(&scenario.about, run.observed(), &BTreeMap::new()));
-            let outcome = report.verdict().map(|_| report);
+            let outcome = report
+                .verdict()
+                .and_then(|_| orderly::nothing_was_repeated(scenario, &run))
+                .map(|()| report);
             (run.happened().clone(), outcome)
         }
         Err(failure) => (failure.happened().clone(), Err(failure.to_string())),

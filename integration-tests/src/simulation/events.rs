@@ -1,7 +1,7 @@
 //! What a batch of seeds must have been through.
 
 /// Events that a large enough batch of seeds must have seen: a fault that never struck proves nothing.
-pub const MUST_HAPPEN: [&str; 47] = [
+pub const MUST_HAPPEN: [&str; 48] = [
     "EndTxn arrives late",
     "InitProducerId arrives late",
     "Produce arrives late",
@@ -19,6 +19,7 @@ pub const MUST_HAPPEN: [&str; 47] = [
     "coordinator or leader moves",
     "cut off",
     "everything stood still",
+    "failed and was started again",
     "input of an aborted transaction",
     "killed in an open transaction",
     "killed outside of transactions",

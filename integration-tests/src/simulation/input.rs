@@ -29,7 +29,9 @@ fn scattered(n: u64, topic: &str) -> u64 {
 /// Records out of order, by up to half a minute.
 fn late(application: Application, n: u64) -> i64 {
     match application {
-        Application::WindowedCount if n % 5 == 0 => i64::try_from(scattered(n, "late") % 30_000).unwrap_or_default(),
+        Application::WindowedCount if n.is_multiple_of(5) => {
+            i64::try_from(scattered(n, "late") % 30_000).unwrap_or_default()
+        }
         _ => 0,
     }
 }

@@ -6,6 +6,7 @@ mod batch;
 mod events;
 mod input;
 mod observed;
+mod orderly;
 mod scenarios;
 #[cfg(feature = "mutants")]
 pub mod teeth;

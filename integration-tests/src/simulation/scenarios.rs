@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use millstream::StreamsConfig;
 use millstream::prelude::*;
 use millstream::testing::{Faults, Simulator};
+use millstream::{ErrorKind, StreamsConfig};
 
 use crate::applications::{self, Application, OUTPUT};
 use crate::history::About;
@@ -86,6 +86,10 @@ pub fn scenario(seed: u64) -> Result<Scenario, String> {
     }
     if !exactly_once && !application.stands_zombies() {
         simulator = simulator.faults(nobody_is_left_behind());
+    }
+    if application == Application::GlobalTableJoin {
+        // Global stores that cannot be read or written end the instance; a supervisor starts it again.
+        simulator = simulator.restart_after(|error| error.kind() == ErrorKind::State);
     }
     let suffix = if exactly_once { "" } else { " at least once" };
     let name = format!("{}{suffix}", application.name());

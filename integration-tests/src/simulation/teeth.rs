@@ -3,10 +3,19 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use millstream::testing::Mutant;
+use millstream::testing::{Faults, Mutant};
 
 use super::{Tally, history, run_seed, scenario};
+use crate::applications::Application;
 use crate::history::{History, Tampering, check};
+
+/// Nothing but orderly stops and starts.
+fn orderly_stops() -> Faults {
+    Faults {
+        restarts: true,
+        ..Faults::none()
+    }
+}
 
 /// A planted mistake, and what became of it.
 pub struct Bite {
@@ -26,6 +35,10 @@ pub fn bite(mutant: Mutant, seeds: &Range<u64>) -> Bite {
     let found = seeds.clone().find_map(|seed| {
         let mut planted = scenario(seed).ok()?;
         planted.simulator = planted.simulator.mutant(mutant);
+        if mutant == Mutant::NoLastCommit {
+            // Any other fault hides it: what was not committed is done again.
+            planted.simulator = planted.simulator.faults(orderly_stops());
+        }
         let violation = run_seed(&planted, seed, &mut Tally::default()).err()?;
         Some((seed, violation))
     });
@@ -90,6 +103,10 @@ fn spoiled(tampering: Tampering, seeds: &Range<u64>) -> bool {
 
 fn good_history(seed: u64) -> Option<History> {
     let scenario = scenario(seed).ok()?;
+    // The application that has everything the checkers look at.
+    if !scenario.about.exactly_once || scenario.about.application != Application::Count {
+        return None;
+    }
     let run = scenario.simulator.run(seed).ok()?;
     Some(history(&scenario.about, run.observed(), run.happened()))
 }

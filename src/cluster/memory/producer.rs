@@ -34,8 +34,8 @@ pub(super) struct MemoryProducer {
     known: bool,
     /// The transaction is being ended.
     ending: Option<Ending>,
-    /// A request that ends the transaction got no answer and was repeated: an older copy of it may still arrive.
-    asked_again: Option<Trouble>,
+    /// A request that ends a transaction got no answer and was repeated: an older copy of it may still arrive.
+    asked_again: bool,
     /// The error that finished this producer.
     failed: Option<ClusterError>,
 }
@@ -84,7 +84,7 @@ impl MemoryProducer {
             in_transaction: false,
             known: false,
             ending: None,
-            asked_again: None,
+            asked_again: false,
             failed: None,
         }
     }
@@ -249,8 +249,8 @@ impl MemoryProducer {
                     Answered::Lost(_) if planted(Mutant::ReuseProducer) || planted(Mutant::OffsetsAskedAgain) => {
                         Some(Ending::Flush(offsets, group))
                     }
-                    Answered::Lost(Some(trouble)) if self.asks_again() => {
-                        self.asked_again = Some(trouble);
+                    Answered::Lost(Some(_)) if self.asks_again() => {
+                        self.asked_again = true;
                         Some(Ending::Flush(offsets, group))
                     }
                     // Asked again, an older copy could put these offsets into a later transaction.
@@ -261,11 +261,6 @@ impl MemoryProducer {
                         self.ending = Some(Ending::End(call));
                         return Ok(Step::Pending);
                     }
-                    // It ended well, but nobody may use this epoch again. Who comes next asks what was committed.
-                    Answered::Yes(()) if self.asked_again.is_some() => {
-                        let trouble = self.asked_again.take().unwrap_or(Trouble::TimedOut);
-                        return Err(trouble.error(ErrorClass::Unknown));
-                    }
                     Answered::Yes(()) => None,
                     // Only a refusal is asked again. Whether a request that got no answer has been, or still will be, carried
                     // out, nobody knows: asked again, an older copy of it could end a later transaction.
@@ -273,8 +268,8 @@ impl MemoryProducer {
                     Answered::Lost(_) if planted(Mutant::ReuseProducer) => {
                         self.end(transactional_id.clone(), producer, commit)
                     }
-                    Answered::Lost(Some(trouble)) if self.asks_again() => {
-                        self.asked_again = Some(trouble);
+                    Answered::Lost(Some(_)) if self.asks_again() => {
+                        self.asked_again = true;
                         self.end(transactional_id.clone(), producer, commit)
                     }
                     Answered::Lost(Some(trouble)) => return Err(trouble.error(ErrorClass::Unknown)),
@@ -404,6 +399,10 @@ impl Producer for MemoryProducer {
         }
         let outcome = self.step_ending(true);
         self.remember(outcome)
+    }
+
+    fn is_settled(&self) -> bool {
+        !self.asked_again
     }
 
     fn poll_abort(&mut self) -> Result<Step<()>> {

@@ -68,6 +68,9 @@ impl StreamThread {
             self.slots.entry(id).or_insert(Slot::Created);
         }
         self.share_memory();
+        for id in lists.standby.iter().chain(&lists.warmup) {
+            self.cx.updater.send(Command::Keep(*id, self.cx.index));
+        }
         self.passive.standby.extend(lists.standby);
         self.passive.warmup.extend(lists.warmup);
         self.resume_at = self.resume_at.min(now.elapsed);
@@ -106,6 +109,9 @@ impl StreamThread {
             self.close_task(*id, true);
         }
         self.share_memory();
+        for id in lists.standby.iter().chain(&lists.warmup) {
+            self.cx.updater.send(Command::LetGo(*id, self.cx.index));
+        }
         self.passive.standby.retain(|t| !lists.standby.contains(t));
         self.passive.warmup.retain(|t| !lists.warmup.contains(t));
         self.link.acknowledge(self.owned());
@@ -116,7 +122,10 @@ impl StreamThread {
         for id in all {
             self.close_task(id, false);
         }
-        self.passive = TaskLists::default();
+        let passive = std::mem::take(&mut self.passive);
+        for id in passive.standby.into_iter().chain(passive.warmup) {
+            self.cx.updater.send(Command::LetGo(id, self.cx.index));
+        }
         self.output.forget_positions();
     }
 

@@ -76,7 +76,7 @@ pub(crate) struct StreamThread {
     cx: ThreadContext,
     link: MemberLink,
     news: VecDeque<ToThread>,
-    /// Standbys and warm-ups: owned in name, nothing is kept for them.
+    /// Standbys and warm-ups: the state updater keeps copies of their state.
     passive: TaskLists,
     asking: Asking,
     opened: (Sender<Opened>, Receiver<Opened>),

@@ -4,7 +4,7 @@
 //! format of the changelog. A key keeps the place of its first update. How many rows there are, and how big they are,
 //! is counted once after opening and then kept up to date.
 mod restore;
-mod value;
+pub(crate) mod value;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};

@@ -14,12 +14,17 @@ use super::overlay::row_bytes;
 pub(super) struct Lingering {
     rows: BTreeMap<Box<[u8]>, Box<[u8]>>,
     bytes: usize,
+    /// No row has a higher segment: those that are alive, which almost every look-up is for, are not looked up.
+    last_segment: [u8; 8],
 }
 
 impl Lingering {
     /// Keeps a row; the oldest ones leave if there are more than `budget_bytes`.
     pub(super) fn add(&mut self, key: &[u8], row: Box<[u8]>, budget_bytes: usize) {
         self.remove(key);
+        if let Some(segment) = key.first_chunk::<8>() {
+            self.last_segment = self.last_segment.max(*segment);
+        }
         self.bytes += row_bytes(key, Some(&row));
         self.rows.insert(key.into(), row);
         while self.bytes > budget_bytes {
@@ -28,13 +33,26 @@ impl Lingering {
         }
     }
 
+    fn may_have(&self, key: &[u8]) -> bool {
+        !self.rows.is_empty()
+            && key
+                .first_chunk::<8>()
+                .is_none_or(|segment| *segment <= self.last_segment)
+    }
+
     pub(super) fn remove(&mut self, key: &[u8]) {
+        if !self.may_have(key) {
+            return;
+        }
         if let Some(row) = self.rows.remove(key) {
             self.bytes -= row_bytes(key, Some(&row));
         }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        if !self.may_have(key) {
+            return None;
+        }
         self.rows.get(key).map(AsRef::as_ref)
     }
 

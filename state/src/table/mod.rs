@@ -228,7 +228,7 @@ impl Table {
             return;
         };
         slot.dirty = false;
-        self.dirty_bytes -= row_bytes(key, None);
+        self.dirty_bytes -= row_bytes(key, None) + commit_bytes(key, None);
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(key);
         }

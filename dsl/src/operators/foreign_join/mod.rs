@@ -5,6 +5,8 @@
 //! (`answer.rs`); the answer comes back through a second topic and is joined if the row is still the same
 //! (`resolve.rs`). `graph.rs` puts the nodes together.
 mod answer;
+#[cfg(test)]
+mod decoders;
 mod graph;
 mod hash;
 mod resolve;

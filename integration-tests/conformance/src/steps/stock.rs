@@ -108,7 +108,8 @@ fn send(ctx: &Context<'_>, child: Option<&str>, (key, value): (&Dyn, &Dyn), time
 
 pub(crate) fn place(metadata: Option<RecordMetadata>) -> String {
     metadata.map_or_else(
-        || "none".to_owned(),
+        // Java shows an empty context where there is none.
+        || "null/-1/-1".to_owned(),
         |m| format!("{}/{}/{}", m.topic, m.partition, m.offset),
     )
 }
@@ -393,10 +394,7 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Nullable> for Stock<K, V> {
         self.ticks += 1;
         match self.kind() {
             "punctuate-where" => {
-                // Java shows an empty context where there is none.
-                let place = ctx
-                    .record_metadata()
-                    .map_or_else(|| "null/-1/-1".to_owned(), |m| place(Some(m)));
+                let place = place(ctx.record_metadata());
                 let text = format!("{place},stream={},wall={}", ctx.stream_time_ms(), ctx.wall_clock_ms());
                 send(ctx, None, (&Dyn::of_text("where"), &Dyn::Text(text)), time, &none)?;
             }

@@ -72,9 +72,9 @@ fn commit_answer_lost(s: &mut Scenario<'_>) -> Attempt {
     })
 }
 
-/// 1. The commit of transaction 1 is held, and its connection ends. 2. The client repeats it, successfully. 3. Transaction 2
-/// has written everything and is about to send its offsets. 4. The held commit arrives. 5. The instance dies: what
-/// transaction 2 wrote must never be seen.
+/// The commit of transaction 1 is held, and its connection ends; the client repeats it, successfully. Transaction 2 has written
+/// everything and is about to send its offsets: now the held commit arrives, and the instance dies. What transaction 2 wrote
+/// must never be seen.
 fn late_commit(s: &mut Scenario<'_>) -> Attempt {
     let options = SceneOptions {
         instances: 1,
