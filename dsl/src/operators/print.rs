@@ -121,24 +121,25 @@ impl<K: Debug + 'static, V: Debug + 'static> KStream<K, V> {
     /// Runner::new(&builder.build()?)?.pipe("in", "a".to_owned(), 1i64)?; // [numbers]: "a", 1
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// ```
-    /// use millstream_dsl::{prelude::*, testing::Runner};
-    /// let builder = StreamsBuilder::new();
-    /// let stream = builder.stream::<String, i64>("in");
-    /// stream.print("numbers");
-    /// stream.to("out");
-    /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn print(&self, label: impl Into<Arc<str>>) {
         self.print_with(Printed::debug().label(label));
     }
 }
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// [`print`](Self::print) with options: another text, a file, a name.
+    ///
+    /// ```
+    /// use millstream_dsl::{operators::Printed, prelude::*, testing::Runner};
+    /// let path = std::env::temp_dir().join(format!("print-with-{}", std::process::id()));
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("in")
+    ///     .print_with(Printed::debug().label("numbers").to_file(&path)?);
+    /// Runner::new(&builder.build()?)?.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(std::fs::read_to_string(&path)?, "[numbers]: \"a\", 1\n");
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn print_with(&self, printed: Printed<K, V>) {
         let Printed {
             text,

@@ -62,6 +62,12 @@ fn windows_of_impossible_sizes() {
             let half = millis(1 << 62);
             count(s, TimeWindows::of(half).grace(half));
         }),
+    ]);
+}
+
+#[test]
+fn windows_that_never_end_or_begin_too_early() {
+    check_all(&[
         ("sliding", Argument, "store", "longer than", |_, s| {
             let _ = s
                 .group_by_key()

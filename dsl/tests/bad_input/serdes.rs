@@ -100,7 +100,7 @@ fn at_the_row_of_an_aggregation() -> TestResult {
 #[test]
 fn at_the_row_of_a_table() -> TestResult {
     let table: Make = |_, s| {
-        let _ = s.to_table_with(named()).to_stream().to("out");
+        s.to_table_with(named()).to_stream().to("out");
     };
     check_value("written", "it", "bad", table)?;
     let looked_up: Make = |_, s| {
