@@ -168,6 +168,11 @@ impl CommitMachine {
             };
             match progress {
                 Progress::Next(state) => self.enter(state),
+                Progress::Wait if matches!(self.state, State::Transaction) && now >= give_up_at => {
+                    if let Some(step) = self.failed(At::Transaction, no_answer(), now, give_up_at) {
+                        return step;
+                    }
+                }
                 Progress::Wait => return CommitStep::Pending { wake_at: None },
                 Progress::Finish(outcome) => {
                     self.enter(State::Idle);
@@ -373,6 +378,16 @@ enum Progress {
     Wait,
     Finish(Outcome),
     Error(At, ClusterError),
+}
+
+/// The client has said nothing for so long that nobody knows what the coordinator has done.
+fn no_answer() -> ClusterError {
+    ClusterError {
+        class: ErrorClass::Unknown,
+        code: -185,
+        message: "a transaction was not committed in time".into(),
+        partition: None,
+    }
 }
 
 fn not_a_member() -> ClusterError {

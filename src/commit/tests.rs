@@ -364,6 +364,21 @@ fn exactly_once_a_commit_without_end_is_asked_about() {
     );
 }
 
+/// librdkafka was seen to wait for ever after the coordinator had rolled the transaction back (row R11).
+#[test]
+fn exactly_once_a_commit_that_is_pending_for_ever_is_asked_about() {
+    let mut s = Script {
+        commit: (0..200).map(|_| Ok(Step::Pending)).collect(),
+        answers: [Ok(GroupResponse::FetchOffsets(vec![]))].into(),
+        ..Script::default()
+    };
+    assert!(matches!(commit(true, &mut s), Outcome::Aborted(_)));
+    assert_eq!(
+        s.calls[s.calls.len() - 3..],
+        ["renew", "init", "read back fenced=false stable=true"]
+    );
+}
+
 #[test]
 fn an_abort_never_touches_the_old_producer() {
     let mut m = machine(true);

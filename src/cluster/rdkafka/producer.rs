@@ -1,7 +1,8 @@
 //! Writes through librdkafka, in transactions if the producer has a transactional id.
 //!
-//! librdkafka's transaction calls block; each happens inside one step here. Offsets are sent and the transaction is
-//! committed only after everything was acknowledged, so that those calls wait for nothing but the coordinators.
+//! librdkafka's transaction calls block, some for as long as no broker answers. Each call is given little time here and is taken
+//! up again in the next step. Offsets are sent and the transaction is committed only after everything was acknowledged, so
+//! that those calls wait for nothing but the coordinators.
 use std::sync::{Arc, Once};
 
 use rustc_hash::FxHashMap;
@@ -20,11 +21,14 @@ use crate::{
 };
 
 const QUEUE_FULL: i32 = -184;
+const TIMED_OUT: i32 = -185;
 /// Delivery reports are served after so many records at the latest: they free room in the queue.
 const SERVE_EVERY: u32 = 1_000;
 /// Longest wait inside one polled step.
 const STEP_MS: i32 = 10;
 const INIT_STEP_MS: i32 = 100;
+/// A commit takes milliseconds; one that takes longer is looked at again in the next step.
+const COMMIT_STEP_MS: i32 = 200;
 const METADATA_TIMEOUT_MS: i32 = 10_000;
 /// "Until the transaction times out": anything shorter leaves librdkafka's state machine in the middle.
 const REST_OF_TRANSACTION: i32 = -1;
@@ -37,6 +41,8 @@ pub(super) struct RdProducer {
     since_served: u32,
     was_full: bool,
     offsets_timeout_ms: i32,
+    /// Of the transaction that is being committed.
+    offsets_sent: bool,
 }
 
 impl RdProducer {
@@ -50,6 +56,7 @@ impl RdProducer {
             partition_counts: FxHashMap::default(),
             since_served: 0,
             was_full: false,
+            offsets_sent: false,
             offsets_timeout_ms: i32::try_from(config.transaction_timeout.as_millis()).unwrap_or(i32::MAX),
         })
     }
@@ -96,8 +103,8 @@ impl RdProducer {
         &mut self,
         offsets: &[OffsetToCommit],
         group: &GroupIdentity,
-    ) -> std::result::Result<(), (Call, RawError)> {
-        if !offsets.is_empty() {
+    ) -> std::result::Result<Step<()>, (Call, RawError)> {
+        if !offsets.is_empty() && !self.offsets_sent {
             let list = offsets.iter().map(|o| {
                 (
                     &*o.partition.topic,
@@ -112,10 +119,17 @@ impl RdProducer {
             let sent = self.handle.send_offsets(&list, &metadata, self.offsets_timeout_ms);
             sent.map_err(|e| (Call::SendOffsets, e))?;
             fail_point!("commit.offsets_sent");
+            self.offsets_sent = true;
         }
-        self.handle
-            .commit_transaction(REST_OF_TRANSACTION)
-            .map_err(|e| (Call::Commit, e))
+        match self.handle.commit_transaction(COMMIT_STEP_MS) {
+            Ok(()) => {
+                self.offsets_sent = false;
+                Ok(Step::Done(()))
+            }
+            // It goes on in the background; calling again takes it up.
+            Err(e) if e.code == TIMED_OUT && e.retriable && !e.fatal && !e.requires_abort => Ok(Step::Pending),
+            Err(e) => Err((Call::Commit, e)),
+        }
     }
 }
 
@@ -217,11 +231,14 @@ impl Producer for RdProducer {
     }
 
     fn poll_commit(&mut self, offsets: &[OffsetToCommit], group: &GroupIdentity) -> Result<Step<()>> {
-        if let Step::Pending = self.poll_flush()? {
+        // Once the offsets are sent everything was acknowledged.
+        if !self.offsets_sent
+            && let Step::Pending = self.poll_flush()?
+        {
             return Ok(Step::Pending);
         }
         match self.commit(offsets, group) {
-            Ok(()) => Ok(Step::Done(())),
+            Ok(step) => Ok(step),
             Err((call, error)) => {
                 let error = cluster_error(call, error, "committing a transaction", None);
                 tracing::warn!(%error, class = ?error.class, ?call, "a transaction did not end cleanly");
