@@ -28,6 +28,9 @@ pub mod error;
 mod failpoint;
 pub mod membership;
 mod mutants;
+#[cfg(test)]
+#[path = "../fuzz/replay.rs"]
+mod replay;
 mod restore;
 mod runtime;
 mod streams;

@@ -1,10 +1,7 @@
 //! The metadata of committed offsets may have been written by anybody who may commit for the group.
 
-#[path = "../../fuzz/replay.rs"]
-mod replay;
-
+use crate::replay::decode_everything;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use replay::decode_everything;
 
 use super::metadata::CommittedMetadata;
 

@@ -101,7 +101,10 @@ fn sequence(place: &str, expected: &[Vec<u8>], found: &[Vec<u8>], report: &mut R
     }
 }
 
-fn partitions(expected: &BTreeMap<i32, Vec<(Vec<u8>, Option<Vec<u8>>)>>, output: &[&Record], report: &mut Report) {
+/// Key and value, which may be missing.
+type KeyValue = (Vec<u8>, Option<Vec<u8>>);
+
+fn partitions(expected: &BTreeMap<i32, Vec<KeyValue>>, output: &[&Record], report: &mut Report) {
     let mut found = BTreeMap::<i32, Vec<Vec<u8>>>::new();
     // Key and value as one element; a missing value differs from an empty one.
     let element =
@@ -145,12 +148,10 @@ fn last(expected: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, output: &[&Record], repor
     }
 }
 
-fn versions(
-    expected: &BTreeMap<Vec<u8>, (Vec<Vec<u8>>, Vec<Vec<u8>>)>,
-    ordered: bool,
-    found: &PerKey,
-    report: &mut Report,
-) {
+/// The elements of a key, and the versions of the row they may be joined with.
+type Versions = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+fn versions(expected: &BTreeMap<Vec<u8>, Versions>, ordered: bool, found: &PerKey, report: &mut Report) {
     for (key, (elements, versions)) in expected {
         let (mut firsts, mut from) = (Vec::new(), 0);
         for value in values(found, key) {

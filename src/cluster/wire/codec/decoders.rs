@@ -1,11 +1,8 @@
 //! What a broker, or something that is none, may answer.
 
-#[path = "../../../../fuzz/replay.rs"]
-mod replay;
-
 use bytes::Bytes;
 
-use replay::decode_everything;
+use crate::replay::decode_everything;
 
 use super::heartbeat::decode_response;
 
