@@ -55,24 +55,15 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
-<<<<<<< HEAD
-    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
-=======
     /// let topology = builder.build()?;
     /// // At most once a second by default, as in Kafka Streams.
     /// let driver = TopologyTestDriver::builder(&topology).emit_interval(millis(0)).build()?;
->>>>>>> opt
     /// let input = driver.input::<String, i64>("in", StringSerde, I64Serde)?;
     /// for (n, time) in [(1i64, 1), (1, 5), (1, 50)] {
     ///     input.at_ms(time).pipe("a", n)?;
     /// }
-<<<<<<< HEAD
-    /// let out = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
-    /// assert_eq!(out.read_key_values()?, [("a@1".to_owned(), 2)]);
-=======
     /// let output = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
     /// assert_eq!(output.read_key_values()?, [("a@1".to_owned(), 2)]);
->>>>>>> opt
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "emitStrategy")]
