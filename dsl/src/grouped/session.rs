@@ -220,7 +220,7 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// for (n, time) in [(1i64, 1), (2, 11), (4, 50)] {
+    /// for (n, time) in [(1i64, 1), (2, 15), (4, 8)] {
     ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
     /// }
     /// // The first session had left the store when the third record came.
