@@ -45,6 +45,8 @@ pub struct Membership {
     target: TaskLists,
     /// What the driver last said it owns.
     owned: TaskLists,
+    /// What the driver was told to take and may have taken, although it has not said so.
+    assigning: TaskLists,
     /// Lists of `owned` still have to reach the broker.
     report_owned: bool,
     /// An answer may have been lost: what we think is ours may be wrong.
@@ -74,6 +76,7 @@ impl Membership {
             broker_interval_ms: 0,
             target: TaskLists::default(),
             owned: TaskLists::default(),
+            assigning: TaskLists::default(),
             report_owned: false,
             uncertain: false,
             in_flight: None,
@@ -118,6 +121,16 @@ impl Membership {
     /// The driver has done what it was asked to and owns exactly these tasks now. Call `step` soon after.
     pub fn acknowledge(&mut self, owned: TaskLists) {
         self.owned = tasks::normalized(owned);
+        let done = match self.asked {
+            Asked::Nothing => true,
+            Asked::Reconcile => tasks::is_empty(&tasks::minus(&self.assigning, &self.owned)),
+            Asked::ReleaseAll => tasks::is_empty(&self.owned),
+        };
+        if !done {
+            // Of something it was asked before: what it was asked last is still ahead of it.
+            return;
+        }
+        self.assigning = TaskLists::default();
         if self.asked == Asked::ReleaseAll {
             self.target = TaskLists::default();
             self.uncertain = false;
@@ -239,6 +252,7 @@ impl Membership {
     fn lose_everything(&mut self, actions: &mut Vec<Action>) {
         self.epoch = requests::JOIN;
         self.target = TaskLists::default();
+        self.assigning = TaskLists::default();
         self.report_owned = false;
         self.uncertain = false;
         self.had_tasks = false;
@@ -296,6 +310,7 @@ impl Membership {
                     actions.push(Action::Revoke(surplus));
                 } else if !tasks::is_empty(&missing) {
                     self.asked = Asked::Reconcile;
+                    self.assigning.clone_from(&missing);
                     actions.push(Action::Assign(missing));
                 }
             }
@@ -329,14 +344,15 @@ impl Membership {
         let mut request = if self.epoch == requests::JOIN {
             requests::join(&self.config)
         } else {
-            // While the driver is busy, `owned` is what it had before: lists go out when it is done, except in doubt.
+            // While the driver is busy, `owned` is what it had before: lists go out when it is done, except in doubt. Then they
+            // name what it is about to take, too: what is left out counts as given back, and may be somebody else's at once.
             let report = self.report_owned && (self.asked == Asked::Nothing || self.uncertain);
             self.in_flight = Some(report);
             requests::beat(
                 &self.config,
                 self.epoch,
                 self.endpoint_epoch,
-                report.then(|| self.owned.clone()),
+                report.then(|| tasks::plus(&self.owned, &self.assigning)),
             )
         };
         self.in_flight.get_or_insert(false);

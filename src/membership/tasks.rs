@@ -11,6 +11,16 @@ pub(super) fn minus(a: &TaskLists, b: &TaskLists) -> TaskLists {
     }
 }
 
+/// What is in `a` or in `b`, sorted.
+pub(super) fn plus(a: &TaskLists, b: &TaskLists) -> TaskLists {
+    let role = |a: &[TaskId], b: &[TaskId]| sorted(a.iter().chain(b).copied().collect());
+    TaskLists {
+        active: role(&a.active, &b.active),
+        standby: role(&a.standby, &b.standby),
+        warmup: role(&a.warmup, &b.warmup),
+    }
+}
+
 /// The same tasks in canonical order, each once.
 pub(super) fn normalized(lists: TaskLists) -> TaskLists {
     TaskLists {

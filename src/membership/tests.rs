@@ -265,6 +265,38 @@ fn lists_in_the_next_answer_end_the_doubt_without_a_rejoin() {
     assert!(a.member.is_settled());
 }
 
+/// Found by seed 3050860 of the simulator: the group took what was left out for given back, and two members had the task.
+#[test]
+fn what_the_driver_is_about_to_take_counts_as_owned() {
+    let mut a = Script::new("a");
+    a.step(None).answer(2, Some(&[0, 1]));
+    let since = a.log.len();
+    a.wake().fail(ErrorClass::Unknown, -185).wake();
+    let beats: Vec<_> = a.log[since..].iter().filter(|line| line.contains("owned")).collect();
+    assert_eq!(beats.len(), 1, "{:?}", a.log);
+    assert!(beats[0].ends_with("beat 2 owned [0_0 0_1]"), "{}", beats[0]);
+    // The group wants one back meanwhile: first the driver says what it took, then it gives back.
+    a.answer(2, Some(&[0]));
+    a.log.clear();
+    let t = a.now_ms;
+    a.owns(&[0, 1]);
+    a.check(&[&format!("{t} REVOKE [0_1]")]);
+}
+
+/// The driver was told to drop everything while its word on an earlier request was on the way.
+#[test]
+fn an_acknowledgement_of_something_older_does_not_count() {
+    let mut a = Script::new("a");
+    a.step(None).answer(2, Some(&[0]));
+    a.wake().fail(ErrorClass::Migrated, 110);
+    a.log.clear();
+    a.owns(&[0]);
+    a.now_ms += 1_000;
+    a.step(None).check(&[]);
+    a.owns(&[]);
+    assert!(a.log.last().is_some_and(|line| line.ends_with("join")), "{:?}", a.log);
+}
+
 #[test]
 fn a_refused_beat_loses_nothing() {
     for code in [14, 15, 16, -187] {

@@ -43,6 +43,9 @@ impl Draw {
     }
 }
 
+/// How long a group waits for a member that does not give back what it should.
+const REBALANCE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// The scenario of a seed.
 ///
 /// # Errors
@@ -69,6 +72,7 @@ pub fn scenario(seed: u64) -> Result<Scenario, String> {
             ProcessingGuarantee::AtLeastOnce
         })
         .commit_interval(Duration::from_millis(commit_ms))
+        .rebalance_timeout(REBALANCE_TIMEOUT)
         .stream_threads(threads)
         .record_cache_bytes(cache_bytes);
     let topology = applications::topology(application).map_err(|e| e.to_string())?;

@@ -184,7 +184,10 @@ impl Database for DiskDatabase {
     }
 
     fn mark(&self, family: usize) -> Mark {
-        self.with(|files| Ok(files.rows.mark(family))).unwrap_or_default()
+        // Known since the database was opened, damaged or not.
+        let inner = self.disk.lock();
+        let files = inner.tasks.get(&self.task);
+        files.map_or(Mark::default(), |files| files.rows.mark(family))
     }
 
     fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
