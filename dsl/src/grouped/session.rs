@@ -55,13 +55,15 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
-    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let topology = builder.build()?;
+    /// // At most once a second by default, as in Kafka Streams.
+    /// let driver = TopologyTestDriver::builder(&topology).emit_interval(millis(0)).build()?;
     /// let input = driver.input::<String, i64>("in", StringSerde, I64Serde)?;
     /// for (n, time) in [(1i64, 1), (1, 5), (1, 50)] {
     ///     input.at_ms(time).pipe("a", n)?;
     /// }
-    /// let out = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
-    /// assert_eq!(out.read_key_values()?, [("a@1".to_owned(), 2)]);
+    /// let output = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
+    /// assert_eq!(output.read_key_values()?, [("a@1".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "emitStrategy")]
@@ -218,10 +220,11 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// for (n, time) in [(1i64, 1), (2, 11), (4, 50)] {
+    /// for (n, time) in [(1i64, 1), (2, 15), (4, 8)] {
     ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
     /// }
-    /// let out = [("a@1".to_owned(), 1), ("a@1".to_owned(), 0), ("a@1".to_owned(), 3), ("a@50".to_owned(), 4)];
+    /// // The first session had left the store when the third record came.
+    /// let out = [("a@1".to_owned(), 1), ("a@15".to_owned(), 2), ("a@15".to_owned(), 0), ("a@8".to_owned(), 6)];
     /// assert_eq!(runner.read::<String, i64>("out"), out);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

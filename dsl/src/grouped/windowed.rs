@@ -54,13 +54,15 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     ///     .to_stream()
     ///     .map(|w, n| (format!("{}@{}", w.key, w.window.start), n.unwrap_or(0)))
     ///     .to("out");
-    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let topology = builder.build()?;
+    /// // At most once a second by default, as in Kafka Streams.
+    /// let driver = TopologyTestDriver::builder(&topology).emit_interval(millis(0)).build()?;
     /// let input = driver.input::<String, i64>("in", StringSerde, I64Serde)?;
     /// for (n, time) in [(1i64, 1), (1, 9), (1, 10)] {
     ///     input.at_ms(time).pipe("a", n)?;
     /// }
-    /// let out = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
-    /// assert_eq!(out.read_key_values()?, [("a@0".to_owned(), 2)]);
+    /// let output = driver.output::<String, i64>("out", StringSerde, I64Serde)?;
+    /// assert_eq!(output.read_key_values()?, [("a@0".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "emitStrategy")]

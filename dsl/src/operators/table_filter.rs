@@ -160,7 +160,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
     /// runner.pipe("in", "b".to_owned(), Some(-2i64))?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1))]);
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), Some(1)), ("b".to_owned(), None)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -202,7 +202,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), Some(1i64))?;
     /// runner.pipe("in", "b".to_owned(), Some(-2i64))?;
-    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("b".to_owned(), Some(-2))]);
+    /// assert_eq!(runner.read::<String, Option<i64>>("out"), [("a".to_owned(), None), ("b".to_owned(), Some(-2))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

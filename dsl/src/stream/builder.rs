@@ -317,7 +317,8 @@ impl StreamsBuilder {
     /// builder.stream::<String, String>("in").to("out");
     /// let runner = Runner::new(&builder.build()?)?;
     /// runner.pipe("in", "a".to_owned(), "x".to_owned())?;
-    /// assert_eq!(runner.read::<String, String>("out"), [("A".to_owned(), "X".to_owned())]);
+    /// // The key is unchanged, so its bytes are.
+    /// assert_eq!(runner.read::<String, String>("out"), [("a".to_owned(), "X".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn default_serde<T: 'static>(&self, serde: impl Serde<T> + 'static) {
