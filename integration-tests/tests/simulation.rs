@@ -206,6 +206,15 @@ fn a_restoration_is_cancelled_only_by_its_own_thread() {
     survives(&simulator, "record restored", 1_000);
 }
 
+/// Two members had one task: a heartbeat in doubt left out what the driver was about to take. Duplicates under exactly-once.
+#[test]
+fn a_task_that_is_being_taken_is_not_given_away() {
+    for seed in [3_025_614, 3_028_578, 3_050_860, 3_072_812] {
+        let scenario = scenario(seed).unwrap();
+        run_seed(&scenario, seed, &mut Tally::default()).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    }
+}
+
 /// Whoever goes on after an orderly stop does nothing again.
 #[test]
 fn an_orderly_stop_commits_what_was_processed() {

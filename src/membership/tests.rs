@@ -280,7 +280,7 @@ fn what_the_driver_is_about_to_take_counts_as_owned() {
     a.log.clear();
     let t = a.now_ms;
     a.owns(&[0, 1]);
-    a.check(&[&format!("{t} REVOKE [0_1]")]);
+    a.check(&[&format!("{t} REVOKE [0_1]"), &format!("{t} beat 2")]);
 }
 
 /// The driver was told to drop everything while its word on an earlier request was on the way.
