@@ -239,7 +239,7 @@ impl TopologyWriter {
         self.copartition_as(sources, sources);
     }
     /// [`copartition`](Self::copartition) where Kafka Streams asks it of others, which stand in
-    /// [`Topology::copartition_groups`].
+    /// `Topology::asked_copartition_groups`.
     pub fn copartition_as(&mut self, sources: &[Arc<str>], asked: &[Arc<str>]) {
         let replaced = |sources: &[Arc<str>]| {
             let replaced = |source| self.replaced_sources.get(source).unwrap_or(source).clone();

@@ -3,7 +3,7 @@
 //! A [`World`] is three JVM brokers on loopback and a proxy in front of them. A [`Row`] of the table is one kind of fault; it
 //! is injected again and again into a [`Scene`]: application processes that count records through a repartition topic, a feeder
 //! that never stops, and a witness that reads committed results during the faults and checks each one. When the row ends,
-//! input, results, changelog, offsets and open transactions are compared with the reference fold ([`verify`]).
+//! input, results, changelog, offsets and open transactions are compared with the reference fold (`verify`).
 //! A row that injected nothing or compared nothing fails.
 
 mod feeder;
