@@ -141,7 +141,11 @@ impl Tampering {
                     events.push(back);
                 },
             ),
+<<<<<<< HEAD
             Self::Zombie => replaced(history),
+=======
+            Self::Zombie => zombie(history),
+>>>>>>> sim
             _ => found,
         }
     }
@@ -180,7 +184,7 @@ fn remove(history: &mut History, which: impl Fn(&Event) -> bool) -> bool {
     any(history, which, |events, at| drop(events.remove(at)))
 }
 
-/// The first record of the output that another one of its partition follows.
+/// The first record of the output.
 fn output(history: &mut History, spoil: impl FnOnce(&mut Events, usize)) -> bool {
     any(
         history,
@@ -228,6 +232,32 @@ fn swap(history: &mut History) -> bool {
         if let Event::Found(record) = &mut history.events[at].event {
             record.value = value;
         }
+    }
+    true
+}
+
+/// The first result that its writer lets another one follow gets a later epoch than that.
+fn zombie(history: &mut History) -> bool {
+    let written = |timed: &Timed| match &timed.event {
+        Event::Found(Record {
+            topic,
+            partition,
+            writer: Some(writer),
+            ..
+        }) if topic == OUTPUT => Some((*partition, writer.id)),
+        _ => None,
+    };
+    let places: Vec<_> = history.events.iter().map(written).collect();
+    let first = places.iter().enumerate().position(|(at, place)| {
+        let after = places.get(at + 1..).unwrap_or_default();
+        place.is_some() && after.contains(place)
+    });
+    let Some(at) = first else { return false };
+    if let Event::Found(Record {
+        writer: Some(writer), ..
+    }) = &mut history.events[at].event
+    {
+        writer.epoch = i16::MAX;
     }
     true
 }
