@@ -141,11 +141,7 @@ impl Tampering {
                     events.push(back);
                 },
             ),
-<<<<<<< HEAD
-            Self::Zombie => replaced(history),
-=======
             Self::Zombie => zombie(history),
->>>>>>> sim
             _ => found,
         }
     }
@@ -191,24 +187,6 @@ fn output(history: &mut History, spoil: impl FnOnce(&mut Events, usize)) -> bool
         |event| matches!(event, Event::Found(record) if record.topic == OUTPUT),
         spoil,
     )
-}
-
-/// An earlier record is of a later producer than one behind it in the partition.
-fn replaced(history: &mut History) -> bool {
-    let mut behind = std::collections::BTreeSet::new();
-    for timed in history.events.iter_mut().rev() {
-        let Event::Found(record) = &mut timed.event else {
-            continue;
-        };
-        let Some(writer) = record.writer.as_mut().filter(|_| record.topic == OUTPUT) else {
-            continue;
-        };
-        if !behind.insert((record.partition, writer.id)) {
-            writer.epoch = i16::MAX;
-            return true;
-        }
-    }
-    false
 }
 
 /// The values of the first two results of a key.
