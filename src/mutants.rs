@@ -32,6 +32,8 @@ pub enum Mutant {
     MarkTooHigh,
     /// State is written although the transaction was aborted.
     StateBeforeCommit,
+    /// State is written before the transaction it belongs to is committed.
+    StateBeforeTransaction,
     /// The last commit before an orderly stop is left out.
     NoLastCommit,
     /// An answer to a heartbeat from before a rejoin counts for the new membership.
@@ -53,7 +55,7 @@ pub enum Mutant {
 #[cfg(feature = "mutants")]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ReuseProducer,
         Self::OffsetsAskedAgain,
         Self::NoDeduplication,
@@ -65,6 +67,7 @@ impl Mutant {
         Self::RestoreUncommitted,
         Self::MarkTooHigh,
         Self::StateBeforeCommit,
+        Self::StateBeforeTransaction,
         Self::NoLastCommit,
         Self::OutdatedHeartbeat,
         Self::FailedRestoreForgotten,

@@ -198,7 +198,9 @@ impl Observer {
     pub fn configure_topic(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
         let what = || format!("configuring topic {name}");
         let config = AlterConfig::new(ResourceSpecifier::Topic(name));
-        let config = settings.iter().fold(config, |config, (key, value)| config.set(key, value));
+        let config = settings
+            .iter()
+            .fold(config, |config, (key, value)| config.set(key, value));
         let options = AdminOptions::new().request_timeout(Some(LIMIT));
         let answers = self.runtime.block_on(self.admin.alter_configs([&config], &options));
         for answer in answers.context(what)? {

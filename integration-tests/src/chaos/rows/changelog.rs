@@ -92,17 +92,19 @@ fn compacted(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     let slowly = Rule::new(api::FETCH, Side::Answer, Action::Delay(Duration::from_millis(300)));
     let slowly = s.world.proxy.arm(slowly.client(&restore_client(scene)).times(6));
     restart(scene, 0)?;
-    s.outcome.sometimes("compaction ran while it was restored from", slowly.matched() > 0);
-    s.world.observer.configure_topic(&topic, &[("cleanup.policy", "compact")])
+    s.outcome
+        .sometimes("compaction ran while it was restored from", slowly.matched() > 0);
+    s.world
+        .observer
+        .configure_topic(&topic, &[("cleanup.policy", "compact")])
         .map_err(Into::into)
 }
 
 /// Whether records that were there are not any more: control records leave a gap of one.
 fn is_compacted(s: &Scenario<'_>, topic: &str) -> Attempt<bool> {
     let all = s.world.observer.read_all(topic, View::Everything)?;
-    let gap = |pair: &[ObservedRecord]| {
-        matches!(pair, [a, b] if a.partition == b.partition && b.offset - a.offset > 10)
-    };
+    let gap =
+        |pair: &[ObservedRecord]| matches!(pair, [a, b] if a.partition == b.partition && b.offset - a.offset > 10);
     let from_the_first = |r: &ObservedRecord| r.offset > 10;
     let firsts = (0..3).filter_map(|p| all.iter().find(|r| r.partition == p));
     Ok(all.windows(2).any(gap) || firsts.into_iter().any(from_the_first))
@@ -173,8 +175,9 @@ fn deleted(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
         }
         let error = process.error().unwrap_or_default();
         if !error.contains("changelog") {
-            s.outcome
-                .violation(format!("instance {index} ended without naming the changelog: {error:?}"));
+            s.outcome.violation(format!(
+                "instance {index} ended without naming the changelog: {error:?}"
+            ));
         }
     }
     bring_back(s, &topic, &copy, &ends)?;

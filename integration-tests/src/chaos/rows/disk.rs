@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "R34",
-        fault: "restoring is interrupted: orderly and with `kill -9`, at random moments",
+        fault: "restoring is interrupted: orderly and with `kill -9` at random moments, or it dies after the first, second or third batch",
         full_count: 60,
         seconds_each: 8.0,
         seconds_around: 15.0,
@@ -161,11 +161,16 @@ fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
         s.world.random_pause(300, 1_000);
         scene.kill(0)?;
         fs::remove_dir_all(scene.state_dir(0))?;
+        if round % 3 == 0 {
+            return dies_restoring(s, scene, 1 + (round / 3) % 3);
+        }
         scene.start(0, &[])?;
         s.world.random_pause(50, 1_500);
-        if round % 2 == 0 {
+        if round % 3 == 1 {
+            s.outcome.variant("killed");
             scene.kill(0)?;
         } else {
+            s.outcome.variant("stopped");
             scene.process(0)?.signal(Signal::Terminate)?;
             if !scene.process(0)?.wait_until_ended(Duration::from_secs(20)) {
                 return Err("a stop while restoring takes too long".into());
@@ -174,6 +179,19 @@ fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
         }
         restart(scene, 0)
     })
+}
+
+/// A batch has at most ten records here: most of a changelog is still to be read.
+fn dies_restoring(s: &mut Scenario<'_>, scene: &mut Scene, batch: u64) -> Attempt {
+    s.outcome.variant("dies after a batch");
+    let small = ("COUNTING_RESTORE_BATCH", "10");
+    let point = format!("restore.batch:{batch}");
+    scene.start(0, &[small, ("MILLSTREAM_FAILPOINT", &point)])?;
+    if !scene.process(0)?.wait_until_ended(Duration::from_secs(30)) {
+        return Err(format!("the process did not come to {point} (built without failpoints?)").into());
+    }
+    drop(scene.take(0)?);
+    restart(scene, 0)
 }
 
 pub(super) fn task_dirs(scene: &Scene, index: usize) -> Attempt<Vec<PathBuf>> {

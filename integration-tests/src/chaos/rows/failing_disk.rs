@@ -129,7 +129,9 @@ impl SmallDisk {
     fn mount(at: &Path) -> Attempt<Self> {
         let aside = at.with_extension("aside");
         copy_dir(at, &aside)?;
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", SMALL, "tmpfs"]).arg(at))?;
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", SMALL, "tmpfs"])
+            .arg(at))?;
         let disk = Self { at: at.to_owned() };
         copy_dir(&aside, at)?;
         fs::remove_dir_all(aside)?;

@@ -55,7 +55,11 @@ fn limited(s: &mut Scenario<'_>) -> Attempt {
         end(scene)?;
         restart(scene, 0)
     })?;
-    let note = format!("most within the limit of {} MiB: {} MiB", (BUDGET as u64 + BESIDES) >> 20, peak >> 20);
+    let note = format!(
+        "most within the limit of {} MiB: {} MiB",
+        (BUDGET as u64 + BESIDES) >> 20,
+        peak >> 20
+    );
     s.outcome.notes.push(note);
     Ok(())
 }
@@ -63,7 +67,11 @@ fn limited(s: &mut Scenario<'_>) -> Attempt {
 /// Whether it still runs or not: it does not afterwards.
 fn end(scene: &mut Scene) -> Attempt {
     let mut process = scene.take(0)?;
-    if process.has_ended() { Ok(()) } else { Ok(process.kill()?) }
+    if process.has_ended() {
+        Ok(())
+    } else {
+        Ok(process.kill()?)
+    }
 }
 
 /// A control group (version 1) for memory; gone with the value.
@@ -90,7 +98,10 @@ impl ControlGroup {
 
     /// Puts the process into the group before it becomes the application; the process id stays.
     fn runner(&self) -> Vec<String> {
-        let script = format!("echo $$ > '{}' && exec \"$0\" \"$@\"", self.path.join("cgroup.procs").display());
+        let script = format!(
+            "echo $$ > '{}' && exec \"$0\" \"$@\"",
+            self.path.join("cgroup.procs").display()
+        );
         vec!["sh".to_owned(), "-c".to_owned(), script]
     }
 }
