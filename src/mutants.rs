@@ -34,7 +34,7 @@ pub enum Mutant {
     StateBeforeCommit,
     /// The last commit before an orderly stop is left out.
     NoLastCommit,
-    /// An answer to a heartbeat from before a rejoin counts for the new membership.
+    /// An answer to a heartbeat from before a rejoin counts for the new membership, and nobody looks what the group believes.
     OutdatedHeartbeat,
     /// A task whose state could not be restored is not tried again.
     FailedRestoreForgotten,

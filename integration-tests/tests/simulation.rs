@@ -202,7 +202,7 @@ fn a_task_is_not_restored_from_the_beginning_where_its_state_was_copied() {
         ..Faults::none()
     };
     let simulator = counting().instances(3).standbys(1).faults(faults);
-    survives(&simulator, "copy of a task's state taken over", 30);
+    survives(&simulator, "copy of a task's state taken over", 10);
 }
 
 /// A thread that could not look up a topic in the middle of a record ended with an error.

@@ -360,7 +360,9 @@ impl Membership {
 
     fn look(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         let idle = self.in_flight.is_none() && !self.audit.is_under_way();
-        if idle && self.may_look() && now_ms >= self.audit.next_ms() {
+        // Looking makes up for this mistake, too.
+        let looks = !planted(Mutant::OutdatedHeartbeat);
+        if idle && looks && self.may_look() && now_ms >= self.audit.next_ms() {
             self.audit.begin();
             actions.push(Action::Describe);
         }
