@@ -115,7 +115,14 @@ pub(crate) struct UpdaterParts {
 
 enum Stage {
     Opening { retry_at: Duration, give_up_at: Duration },
-    Restoring(Box<RestoringTask>, Vec<CommittedInput>),
+    Restoring(Box<RestoringTask>, Prepared),
+}
+
+/// What is known of a task before its state is up to date.
+struct Prepared {
+    inputs: Vec<CommittedInput>,
+    /// There was a copy of its state here, and its changelogs had so many more offsets.
+    copy_behind: Option<u64>,
 }
 
 pub(crate) struct StateUpdater {
@@ -188,7 +195,7 @@ impl StateUpdater {
                 Next::WaitUntil(retry_at),
             ),
             Stage::Opening { give_up_at, .. } => match self.open(request) {
-                Ok((restoring, inputs)) => (Ok(Some(Stage::Restoring(Box::new(restoring), inputs))), Next::Again),
+                Ok((restoring, prepared)) => (Ok(Some(Stage::Restoring(Box::new(restoring), prepared))), Next::Again),
                 Err(e) if e.kind() == ErrorKind::Retry && now.elapsed < give_up_at => {
                     tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
                     let retry_at = now.elapsed + BACKOFF;
@@ -199,18 +206,18 @@ impl StateUpdater {
                 }
                 Err(e) => (Err(e), Next::Again),
             },
-            Stage::Restoring(mut task, inputs) => {
+            Stage::Restoring(mut task, prepared) => {
                 let before = task.restored();
                 let progress = task.step(self.parts.consumer.as_mut(), self.parts.batch_records);
                 add(&self.parts.metrics.records_restored, task.restored() - before);
                 match progress {
                     Ok(Progress::Done) => {
-                        self.done(request, *task, inputs);
+                        self.done(request, *task, prepared);
                         (Ok(None), Next::Again)
                     }
-                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, inputs))), Next::Again),
+                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, prepared))), Next::Again),
                     Ok(Progress::Waiting) => (
-                        Ok(Some(Stage::Restoring(task, inputs))),
+                        Ok(Some(Stage::Restoring(task, prepared))),
                         Next::WaitUntil(now.elapsed + BACKOFF),
                     ),
                     Err(e) => {
@@ -231,10 +238,15 @@ impl StateUpdater {
         }
     }
 
-    fn done(&mut self, request: &OpenRequest, task: RestoringTask, inputs: Vec<CommittedInput>) {
+    fn done(&mut self, request: &OpenRequest, task: RestoringTask, prepared: Prepared) {
         let restored = task.restored();
         tracing::info!(task = &**task.task(), records = restored, "state restored");
         add(&self.parts.metrics.tasks_restored, 1);
+        if let Some(behind) = prepared.copy_behind {
+            add(&self.parts.metrics.standby_takeovers, 1);
+            add(&self.parts.metrics.standby_misfits, u64::from(restored > behind));
+        }
+        let inputs = prepared.inputs;
         let database = task.finish(self.parts.consumer.as_mut());
         answer(request, Ok(OpenedTask { database, inputs }));
     }
@@ -249,7 +261,7 @@ impl StateUpdater {
         }
     }
 
-    fn open(&mut self, request: &OpenRequest) -> Result<(RestoringTask, Vec<CommittedInput>)> {
+    fn open(&mut self, request: &OpenRequest) -> Result<(RestoringTask, Prepared)> {
         let topology = self.parts.topology.clone();
         let task = request.task;
         let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
@@ -261,8 +273,18 @@ impl StateUpdater {
         let inputs = self.inputs(subtopology, request)?;
         let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
+        let mut copy_behind = None;
         let database = match self.standbys.take(task, &mut self.parts) {
-            Some(kept) => kept,
+            Some(mut kept) => {
+                copy_behind = Some(behind(&kept, &changelogs));
+                if planted(Mutant::CopyIsNotUsed) {
+                    for changelog in &changelogs {
+                        kept.wipe(changelog.store)
+                            .map_err(|e| Error::new(ErrorKind::State, e.to_string()))?;
+                    }
+                }
+                kept
+            }
             None => self.parts.open_database(subtopology, &name)?,
         };
         let restoring = RestoringTask::begin(
@@ -272,7 +294,7 @@ impl StateUpdater {
             Purpose::Run,
             self.parts.consumer.as_mut(),
         )?;
-        Ok((restoring, inputs))
+        Ok((restoring, Prepared { inputs, copy_behind }))
     }
 
     /// The partitions of the task, which not every source topic has, with what is committed.
@@ -428,6 +450,18 @@ fn answer(request: &OpenRequest, result: Result<OpenedTask>) {
         close(&task_name(request.task), task.database);
     }
     request.waker.wake();
+}
+
+/// How many offsets the changelogs have that the database does not stand for.
+fn behind(database: &TaskDatabase, changelogs: &[Changelog]) -> u64 {
+    let of = |changelog: &Changelog| {
+        let end = changelog
+            .limit
+            .map_or(changelog.bounds.end, |l| l.min(changelog.bounds.end));
+        let from = database.offset(changelog.store).unwrap_or(changelog.bounds.first);
+        u64::try_from(end - from).unwrap_or(0)
+    };
+    changelogs.iter().map(of).sum()
 }
 
 pub(super) fn sooner(a: Next, b: Next) -> Next {

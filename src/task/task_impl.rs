@@ -352,6 +352,15 @@ impl Task {
         Ok(())
     }
 
+    /// What was fetched counts as processed: a mistake that can be planted.
+    pub(crate) fn drop_what_was_fetched(&mut self) {
+        for input in &mut self.inputs {
+            while let Some(offset) = input.head().map(|record| record.offset) {
+                input.advance(offset, input.partition_time);
+            }
+        }
+    }
+
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         self.graph.state().uncommitted_bytes()
     }

@@ -21,6 +21,7 @@ pub(super) enum Call {
     Heartbeat,
     CommitOffsets,
     FetchOffsets,
+    DescribeGroup,
     FindCoordinator,
     Topics,
 }
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn each_code_of_each_call_says_what_to_do() {
-        let table: [(Call, &[i16], ErrorClass); 9] = [
+        let table: [(Call, &[i16], ErrorClass); 11] = [
             (Call::Heartbeat, &[14, 15, 16], Retry),
             (Call::Heartbeat, &[25, 110], Migrated),
             (Call::Heartbeat, &[-1, 30, 35, 42, 69, 81, 130], Fatal),
@@ -112,6 +113,8 @@ mod tests {
             (Call::CommitOffsets, &[12, 28, 29, 30], Fatal),
             (Call::FetchOffsets, &[88, 14, 16], Retry),
             (Call::FetchOffsets, &[25, 113], Migrated),
+            (Call::DescribeGroup, &[14, 15, 16], Retry),
+            (Call::DescribeGroup, &[30, 35], Fatal),
             (Call::Topics, &[29, 37, 38, 44, 3], Fatal),
         ];
         for (call, codes, class) in table {
