@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::lru::Recency;
-use crate::segments::CachedSegments;
-use crate::table::{Found, Table};
+use crate::segments::{CachedSegments, suffix_bytes};
+use crate::table::{Found, Suffix, Table, Times};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
@@ -92,6 +92,7 @@ impl Core {
             table: RefCell::new(Table::new(
                 index.0 as usize,
                 spec.kind.is_timestamped(),
+                suffix_bytes(&spec.kind),
                 clean_budget_bytes,
             )),
             cached: spec.caching && cache_bytes > 0,
@@ -204,6 +205,17 @@ impl Core {
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
         self.read(|database, table| table.page(database, range, reverse, max_rows))
+    }
+
+    /// Rows of one key in one segment; see [`Table::of_group`].
+    pub(crate) fn of_group(
+        &self,
+        group: &[u8],
+        times: &Times,
+        end: Suffix,
+        reverse: bool,
+    ) -> Result<Option<Vec<Found>>> {
+        self.read(|database, table| table.of_group(database, group, times, end, reverse))
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
