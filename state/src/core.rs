@@ -144,7 +144,7 @@ impl Core {
         }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
         let Some(watch) = &self.watch else {
             return self
                 .database
@@ -191,6 +191,15 @@ impl Core {
         let result = f(&mut buffer);
         self.key_buffer.set(buffer);
         result
+    }
+
+    /// Rows below this key have expired; the next commit deletes them.
+    pub(crate) fn expire_below(&self, end: &[u8]) {
+        let mut below = self.expired_below.borrow_mut();
+        if below.as_deref().is_none_or(|known| known < end) {
+            *below = Some(end.to_vec());
+            self.expiry_pending.set(true);
+        }
     }
 
     pub(crate) fn observe(&self, time: i64) -> i64 {

@@ -121,12 +121,7 @@ impl Segments {
     fn expire(&self, core: &Core, observed: i64) {
         let first = self.first_alive(observed);
         if first > 0 {
-            let end = first.to_be_bytes();
-            let mut below = core.expired_below.borrow_mut();
-            if below.as_deref().is_none_or(|known| *known < end[..]) {
-                *below = Some(end.to_vec());
-                core.expiry_pending.set(true);
-            }
+            core.expire_below(&first.to_be_bytes());
         }
     }
 
