@@ -57,8 +57,9 @@ impl Join {
         Some(if left { joined(own, other) } else { joined(other, own) })
     }
 
-    /// Records that have waited long enough, earliest first; a right one before a left one, then by key.
-    fn closed(&mut self) -> Vec<Message> {
+    /// Records that have waited long enough, earliest first; a right one before a left one, then by key. Their results
+    /// have the headers of the record that made time move on.
+    fn closed(&mut self, m: &Message) -> Vec<Message> {
         let (before, after, grace, now) = (self.before, self.after, self.grace, self.now);
         let ahead = |left: bool| if left { after } else { before };
         let is_closed = |(time, left, ..): &(i64, bool, Text, Text)| time + ahead(*left) + grace < now;
@@ -67,7 +68,12 @@ impl Join {
         closed.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
         closed
             .into_iter()
-            .map(|(time, left, key, value)| Message::record(key, Self::result(left, &value, None), time))
+            .map(|(time, left, key, value)| Message {
+                key,
+                new: Self::result(left, &value, None),
+                time,
+                ..m.clone()
+            })
             .collect()
     }
 
@@ -86,7 +92,7 @@ impl Join {
         if m.key.is_none() || m.new.is_none() {
             return (Vec::new(), true);
         }
-        let mut results = if m.time == self.now { self.closed() } else { Vec::new() };
+        let mut results = if m.time == self.now { self.closed(m) } else { Vec::new() };
         let (behind, ahead) = if left {
             (self.before, self.after)
         } else {
@@ -105,7 +111,11 @@ impl Join {
         for (key, value, time) in &partners {
             self.waiting.retain(|w| !(w.0 == *time && w.1 != left && w.2 == *key));
             let result = Self::result(left, &m.new, Some(value));
-            results.push(Message::record(m.key.clone(), result, m.time.max(*time)));
+            results.push(Message {
+                new: result,
+                time: m.time.max(*time),
+                ..m.clone()
+            });
         }
         if partners.is_empty() && self.outer(left) {
             if to >= self.now {
