@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod factory;
 pub(crate) mod graph;
 mod handlers;
+pub(crate) mod heap;
 mod punctuation;
 mod raw;
 pub(crate) mod receiver;

@@ -97,3 +97,26 @@ fn a_windowed_cogroup_of_a_mapped_stream_can_be_built() -> TestResult {
     assert_eq!(together, Some(expected));
     Ok(())
 }
+
+/// Schedules that were due at once ran in the order in which they were made; in Kafka Streams a heap decides.
+#[test]
+fn equal_schedules_run_in_the_order_of_a_heap() -> TestResult {
+    let counting = |from| Step::Process {
+        from,
+        every: 5,
+        wall: false,
+    };
+    let plan = Plan {
+        streams: 1,
+        steps: vec![counting(0), counting(1), counting(0)],
+        ..Plan::default()
+    };
+    let outcome = agree(&plan, &[event(0, "a", Some("x"), 0), event(0, "a", Some("x"), 5)])?;
+    let told: Vec<_> = outcome.outputs["of-stream-2"]
+        .iter()
+        .filter_map(|o| o.1.clone())
+        .collect();
+    // The second processor tells last at first, and before the first one tells it something later on.
+    assert_eq!(told, ["x#1#1", "=1#2", "=2", "x#2#3", "=3", "=2#4"]);
+    Ok(())
+}

@@ -151,8 +151,10 @@ impl World {
             self.dropped += 1;
             return;
         }
+        // An answer has no way to say that the foreign value is empty, but there.
+        let foreign = foreign.as_ref().filter(|value| !value.is_empty());
         let there = foreign.is_some() || (outer && current.is_some());
-        let new = there.then(|| joined(current.as_deref(), foreign.as_deref()));
+        let new = there.then(|| joined(current.as_deref(), foreign.map(String::as_str)));
         let node = self.tables[result].node;
         let update = Message {
             notice: None,

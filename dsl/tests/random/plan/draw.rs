@@ -90,8 +90,6 @@ fn join_steps() -> impl Strategy<Value = Step> {
     let (stored, left) = (any::<bool>(), any::<bool>());
     prop_oneof![
         (PLACES, PLACES, kinds(), sides).prop_map(|(from, with, kind, (before, after, grace))| {
-            // Kafka Streams looks for closed windows of either side by the width of the one that the record came from.
-            let after = if kind == Kind::Inner { after } else { before };
             Step::JoinStream {
                 from,
                 with,
