@@ -31,4 +31,4 @@ pub use raw::{HeaderSource, RawHeaders, RawRecord};
 pub use receiver::{Children, Receiver, StreamPort, TableChildren, TablePort, TableReceiver};
 pub use record::{Change, Record};
 pub use source::{SourceFactory, SourcePort};
-pub use wrapper::{Around, ProcessorWrapper, WrappedRecord};
+pub use wrapper::{Around, ProcessorWrapper, WrappedPunctuation, WrappedRecord};
