@@ -197,7 +197,7 @@ impl StateUpdater {
                 Ok(Some(Stage::Opening { retry_at, give_up_at })),
                 Next::WaitUntil(retry_at),
             ),
-            Stage::Opening { give_up_at, .. } => match self.open(request) {
+            Stage::Opening { give_up_at, .. } => match self.open(request, now.wall_ms) {
                 Ok((restoring, prepared)) => (Ok(Some(Stage::Restoring(Box::new(restoring), prepared))), Next::Again),
                 Err(e) if is_worth_waiting(&e, now.elapsed, give_up_at) => {
                     tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
@@ -267,7 +267,7 @@ impl StateUpdater {
         }
     }
 
-    fn open(&mut self, request: &OpenRequest) -> Result<(RestoringTask, Prepared)> {
+    fn open(&mut self, request: &OpenRequest, wall_ms: i64) -> Result<(RestoringTask, Prepared)> {
         let topology = self.parts.topology.clone();
         let task = request.task;
         let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
@@ -276,7 +276,7 @@ impl StateUpdater {
                 "the group assigned a task this topology does not have",
             ));
         };
-        let inputs = self.inputs(subtopology, request)?;
+        let inputs = self.inputs(subtopology, request, wall_ms)?;
         let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
         let mut copy_behind = None;
@@ -304,7 +304,12 @@ impl StateUpdater {
     }
 
     /// The partitions of the task, which not every source topic has, with what is committed.
-    fn inputs(&mut self, subtopology: &Subtopology, request: &OpenRequest) -> Result<Vec<CommittedInput>> {
+    fn inputs(
+        &mut self,
+        subtopology: &Subtopology,
+        request: &OpenRequest,
+        wall_ms: i64,
+    ) -> Result<Vec<CommittedInput>> {
         let names: Vec<String> = subtopology
             .sources
             .iter()
@@ -325,20 +330,29 @@ impl StateUpdater {
                     partition: request.task.partition,
                 };
                 let committed = request.committed.iter().find(|o| o.partition == partition);
+                let reset = subtopology.resets.get(index).copied().flatten();
+                let reset = reset.unwrap_or(OffsetReset::Earliest);
                 inputs.push(CommittedInput {
                     source: SourceIndex(index as u32),
-                    reset: subtopology
-                        .resets
-                        .get(index)
-                        .copied()
-                        .flatten()
-                        .unwrap_or(OffsetReset::Earliest),
                     committed: committed.map(|o| (o.offset, o.metadata.clone())),
+                    since: self.since(&partition, reset, wall_ms)?,
+                    reset,
                     partition,
                 });
             }
         }
         Ok(inputs)
+    }
+
+    /// Where a reset by duration leads to. Asked for also where an offset is committed, which may be gone by then.
+    fn since(&mut self, partition: &TopicPartition, reset: OffsetReset, wall_ms: i64) -> Result<Option<i64>> {
+        let OffsetReset::ByDuration(age) = reset else {
+            return Ok(None);
+        };
+        let since_ms = wall_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let partition = std::slice::from_ref(partition);
+        let found = self.parts.admin.offsets_since(partition, since_ms, REQUEST_LIMIT);
+        Ok(found.map_err(soft)?.first().copied().flatten())
     }
 }
 
