@@ -25,7 +25,7 @@ use crate::{
     mutants::{Mutant, planted},
     restore::{Changelog, ChangelogBounds, Progress, Purpose, RestoringTask},
     state::{StateEngine, StateError, StoreIndex, StoreSpec, TaskDatabase},
-    task::{CommittedInput, task_name},
+    task::{CommittedInput, has_logged, task_name},
 };
 
 /// A task to be opened and restored.
@@ -115,7 +115,14 @@ pub(crate) struct UpdaterParts {
 
 enum Stage {
     Opening { retry_at: Duration, give_up_at: Duration },
-    Restoring(Box<RestoringTask>, Vec<CommittedInput>),
+    Restoring(Box<RestoringTask>, Prepared),
+}
+
+/// What is known of a task before its state is up to date.
+struct Prepared {
+    inputs: Vec<CommittedInput>,
+    /// There was a copy of its state here, and its changelogs had so many more offsets.
+    copy_behind: Option<u64>,
 }
 
 pub(crate) struct StateUpdater {
@@ -127,6 +134,9 @@ pub(crate) struct StateUpdater {
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a changelog may seem to end too early: of PATIENCE. After the loss of a leader its successor may not know yet how far
+/// the log is committed.
+const UNTIL_LOST: Duration = Duration::from_secs(10);
 
 impl StateUpdater {
     pub(crate) fn new(parts: UpdaterParts) -> Self {
@@ -188,8 +198,8 @@ impl StateUpdater {
                 Next::WaitUntil(retry_at),
             ),
             Stage::Opening { give_up_at, .. } => match self.open(request, now.wall_ms) {
-                Ok((restoring, inputs)) => (Ok(Some(Stage::Restoring(Box::new(restoring), inputs))), Next::Again),
-                Err(e) if e.kind() == ErrorKind::Retry && now.elapsed < give_up_at => {
+                Ok((restoring, prepared)) => (Ok(Some(Stage::Restoring(Box::new(restoring), prepared))), Next::Again),
+                Err(e) if is_worth_waiting(&e, now.elapsed, give_up_at) => {
                     tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
                     let retry_at = now.elapsed + BACKOFF;
                     (
@@ -199,30 +209,33 @@ impl StateUpdater {
                 }
                 Err(e) => (Err(e), Next::Again),
             },
-            Stage::Restoring(mut task, inputs) => {
+            Stage::Restoring(mut task, prepared) => {
                 let before = task.restored();
                 let progress = task.step(self.parts.consumer.as_mut(), self.parts.batch_records);
                 add(&self.parts.metrics.records_restored, task.restored() - before);
                 match progress {
                     Ok(Progress::Done) => {
-                        self.done(request, *task, inputs);
+                        self.done(request, *task, prepared);
                         (Ok(None), Next::Again)
                     }
-                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, inputs))), Next::Again),
+                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, prepared))), Next::Again),
                     Ok(Progress::Waiting) => (
-                        Ok(Some(Stage::Restoring(task, inputs))),
+                        Ok(Some(Stage::Restoring(task, prepared))),
                         Next::WaitUntil(now.elapsed + BACKOFF),
                     ),
                     Err(e) => {
                         let name = task_name(request.task);
                         close(&name, task.finish(self.parts.consumer.as_mut()));
-                        if e.state_error().is_some_and(StateError::is_damage) {
+                        let damage = e.state_error().is_some_and(StateError::is_damage);
+                        if damage {
                             wipe(&self.parts.engine, &name);
+                        }
+                        if damage || e.kind() == ErrorKind::Retry {
                             let stage = Stage::Opening {
-                                retry_at: now.elapsed,
+                                retry_at: now.elapsed + BACKOFF,
                                 give_up_at: now.elapsed + PATIENCE,
                             };
-                            return (Ok(Some(stage)), Next::Again);
+                            return (Ok(Some(stage)), Next::WaitUntil(now.elapsed + BACKOFF));
                         }
                         (Err(e), Next::Again)
                     }
@@ -231,10 +244,15 @@ impl StateUpdater {
         }
     }
 
-    fn done(&mut self, request: &OpenRequest, task: RestoringTask, inputs: Vec<CommittedInput>) {
+    fn done(&mut self, request: &OpenRequest, task: RestoringTask, prepared: Prepared) {
         let restored = task.restored();
         tracing::info!(task = &**task.task(), records = restored, "state restored");
         add(&self.parts.metrics.tasks_restored, 1);
+        if let Some(behind) = prepared.copy_behind {
+            add(&self.parts.metrics.standby_takeovers, 1);
+            add(&self.parts.metrics.standby_misfits, u64::from(restored > behind));
+        }
+        let inputs = prepared.inputs;
         let database = task.finish(self.parts.consumer.as_mut());
         answer(request, Ok(OpenedTask { database, inputs }));
     }
@@ -249,7 +267,7 @@ impl StateUpdater {
         }
     }
 
-    fn open(&mut self, request: &OpenRequest, wall_ms: i64) -> Result<(RestoringTask, Vec<CommittedInput>)> {
+    fn open(&mut self, request: &OpenRequest, wall_ms: i64) -> Result<(RestoringTask, Prepared)> {
         let topology = self.parts.topology.clone();
         let task = request.task;
         let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
@@ -261,8 +279,18 @@ impl StateUpdater {
         let inputs = self.inputs(subtopology, request, wall_ms)?;
         let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
+        let mut copy_behind = None;
         let database = match self.standbys.take(task, &mut self.parts) {
-            Some(kept) => kept,
+            Some(mut kept) => {
+                copy_behind = Some(behind(&kept, &changelogs));
+                if planted(Mutant::CopyIsNotUsed) {
+                    for changelog in &changelogs {
+                        kept.wipe(changelog.store)
+                            .map_err(|e| Error::new(ErrorKind::State, e.to_string()))?;
+                    }
+                }
+                kept
+            }
             None => self.parts.open_database(subtopology, &name)?,
         };
         let restoring = RestoringTask::begin(
@@ -272,7 +300,7 @@ impl StateUpdater {
             Purpose::Run,
             self.parts.consumer.as_mut(),
         )?;
-        Ok((restoring, inputs))
+        Ok((restoring, Prepared { inputs, copy_behind }))
     }
 
     /// The partitions of the task, which not every source topic has, with what is committed.
@@ -355,23 +383,25 @@ impl UpdaterParts {
                 topic: topic.into(),
                 partition: task.partition,
             };
-            wanted.push((StoreIndex(index as u32), partition, limit));
+            let logged = limit.is_none() && inputs.is_some_and(|all| has_logged(all, &store.spec.name));
+            wanted.push((StoreIndex(index as u32), partition, limit, logged));
         }
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, _)| p.clone()).collect();
+        let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, ..)| p.clone()).collect();
         let bounds = self
             .admin
             .offsets(&partitions, Isolation::ReadUncommitted, REQUEST_LIMIT)
             .map_err(soft)?;
         let with_bounds = wanted.into_iter().zip(bounds);
         Ok(with_bounds
-            .map(|((store, partition, limit), (first, end))| Changelog {
+            .map(|((store, partition, limit, logged), (first, end))| Changelog {
                 store,
                 partition,
                 bounds: ChangelogBounds { first, end },
                 limit,
+                logged,
             })
             .collect())
     }
@@ -379,6 +409,15 @@ impl UpdaterParts {
     pub(super) fn open_database(&self, subtopology: &Subtopology, name: &str) -> Result<TaskDatabase> {
         let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
         open_database(&self.engine, name, &specs)
+    }
+}
+
+/// What usually passes is tried again for a while, and what seems to be the worst is looked at twice.
+fn is_worth_waiting(error: &Error, now: Duration, give_up_at: Duration) -> bool {
+    match error.kind() {
+        ErrorKind::Retry => now < give_up_at,
+        ErrorKind::ChangelogLost => now + PATIENCE < give_up_at + UNTIL_LOST,
+        _ => false,
     }
 }
 
@@ -442,6 +481,18 @@ fn answer(request: &OpenRequest, result: Result<OpenedTask>) {
         close(&task_name(request.task), task.database);
     }
     request.waker.wake();
+}
+
+/// How many offsets the changelogs have that the database does not stand for.
+fn behind(database: &TaskDatabase, changelogs: &[Changelog]) -> u64 {
+    let of = |changelog: &Changelog| {
+        let end = changelog
+            .limit
+            .map_or(changelog.bounds.end, |l| l.min(changelog.bounds.end));
+        let from = database.offset(changelog.store).unwrap_or(changelog.bounds.first);
+        u64::try_from(end - from).unwrap_or(0)
+    };
+    changelogs.iter().map(of).sum()
 }
 
 pub(super) fn sooner(a: Next, b: Next) -> Next {

@@ -6,6 +6,7 @@ use super::{
     CommittedMetadata,
     heads::Heads,
     input::Input,
+    logged::{LoggedStore, is_mark},
     readiness::{Readiness, readiness},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(crate) struct TaskParts {
     pub(crate) inputs: Vec<CommittedInput>,
     /// Stores whose changelog is a source topic, with the topic.
     pub(crate) source_changelogs: Vec<(StoreIndex, Arc<str>)>,
+    pub(crate) logged: Vec<LoggedStore>,
     pub(crate) max_task_idle: Option<Duration>,
 }
 
@@ -51,6 +53,7 @@ pub(crate) struct Task {
     inputs: Vec<Input>,
     heads: Heads,
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
+    logged: Vec<LoggedStore>,
     max_task_idle: Option<Duration>,
     /// Something happened since the last commit.
     dirty: bool,
@@ -61,7 +64,6 @@ pub(crate) struct Task {
 
 /// Name under which a commit without progress is numbered, among the processors' values of the metadata.
 const ATTEMPT: &str = "millstream-commit";
-
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Self {
         let inputs: Vec<Input> = parts
@@ -86,7 +88,7 @@ impl Task {
             }
         }
         let attempts = remembered.iter().find(|(n, _)| n == ATTEMPT).map_or(0, |(_, v)| *v);
-        remembered.retain(|(n, _)| n != ATTEMPT);
+        remembered.retain(|(n, _)| n != ATTEMPT && !is_mark(n));
         parts.graph.set_stream_time(stream_time);
         parts.graph.restore_processor_metadata(&remembered);
         Self {
@@ -96,6 +98,7 @@ impl Task {
             inputs,
             heads: Heads::default(),
             source_changelogs: parts.source_changelogs,
+            logged: parts.logged,
             max_task_idle: parts.max_task_idle,
             dirty: false,
             attempts,
@@ -284,6 +287,7 @@ impl Task {
     /// number, so that the outcome of the commit can be recognised.
     pub(crate) fn offsets_to_commit(&mut self, numbered: bool) -> Vec<OffsetToCommit> {
         let mut processors = self.graph.processor_metadata();
+        processors.extend(self.logged.iter().filter_map(LoggedStore::mark));
         processors.sort();
         let mut offsets = Vec::new();
         let mut moved = false;
@@ -328,6 +332,7 @@ impl Task {
 
     /// Kafka has said yes: the overlay becomes part of the database, together with the changelog positions it stands for.
     pub(crate) fn committed(&mut self, mut positions: Vec<(StoreIndex, i64)>) -> Result<()> {
+        self.advance_changelogs(&positions)?;
         for input in &mut self.inputs {
             if let Some(attempted) = input.attempted.take() {
                 input.committed = Some(attempted);
@@ -355,6 +360,32 @@ impl Task {
         }
         self.dirty = false;
         fail_point!("commit.applied");
+        Ok(())
+    }
+
+    /// What was fetched counts as processed: a mistake that can be planted.
+    pub(crate) fn drop_what_was_fetched(&mut self) {
+        for input in &mut self.inputs {
+            while let Some(offset) = input.head().map(|record| record.offset) {
+                input.advance(offset, input.partition_time);
+            }
+        }
+    }
+
+    /// A mistake to be planted: rows without the offsets they stand for.
+    pub(crate) fn write_state_early(&mut self) -> Result<()> {
+        let written = self.graph.state().commit(&[]);
+        written.map_err(|e| Error::new(ErrorKind::State, "the state cannot be written").caused_by(e))
+    }
+
+    /// None of them may have gone back.
+    fn advance_changelogs(&mut self, positions: &[(StoreIndex, i64)]) -> Result<()> {
+        for (store, position) in positions {
+            if let Some(logged) = self.logged.iter_mut().find(|l| l.store == *store) {
+                let advanced = logged.advance(*position, self.id.partition);
+                advanced.map_err(|e| e.task(self.name.clone()))?;
+            }
+        }
         Ok(())
     }
 

@@ -113,4 +113,5 @@ scenarios![
     rebalance::a_silent_member_loses_its_tasks,
     rebalance::a_wrong_epoch_is_fenced_and_a_rejoin_gets_the_tasks_again,
     rebalance::a_revocation_that_is_not_acknowledged_removes_the_member,
+    rebalance::an_answer_that_nobody_heard_is_described_but_never_repeated,
 ];

@@ -44,6 +44,10 @@ pub(crate) trait BatchWriter {
     /// Deletes all keys below `end`.
     fn delete_below(&mut self, family: usize, end: &[u8]);
     fn mark(&mut self, family: usize, mark: Mark);
+    /// Whether rows in the order of their keys are written faster.
+    fn wants_order(&self) -> bool {
+        false
+    }
 }
 
 /// Gives somebody else the same rows to read. A reader knows no marks.

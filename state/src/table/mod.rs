@@ -3,6 +3,7 @@
 //! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
 //! and not a database read. A clean row is what the database has, so scans merge the database with the dirty rows
 //! only; these are put in order by the first scan after a commit.
+mod groups;
 mod lingering;
 mod overlay;
 mod waiting;
@@ -13,6 +14,8 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use self::groups::Groups;
+pub(crate) use self::groups::{Suffix, Times};
 use self::lingering::Lingering;
 use self::overlay::{Key, Overlay, Slot, Value, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
@@ -42,13 +45,15 @@ pub(crate) struct Table {
     ordered: Option<Ordered>,
     waiting: WaitingList,
     lingering: Lingering,
+    groups: Groups,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
 }
 
 impl Table {
-    pub(crate) fn new(family: usize, timestamped: bool, clean_budget_bytes: usize) -> Self {
+    /// `suffix_bytes`: what row keys have behind the key of a record, of which ranges are read; 0: nothing.
+    pub(crate) fn new(family: usize, timestamped: bool, suffix_bytes: usize, clean_budget_bytes: usize) -> Self {
         Self {
             family,
             timestamped,
@@ -57,6 +62,7 @@ impl Table {
             ordered: None,
             waiting: WaitingList::default(),
             lingering: Lingering::default(),
+            groups: Groups::new(suffix_bytes),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
@@ -182,6 +188,9 @@ impl Table {
             if let Some(ordered) = &mut self.ordered {
                 ordered.insert(SmallVec::from_slice(key), position);
             }
+        }
+        if slot.value.is_some() != value.is_some() {
+            self.groups.changed(key, value.is_some());
         }
         slot.used = true;
         slot.timestamp = timestamp;
@@ -335,7 +344,7 @@ impl Table {
                 (Some((b, _)), Some((k, _))) => (**k < **b) != reverse,
             };
             if take_dirty {
-                if let Some(found) = next.and_then(|(_, position)| self.found(*position)) {
+                if let Some(found) = next.and_then(|(_, position)| self.overlay.found(*position)) {
                     rows.push(found);
                 }
                 next = next_dirty();
@@ -344,15 +353,6 @@ impl Table {
             }
         }
         rows
-    }
-
-    fn found(&self, position: usize) -> Option<Found> {
-        let (key, slot) = self.overlay.slot(position)?;
-        Some(Found {
-            key: key.into(),
-            value: slot.value()?.into(),
-            timestamp: slot.timestamp,
-        })
     }
 
     fn decode(&self, key: &[u8], row: &[u8]) -> Found {
@@ -370,10 +370,13 @@ impl Table {
         }
     }
 
-    /// Writes the dirty rows in key order, without those below `expired`. They stay dirty until `committed`.
+    /// Writes the dirty rows without those below `expired`, in key order if that helps the database. They stay dirty until
+    /// `committed`.
     pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
+        if batch.wants_order() {
+            self.overlay.sort(&mut self.dirty);
+        }
         let overlay = &self.overlay;
-        self.dirty.sort_unstable_by(|a, b| overlay.key(*a).cmp(overlay.key(*b)));
         for position in &self.dirty {
             let Some((key, slot)) = overlay.slot(*position) else {
                 continue;
@@ -397,19 +400,25 @@ impl Table {
         }
         self.dirty_bytes = 0;
         self.ordered = None;
+        let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;
         // Updates that wait know the positions of their rows, which must not move.
-        if self.waiting.is_empty() && (expired.is_some() || self.bytes > self.clean_budget_bytes) {
+        if self.waiting.is_empty() && (expired.is_some() || too_many) {
             self.sweep(expired.unwrap_or_default());
         }
     }
 
-    /// Second chance, when there are too many: rows that were not used since the last sweep go first.
+    /// Second chance, when there are too many: rows that were not used since the last sweep go first, then the oldest.
     fn sweep(&mut self, expired: &[u8]) {
-        let too_many = self.bytes > self.clean_budget_bytes;
+        let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;
         // A quarter is left free, so that the next commit need not sweep again.
-        let budget = self.clean_budget_bytes / 4 * 3;
+        let budget = (self.clean_budget_bytes / 4 * 3).saturating_sub(self.groups.bytes());
+        let mut excess = if too_many {
+            self.overlay.used_bytes(expired).saturating_sub(budget)
+        } else {
+            0
+        };
         let mut bytes = 0;
-        let (lingering, timestamped) = (&mut self.lingering, self.timestamped);
+        let (lingering, groups, timestamped) = (&mut self.lingering, &mut self.groups, self.timestamped);
         self.overlay.retain(|key, slot| {
             if key < expired {
                 if let Some(row) = slot.row(timestamped).filter(|_| slot.cached) {
@@ -418,10 +427,16 @@ impl Table {
                 return false;
             }
             let cost = row_bytes(key, slot.value());
-            let keep = !too_many || (std::mem::take(&mut slot.used) && bytes + cost <= budget);
-            bytes += if keep { cost } else { 0 };
+            let keep = !too_many || (std::mem::take(&mut slot.used) && excess == 0);
+            if keep {
+                bytes += cost;
+            } else {
+                excess = excess.saturating_sub(cost);
+                groups.left(key);
+            }
             keep
         });
+        groups.sweep(expired);
         self.bytes = bytes;
     }
 
@@ -430,6 +445,7 @@ impl Table {
         self.overlay.clear();
         self.waiting.clear();
         self.lingering.clear();
+        self.groups.clear();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;

@@ -9,6 +9,8 @@ use indexmap::IndexMap;
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
+use super::Found;
+
 /// A key; those of most stores need no allocation.
 pub(super) type Key = SmallVec<[u8; 32]>;
 /// A value; counters and sums need no allocation.
@@ -116,6 +118,46 @@ impl Overlay {
         self.rows
             .get_index_mut(position)
             .map(|(key, slot)| (key.as_slice(), slot))
+    }
+
+    /// As a scan gives it; `None`: it is deleted.
+    pub(super) fn found(&self, position: usize) -> Option<Found> {
+        let (key, slot) = self.slot(position)?;
+        Some(Found {
+            key: key.into(),
+            value: slot.value()?.into(),
+            timestamp: slot.timestamp,
+        })
+    }
+
+    /// Puts positions in the order of their keys. Most comparisons are between numbers.
+    pub(super) fn sort(&self, positions: &mut [usize]) {
+        let Some(first) = positions.first().map(|position| self.key(*position)) else {
+            return;
+        };
+        let common = |shared: usize, position: &usize| {
+            let pairs = first.iter().zip(self.key(*position)).take(shared);
+            pairs.take_while(|(a, b)| a == b).count()
+        };
+        let shared = positions.iter().fold(first.len(), common);
+        let start = |position: &usize| {
+            let mut start = [0; 8];
+            let key = self.key(*position).get(shared..).unwrap_or_default();
+            start.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+            (u64::from_be_bytes(start), *position)
+        };
+        let mut order: Vec<(u64, usize)> = positions.iter().map(start).collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
+        positions.iter_mut().zip(order).for_each(|(to, (_, from))| *to = from);
+    }
+
+    /// Bytes of the rows that were used since the last sweep and have not expired.
+    pub(super) fn used_bytes(&self, expired: &[u8]) -> usize {
+        let used = self
+            .rows
+            .iter()
+            .filter(|(key, slot)| slot.used && key.as_slice() >= expired);
+        used.map(|(key, slot)| row_bytes(key, slot.value())).sum()
     }
 
     pub(super) fn key(&self, position: usize) -> &[u8] {

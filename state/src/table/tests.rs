@@ -74,7 +74,7 @@ fn reads(table: &mut Table, database: &Counting, keys: std::ops::Range<u32>) -> 
 #[test]
 fn a_scan_does_not_cost_the_rows_in_memory() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     assert_eq!(table.page(&database, ALL, false, 1_000).unwrap().len(), 100);
     commit(&mut table, &mut database);
@@ -88,7 +88,7 @@ fn a_scan_does_not_cost_the_rows_in_memory() {
 fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
     let mut database = Counting::new();
     let budget = 100 * row_bytes(&key(0), Some(b"v"));
-    let mut table = Table::new(0, false, budget);
+    let mut table = Table::new(0, false, 0, budget);
     (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     assert!(table.bytes <= budget);
@@ -100,7 +100,7 @@ fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
 fn rows_that_were_not_used_go_first() {
     let mut database = Counting::new();
     let budget = 100 * row_bytes(&key(0), Some(b"v"));
-    let mut table = Table::new(0, false, budget);
+    let mut table = Table::new(0, false, 0, budget);
     (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     // Ten hot rows, and others that push.
@@ -120,7 +120,7 @@ fn rows_that_were_not_used_go_first() {
 #[test]
 fn a_page_copies_no_more_rows_than_it_gives() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     (0..10).for_each(|n| table.put(&key(2 * n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     (0..1_000).for_each(|n| table.put(&key(n), Some(b"w"), -1));
@@ -132,7 +132,7 @@ fn a_page_copies_no_more_rows_than_it_gives() {
 #[test]
 fn pages_follow_each_other_without_gaps_whatever_was_deleted() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     (10..60).for_each(|n| table.put(&key(n), None, -1));
@@ -157,7 +157,7 @@ fn pages_follow_each_other_without_gaps_whatever_was_deleted() {
 fn a_smaller_budget_holds_from_the_next_commit_on() {
     let mut database = Counting::new();
     let row = row_bytes(&key(0), Some(b"v"));
-    let mut table = Table::new(0, false, 1_000 * row);
+    let mut table = Table::new(0, false, 0, 1_000 * row);
     (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     table.set_clean_budget(10 * row);
@@ -169,7 +169,7 @@ fn a_smaller_budget_holds_from_the_next_commit_on() {
 #[test]
 fn what_a_commit_will_take_counts_before_it() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     table.put(&key(0), Some(&[0; 100]), -1);
     let once = table.dirty_bytes();
     assert_eq!(
