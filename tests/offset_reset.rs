@@ -13,7 +13,7 @@ use millstream::{
     cluster::{Cluster, Isolation, Producer, ProducerRecord, Sent, Step, memory::MemoryCluster},
     dsl::prelude::*,
 };
-use support::{PATIENCE, visit};
+use support::{PARTITIONS, PATIENCE, visit};
 
 /// Writes a record of an age to the only partition.
 fn send(producer: &mut dyn Producer, value: &str, age: Duration) {
@@ -55,9 +55,8 @@ async fn until_seen(cluster: &MemoryCluster, expected: &[&str]) {
 fn cluster() -> (MemoryCluster, Box<dyn Producer>) {
     support::logging();
     let cluster = MemoryCluster::new();
-    for topic in ["clicks", "out"] {
-        cluster.create_topic(topic, 1, &[]).unwrap();
-    }
+    cluster.create_topic("clicks", 1, &[]).unwrap();
+    cluster.create_topic("out", PARTITIONS, &[]).unwrap();
     let producer = support::plain_producer(&cluster);
     (cluster, producer)
 }
