@@ -10,10 +10,10 @@ use std::ops::Bound;
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
-use super::overlay::Key;
 use super::{Found, Table};
 use crate::Result;
 use crate::database::Database;
+use crate::packed::Key;
 
 /// The end of a row key, filled up with zeros: all of a table are equally long.
 pub(crate) type Suffix = [u8; 16];
@@ -101,7 +101,7 @@ impl Groups {
     pub(super) fn sweep(&mut self, expired: &[u8]) {
         let mut rows = 0;
         self.known.retain(|key, group| {
-            let keep = std::mem::take(&mut group.used) && key.as_slice() >= expired;
+            let keep = std::mem::take(&mut group.used) && **key >= *expired;
             if keep {
                 let old = group.rows.partition_point(|row| *row < group.from);
                 group.rows.drain(..old);
@@ -153,7 +153,7 @@ impl Table {
             None if !self.learn(database, group, (times.0, end))? => return Ok(None),
             None => self.groups.find(group, times).unwrap_or_default(),
         };
-        let mut key = Key::from_slice(group);
+        let mut key = group.to_vec();
         let mut found = Vec::with_capacity(known.len());
         let mut add = |suffix: &Suffix| {
             key.truncate(group.len());
@@ -177,7 +177,10 @@ impl Table {
         let row_key = |suffix: &Suffix| [group, suffix.get(..suffix_bytes).unwrap_or_default()].concat();
         let (lo, hi) = (row_key(&from), row_key(&end));
         let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
-        let page = self.page(database, range, false, MAX_ROWS)?;
+        let family = self.family;
+        let page = self.page_over(range, false, MAX_ROWS, &|range| {
+            database.page_of_group(family, (group, suffix_bytes), range, MAX_ROWS)
+        })?;
         if page.len() >= MAX_ROWS {
             return Ok(false);
         }
@@ -194,7 +197,7 @@ impl Table {
         }
         self.groups.rows += rows.len();
         let learned = Group { from, rows, used: true };
-        if let Some(old) = self.groups.known.insert(Key::from_slice(group), learned) {
+        if let Some(old) = self.groups.known.insert(group.into(), learned) {
             self.groups.rows = self.groups.rows.saturating_sub(old.rows.len());
         }
         Ok(true)
@@ -230,7 +233,7 @@ mod tests {
         let mut groups = Groups::new(12);
         groups.changed(&row(1), true);
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
-        groups.known.insert(Key::from_slice(b"group"), Group::default());
+        groups.known.insert(b"group"[..].into(), Group::default());
         for time in [3, 1, 5, 4, 4] {
             groups.changed(&row(time), true);
         }

@@ -12,15 +12,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use self::groups::Groups;
 pub(crate) use self::groups::{Suffix, Times};
 use self::lingering::Lingering;
-use self::overlay::{Key, Overlay, Slot, Value, commit_bytes, row_bytes};
+use self::overlay::{Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
+use crate::packed::{Key, Value};
 use crate::{RecordContext, Result};
 
 /// A row that a scan has found.
@@ -105,7 +104,7 @@ impl Table {
     fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>) -> usize {
         let value = found.map(|(value, _)| value);
         self.bytes += row_bytes(key, value);
-        let slot = Slot::clean(value.map(Value::from_slice), found.map_or(-1, |(_, time)| time));
+        let slot = Slot::clean(value.map(Value::from), found.map_or(-1, |(_, time)| time));
         self.overlay.insert(key, slot)
     }
 
@@ -157,7 +156,7 @@ impl Table {
             return Ok(());
         };
         let new = value.map_or(0, <[u8]>::len);
-        if let Some(waits_at) = slot.waits_at {
+        if let Some(waits_at) = slot.waits_at() {
             self.waiting.grow(new, slot.value().map_or(0, <[u8]>::len));
             self.waiting.renew(waits_at, context);
         } else {
@@ -165,7 +164,7 @@ impl Table {
             let old_bytes = old.as_ref().map_or(0, |(value, _)| value.len());
             self.waiting
                 .grow(2 * key.len() + old_bytes + new + size_of::<Waiting>(), 0);
-            slot.waits_at = Some(self.waiting.add(position, old, context));
+            slot.wait_at(Some(self.waiting.add(position, old, context)));
         }
         slot.cached = true;
         self.write_row(position, value, timestamp);
@@ -186,7 +185,7 @@ impl Table {
             slot.dirty = true;
             self.dirty.push(position);
             if let Some(ordered) = &mut self.ordered {
-                ordered.insert(SmallVec::from_slice(key), position);
+                ordered.insert(key.into(), position);
             }
         }
         if slot.value.is_some() != value.is_some() {
@@ -206,7 +205,7 @@ impl Table {
     pub(crate) fn take_waiting(&mut self, position: u32) -> Option<Waiting> {
         let update = self.waiting.take(position)?;
         if let Some((_, slot)) = self.overlay.slot_mut(update.row) {
-            slot.waits_at = None;
+            slot.wait_at(None);
         }
         Some(update)
     }
@@ -217,7 +216,7 @@ impl Table {
     }
 
     pub(crate) fn is_waiting(&self, key: &[u8]) -> bool {
-        self.slot(key).is_some_and(|slot| slot.waits_at.is_some())
+        self.slot(key).is_some_and(|slot| slot.waits_at().is_some())
     }
 
     /// Whether Kafka Streams' record cache would hold the row.
@@ -250,7 +249,7 @@ impl Table {
 
     /// Deletes the row beneath the record cache: an update that waits stays, and has no value before it.
     pub(crate) fn delete_beneath_waiting(&mut self, key: &[u8]) {
-        match self.slot(key).and_then(|slot| slot.waits_at) {
+        match self.slot(key).and_then(Slot::waits_at) {
             Some(waits_at) => self.waiting.forget_old(waits_at),
             None => self.put(key, None, -1),
         }
@@ -279,13 +278,27 @@ impl Table {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
+        let family = self.family;
+        self.page_over(range, reverse, max_rows, &|range| {
+            database.page(family, range, reverse, max_rows)
+        })
+    }
+
+    /// `base`: the rows of a range in the database.
+    fn page_over(
+        &mut self,
+        range: KeyRange<'_>,
+        reverse: bool,
+        max_rows: usize,
+        base: &dyn Fn(KeyRange<'_>) -> Result<Vec<RawRow>>,
+    ) -> Result<Vec<Found>> {
         if !is_sound(range) {
             return Ok(Vec::new());
         }
         if self.ordered.is_none() {
             let row = |position: &usize| {
                 let (key, slot) = self.overlay.slot(*position)?;
-                slot.dirty.then(|| (SmallVec::from_slice(key), *position))
+                slot.dirty.then(|| (key.into(), *position))
             };
             self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
@@ -296,12 +309,12 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let mut base = database.page(self.family, current, reverse, max_rows)?;
-            self.lingering.join(&mut base, current, reverse, max_rows);
-            let last = (base.len() == max_rows)
-                .then(|| base.last().map(|(key, _)| key.clone()))
+            let mut rows = base(current)?;
+            self.lingering.join(&mut rows, current, reverse, max_rows);
+            let last = (rows.len() == max_rows)
+                .then(|| rows.last().map(|(key, _)| key.clone()))
                 .flatten();
-            let rows = self.merge(base, current, last.as_deref(), reverse, max_rows);
+            let rows = self.merge(rows, current, last.as_deref(), reverse, max_rows);
             match last {
                 // Everything on the page was deleted by the overlay: go on behind it.
                 Some(last) if rows.is_empty() && reverse => hi = Bound::Excluded(last),

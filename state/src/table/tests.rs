@@ -181,3 +181,72 @@ fn what_a_commit_will_take_counts_before_it() {
     commit(&mut table, &mut database);
     assert_eq!(table.dirty_bytes(), 0);
 }
+
+/// Windows of four keys that are put, deleted, committed, evicted and read, beside a map.
+#[test]
+fn a_group_gives_the_rows_there_are_however_little_memory_there_is() {
+    let row = |group: u8, time: u64| [&[0; 7][..], &[group], &time.to_be_bytes(), &[0; 4]].concat();
+    let suffix = |time: u64| {
+        let mut suffix = Suffix::default();
+        suffix[..8].copy_from_slice(&time.to_be_bytes());
+        suffix
+    };
+    for budget_rows in [0, 12, 1_000] {
+        let mut database = Counting::new();
+        let mut table = Table::new(0, false, 12, budget_rows * row_bytes(&row(0, 0), Some(b"v")));
+        let mut model = BTreeMap::new();
+        let mut random = 1_u64;
+        let mut known = 0;
+        for step in 0..20_000_u64 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (group, time) = ((random >> 60) as u8 % 4, step / 50 + (random >> 40) % 10);
+            let key = row(group, time);
+            match (random >> 33) % 16 {
+                0..6 => {
+                    table.put(&key, Some(&time.to_be_bytes()), -1);
+                    model.insert(key, time);
+                }
+                6..8 => {
+                    table.put(&key, None, -1);
+                    model.remove(&key);
+                }
+                8 => commit(&mut table, &mut database),
+                9 if step % 97 == 0 => {
+                    let end = row(group, time.saturating_sub(40));
+                    database
+                        .apply(&mut |batch| {
+                            batch.delete_below(0, &end);
+                            table.write(batch, Some(&end));
+                            Ok(())
+                        })
+                        .unwrap();
+                    table.committed(Some(&end));
+                    model = model.split_off(&end);
+                }
+                10 => drop(table.get(&database, &key, &mut Vec::new()).unwrap()),
+                _ => {
+                    let (lo, reverse) = (time.saturating_sub((random >> 20) % 30), random & 1 == 0);
+                    let times = (suffix(lo), suffix(time));
+                    let found = table
+                        .of_group(&database, &row(group, 0)[..8], &times, suffix(u64::MAX), reverse)
+                        .unwrap()
+                        .unwrap();
+                    let mut expected: Vec<_> = model.range(row(group, lo)..=key).collect();
+                    if reverse {
+                        expected.reverse();
+                    }
+                    assert!(
+                        found
+                            .iter()
+                            .map(|row| &*row.key)
+                            .eq(expected.iter().map(|(key, _)| &key[..]))
+                    );
+                    known += usize::from(!found.is_empty());
+                }
+            }
+        }
+        assert!(known > 2_000, "{known} reads that tell something");
+    }
+}

@@ -10,13 +10,9 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHasher;
 
-use super::packed::Packed;
+use super::grouped::Grouped;
 use crate::database::{KeyRange, Mark, RawRow};
-
-/// Keys of windows and sessions, too, are mostly that short: segment and times take 20 or 24 bytes.
-pub(crate) type Key = Packed<38>;
-/// Counters and sums with their timestamp.
-pub(crate) type Value = Packed<22>;
+use crate::packed::{Key, Value};
 
 const SHARDS: usize = 64;
 /// The hash bits that choose a shard: neither the lowest nor the highest, which find the place in it.
@@ -30,6 +26,8 @@ pub(super) struct Family {
     shards: Vec<Shard>,
     /// All keys, from the first range on.
     order: OnceLock<BTreeSet<Key>>,
+    /// The same by groups, from the first read of a group on; `None`: there cannot be groups.
+    grouped: OnceLock<Option<Grouped>>,
     pub(super) mark: Mark,
 }
 
@@ -38,6 +36,7 @@ impl Default for Family {
         Self {
             shards: vec![Shard::default(); SHARDS],
             order: OnceLock::new(),
+            grouped: OnceLock::new(),
             mark: Mark::default(),
         }
     }
@@ -58,28 +57,37 @@ impl Family {
         let Some(shard) = self.shards.get_mut(shard_of(&key)) else {
             return;
         };
-        let Some(order) = self.order.get_mut() else {
-            shard.insert(key, value);
+        if let Some(old) = shard.get_mut(&*key) {
+            *old = value;
             return;
-        };
-        match shard.get_mut(&*key) {
-            Some(old) => *old = value,
-            None => {
-                order.insert(key.clone());
-                shard.insert(key, value);
-            }
         }
+        if let Some(Some(grouped)) = self.grouped.get_mut() {
+            grouped.insert(&key);
+        }
+        if let Some(order) = self.order.get_mut() {
+            order.insert(key.clone());
+        }
+        shard.insert(key, value);
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
         let removed = self.shards.get_mut(shard_of(key)).and_then(|shard| shard.remove(key));
-        if let (Some(_), Some(order)) = (removed, self.order.get_mut()) {
+        if removed.is_none() {
+            return;
+        }
+        if let Some(Some(grouped)) = self.grouped.get_mut() {
+            grouped.remove(key);
+        }
+        if let Some(order) = self.order.get_mut() {
             order.remove(key);
         }
     }
 
     /// Deletes all keys below `end`.
     pub(super) fn delete_below(&mut self, end: &[u8]) {
+        if let Some(Some(grouped)) = self.grouped.get_mut() {
+            grouped.remove_below(end);
+        }
         let Some(order) = self.order.get_mut() else {
             for shard in &mut self.shards {
                 shard.retain(|key, _| **key >= *end);
@@ -100,14 +108,35 @@ impl Family {
 
     /// At most `max_rows` rows of a sound range, in order or in reverse.
     pub(super) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Vec<RawRow> {
-        let all = || self.shards.iter().flat_map(|shard| shard.keys().cloned()).collect();
-        let order = self.order.get_or_init(all);
+        let order = self.order.get_or_init(|| self.keys().cloned().collect());
         let keys = order.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
         let row = |key: &Key| Some((Box::from(&**key), Box::from(self.get(key)?)));
         if reverse {
             keys.rev().take(max_rows).filter_map(row).collect()
         } else {
             keys.take(max_rows).filter_map(row).collect()
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.shards.iter().flat_map(HashMap::keys)
+    }
+
+    /// The first rows of a range that begin with `group` and are as long as it and `suffix_bytes` more.
+    pub(super) fn page_of_group(
+        &self,
+        (group, suffix_bytes): (&[u8], usize),
+        range: KeyRange<'_>,
+        max_rows: usize,
+    ) -> Vec<RawRow> {
+        let all = || Grouped::new(suffix_bytes, self.keys().map(|key| &**key));
+        match self.grouped.get_or_init(all) {
+            Some(grouped) if grouped.suffix_bytes() == suffix_bytes => {
+                let keys = grouped.range(group, range).take(max_rows);
+                keys.filter_map(|key| Some((key.as_slice().into(), Box::from(self.get(&key)?))))
+                    .collect()
+            }
+            _ => self.page(range, false, max_rows),
         }
     }
 }
@@ -117,6 +146,32 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn a_group_has_its_rows_whenever_it_is_read() {
+        let range = (Bound::Included(&b"a00"[..]), Bound::Included(&b"a99"[..]));
+        let keys = |family: &Family| -> Vec<String> {
+            let rows = family.page_of_group((b"a", 2), range, 100);
+            let text = |(key, _): &RawRow| String::from_utf8_lossy(key).into_owned();
+            rows.iter().map(text).collect()
+        };
+        for asked_first in [false, true] {
+            let mut family = Family::default();
+            if asked_first {
+                assert!(keys(&family).is_empty());
+            }
+            for key in ["a05", "a01", "a03", "ab02", "b01", "a03"] {
+                family.put(key.as_bytes().into(), b"v"[..].into());
+            }
+            family.delete(b"a05");
+            assert_eq!(keys(&family), ["a01", "a03"]);
+            family.put(b"a05"[..].into(), b"v"[..].into());
+            family.delete_below(b"a03");
+            assert_eq!(keys(&family), ["a03", "a05"]);
+            family.delete_below(b"b");
+            assert_eq!((keys(&family).len(), family.len()), (0, 1));
+        }
+    }
 
     /// The same changes before and after the order was asked for, beside a map that is always in order.
     #[test]

@@ -1,12 +1,13 @@
 //! Rows in this process; nothing survives.
 mod family;
-mod packed;
+mod grouped;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use self::family::{Family, Key, Value};
+use self::family::Family;
 use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow, is_sound};
 use crate::Result;
+use crate::packed::{Key, Value};
 
 /// Families of rows.
 #[derive(Clone)]
@@ -83,6 +84,17 @@ impl Database for MemoryDatabase {
             return Ok(Vec::new());
         };
         Ok(family.page(range, reverse, max_rows))
+    }
+
+    fn page_of_group(
+        &self,
+        family: usize,
+        group: (&[u8], usize),
+        range: KeyRange<'_>,
+        max_rows: usize,
+    ) -> Result<Vec<RawRow>> {
+        let family = self.families.get(family).filter(|_| is_sound(range));
+        Ok(family.map_or_else(Vec::new, |family| family.page_of_group(group, range, max_rows)))
     }
 
     fn approximate_count(&self, family: usize) -> Result<u64> {

@@ -4,6 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+/// A key. Those of windows and sessions, too, are mostly that short: segment and times take 20 or 24 bytes.
+pub(crate) type Key = Packed<38>;
+/// A value: counters and sums, with or without a timestamp.
+pub(crate) type Value = Packed<22>;
+
 /// Bytes, up to `N` of them without an allocation. `N` must be below 256.
 #[derive(Clone)]
 pub(crate) enum Packed<const N: usize> {
@@ -25,6 +30,21 @@ impl<const N: usize> Packed<N> {
             return Self::Inline(short, bytes);
         }
         Self::Heap([first, second].concat().into())
+    }
+}
+
+impl<const N: usize> Packed<N> {
+    /// Whether so many bytes need no allocation.
+    pub(crate) fn fits(length: usize) -> bool {
+        length <= N
+    }
+
+    /// Replaces the bytes; as many as before need no allocation.
+    pub(crate) fn set(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Heap(old) if old.len() == bytes.len() => old.copy_from_slice(bytes),
+            _ => *self = bytes.into(),
+        }
     }
 }
 
@@ -96,6 +116,9 @@ mod tests {
             assert_eq!(*packed, bytes[..]);
             assert_eq!(matches!(packed, Packed::Inline(..)), length <= 8);
             assert_eq!(packed, Packed::from(&bytes[..]));
+            let mut other = Packed::<8>::from(&[9; 12][..]);
+            other.set(&bytes);
+            assert_eq!((&other, Packed::<8>::fits(bytes.len())), (&packed, length <= 8));
         }
         assert!(Packed::<8>::from(&b"ab"[..]) < Packed::from(&b"abcdefghi"[..]));
         assert_eq!(size_of::<Packed<30>>(), 32);
