@@ -36,7 +36,7 @@ pub enum Mutant {
     StateBeforeTransaction,
     /// The last commit before an orderly stop is left out.
     NoLastCommit,
-    /// An answer to a heartbeat from before a rejoin counts for the new membership.
+    /// An answer to a heartbeat from before a rejoin counts for the new membership, and nobody looks what the group believes.
     OutdatedHeartbeat,
     /// A task whose state could not be restored is not tried again.
     FailedRestoreForgotten,
@@ -50,12 +50,18 @@ pub enum Mutant {
     RestoredTooHigh,
     /// Two restorations of a process may have the same number, so that one is cancelled for the other.
     SharedTickets,
+    /// What was fetched and not processed when the application stops counts as processed.
+    LastBatchDropped,
+    /// Bytes that cannot be read are taken for null.
+    DecodeErrorIsNull,
+    /// A task begins empty where a copy of its state was kept.
+    CopyIsNotUsed,
 }
 
 #[cfg(feature = "mutants")]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::ReuseProducer,
         Self::OffsetsAskedAgain,
         Self::NoDeduplication,
@@ -76,6 +82,9 @@ impl Mutant {
         Self::TombstonesNotRestored,
         Self::RestoredTooHigh,
         Self::SharedTickets,
+        Self::LastBatchDropped,
+        Self::DecodeErrorIsNull,
+        Self::CopyIsNotUsed,
     ];
 }
 
@@ -110,5 +119,6 @@ pub(crate) const fn planted(_mutant: Mutant) -> bool {
 /// Plants a mistake, or takes it away, on this thread.
 #[cfg(feature = "mutants")]
 pub(crate) fn plant(mutant: Option<Mutant>) {
+    crate::dsl::mutants::swallow_decode_errors(mutant == Some(Mutant::DecodeErrorIsNull));
     PLANTED.set(mutant);
 }

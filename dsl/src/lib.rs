@@ -3,6 +3,8 @@
 pub mod driver;
 pub mod engine;
 pub mod grouped;
+#[doc(hidden)]
+pub mod mutants;
 pub mod operators;
 pub mod options;
 pub mod processor;

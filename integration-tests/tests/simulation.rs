@@ -172,6 +172,39 @@ fn lost_answers_of_heartbeats_leave_no_task_behind() {
     survives(&counting().faults(faults), "answer of a heartbeat lost", 10);
 }
 
+/// A heartbeat that arrives after its sender has given up may be answered with a task for nobody: seeds 3042133, 3044082, 3061553
+/// and 3088206 stood still. The group is asked what it believes.
+#[test]
+fn an_answer_that_nobody_hears_leaves_no_task_behind() {
+    let faults = Faults {
+        losses: true,
+        kills: true,
+        restarts: true,
+        ..Faults::none()
+    };
+    let simulator = counting().instances(3).faults(faults);
+    survives(&simulator, "answer to a heartbeat that nobody waited for", 10);
+    for seed in [3_042_133, 3_044_082, 3_061_553, 3_088_206] {
+        let scenario = scenario(seed).unwrap();
+        run_seed(&scenario, seed, &mut Tally::default()).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    }
+}
+
+/// Where a copy of a task's state was kept, the task reads what the copy was behind, and no more: otherwise the run fails. The
+/// mutant `CopyIsNotUsed` is this mistake.
+#[test]
+fn a_task_is_not_restored_from_the_beginning_where_its_state_was_copied() {
+    let faults = Faults {
+        kills: true,
+        pauses: true,
+        restarts: true,
+        losses: true,
+        ..Faults::none()
+    };
+    let simulator = counting().instances(3).standbys(1).faults(faults);
+    survives(&simulator, "copy of a task's state taken over", 10);
+}
+
 /// A thread that could not look up a topic in the middle of a record ended with an error.
 #[test]
 fn a_cluster_out_of_reach_ends_no_thread() {

@@ -259,6 +259,10 @@ pub enum GroupRequest {
         partitions: Vec<TopicPartition>,
         require_stable: bool,
     },
+    /// What the group believes of one of its members. Changes nothing. Kafka: StreamsGroupDescribe.
+    DescribeMember {
+        member_id: String,
+    },
 }
 #[derive(Clone, Debug)]
 pub enum GroupResponse {
@@ -266,6 +270,15 @@ pub enum GroupResponse {
     CommitOffsets,
     /// Offset and metadata of each partition that has one.
     FetchOffsets(Vec<OffsetToCommit>),
+    /// None: not a member.
+    Member(Option<MemberDescription>),
+}
+/// A member as its group sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberDescription {
+    pub member_epoch: i32,
+    /// What it was given or may keep; tasks it is still to give back are not in it.
+    pub assigned: TaskLists,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
@@ -291,6 +304,14 @@ pub trait Admin: Send {
         isolation: Isolation,
         timeout: Duration,
     ) -> Result<Vec<(i64, i64)>>;
+    /// Offset of the first record of each partition whose timestamp is at or behind `since_ms` (milliseconds since the
+    /// epoch); None: there is none.
+    fn offsets_since(
+        &mut self,
+        partitions: &[TopicPartition],
+        since_ms: i64,
+        timeout: Duration,
+    ) -> Result<Vec<Option<i64>>>;
     /// Deletes records below the offsets (repartition purge).
     fn delete_records(&mut self, below: &[(TopicPartition, i64)], timeout: Duration) -> Result<()>;
 }

@@ -76,6 +76,7 @@ impl CommitIo for Script {
                 format!("read back fenced={} stable={require_stable}", identity.is_some())
             }
             GroupRequest::Heartbeat(_) => "heartbeat".into(),
+            GroupRequest::DescribeMember { .. } => "describe".into(),
         });
         self.sent += 1;
         RequestId(self.sent)

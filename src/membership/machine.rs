@@ -1,7 +1,7 @@
 //! The state machine of one member.
-use super::{Action, GroupStatus, MemberConfig, StatusCode, requests, tasks};
+use super::{Action, GroupStatus, MemberConfig, StatusCode, audit::Audit, requests, tasks};
 use crate::{
-    cluster::{ClusterError, ErrorClass, GroupIdentity, HeartbeatResponse, Result, TaskLists},
+    cluster::{ClusterError, ErrorClass, GroupIdentity, HeartbeatResponse, MemberDescription, Result, TaskLists},
     mutants::{Mutant, planted},
 };
 
@@ -55,6 +55,7 @@ pub struct Membership {
     in_flight: Option<bool>,
     /// The heartbeat under way is of the membership that was given up: what is answered says nothing about the next one.
     outdated: bool,
+    audit: Audit,
     failures: u32,
     next_beat_ms: i64,
     unsettled_since_ms: Option<i64>,
@@ -81,6 +82,7 @@ impl Membership {
             uncertain: false,
             in_flight: None,
             outdated: false,
+            audit: Audit::default(),
             failures: 0,
             next_beat_ms: i64::MIN,
             unsettled_since_ms: None,
@@ -105,6 +107,7 @@ impl Membership {
             }
         }
         self.reconcile(&mut actions);
+        self.look(now_ms, &mut actions);
         self.beat(now_ms, &mut actions);
         actions
     }
@@ -113,7 +116,8 @@ impl Membership {
     pub fn next_wake_ms(&self) -> i64 {
         match self.phase {
             Phase::Finished => i64::MAX,
-            _ if self.in_flight.is_some() || self.must_wait() => i64::MAX,
+            _ if self.in_flight.is_some() || self.audit.is_under_way() || self.must_wait() => i64::MAX,
+            _ if self.may_look() => self.next_beat_ms.min(self.audit.next_ms()),
             _ => self.next_beat_ms,
         }
     }
@@ -145,6 +149,23 @@ impl Membership {
         self.asked = Asked::Nothing;
         self.report_owned = self.phase == Phase::Member;
         self.next_beat_ms = i64::MIN;
+    }
+
+    /// What became of [`Action::Describe`]; None: the group does not know this member. Call `step` soon after.
+    pub fn described(&mut self, now_ms: i64, answer: Result<Option<MemberDescription>>) {
+        self.audit.end(now_ms, &self.config.timing);
+        // Who is no member any more will hear it with the next heartbeat.
+        let Ok(Some(seen)) = answer else { return };
+        let same = seen.member_epoch == self.epoch && tasks::normalized(seen.assigned) == self.target;
+        if self.may_look() && !same {
+            // The way out is that of every doubt: commit, give everything back and join again (see `reconcile`). The epoch that was
+            // seen is not taken over: under it, a commit would be accepted for tasks that are not ours any more.
+            tracing::warn!(
+                member = self.config.member_id,
+                "the group answered a heartbeat of this member that nobody waited for: joining again"
+            );
+            self.uncertain = true;
+        }
     }
 
     /// Leaves the group: gives back what is owned ([`Action::Revoke`]), then [`Action::Left`]. Call `step` soon after.
@@ -192,6 +213,7 @@ impl Membership {
         self.broker_interval_ms = i64::from(response.heartbeat_interval_ms);
         if self.phase == Phase::Joining {
             self.phase = Phase::Member;
+            self.audit.joined(now_ms, &self.config.timing);
         }
         match response.assigned {
             // Lists are always complete, so they end every doubt.
@@ -235,7 +257,12 @@ impl Membership {
             _ if vanished => self.lose_everything(actions),
             ErrorClass::Retry | ErrorClass::Unknown => {
                 self.report_owned |= reported;
-                if member && !REFUSED.contains(&error.code) {
+                let refused = REFUSED.contains(&error.code);
+                if !refused {
+                    // It may still arrive, and be answered with news for nobody.
+                    self.audit.restart(now_ms, &self.config.timing);
+                }
+                if member && !refused {
                     // The broker may have answered with an assignment that it will never repeat. The next beat carries
                     // lists, because the epoch may have moved with the lost answer and the broker takes the previous
                     // epoch only together with them. Its answer shows that the coordinator is there again; if it has
@@ -256,6 +283,7 @@ impl Membership {
         self.report_owned = false;
         self.uncertain = false;
         self.had_tasks = false;
+        self.audit = Audit::default();
         if self.phase == Phase::Leaving {
             actions.push(Action::Lost);
             self.finish(Action::Left, actions);
@@ -324,7 +352,27 @@ impl Membership {
         self.epoch == requests::JOIN && (self.asked != Asked::Nothing || self.phase == Phase::Leaving)
     }
 
+    /// Everything is done that the group is known to want, so that what it believes can be compared.
+    fn may_look(&self) -> bool {
+        let certain = !self.uncertain && !self.report_owned && self.failures == 0;
+        self.phase == Phase::Member && self.asked == Asked::Nothing && self.owned == self.target && certain
+    }
+
+    fn look(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
+        let idle = self.in_flight.is_none() && !self.audit.is_under_way();
+        // Looking makes up for this mistake, too.
+        let looks = !planted(Mutant::OutdatedHeartbeat);
+        if idle && looks && self.may_look() && now_ms >= self.audit.next_ms() {
+            self.audit.begin();
+            actions.push(Action::Describe);
+        }
+    }
+
     fn beat(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
+        if self.audit.is_under_way() {
+            // What the group says of itself must not be older than what it said to us.
+            return;
+        }
         if self.phase == Phase::Leaving && self.asked == Asked::Nothing && self.in_flight.is_none() {
             if self.epoch == requests::JOIN {
                 self.finish(Action::Left, actions);

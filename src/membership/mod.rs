@@ -7,8 +7,11 @@
 //! The rules behind it, as a real broker has them:
 //! - an assignment is sent once, in the answer that changes it; an answer that may have been lost means that
 //!   we no longer know what is ours (see `machine::Membership::on_failure`);
+//! - a heartbeat may also be answered when nobody listens any more, so the group is asked now and then what it believes
+//!   (see `audit`);
 //! - lists count, epochs do not: an assignment may arrive without a new epoch and the other way round;
 //! - only heartbeats carry news, so they are frequent while anything is unsettled (see [`Timing`]).
+mod audit;
 mod machine;
 mod requests;
 mod tasks;
@@ -49,6 +52,9 @@ pub struct MemberConfig {
 pub enum Action {
     /// Send it; hand the answer (or the error) to the next `step`. At most one is under way.
     Send(HeartbeatRequest),
+    /// Ask for the [description](crate::cluster::GroupRequest::DescribeMember) of this member; hand the answer, or the error, to
+    /// [`Membership::described`]. No heartbeat is under way meanwhile.
+    Describe,
     /// Stop these tasks, commit them (with [`Membership::identity`]: still valid), close them; then
     /// [`Membership::acknowledge`] with what is still owned.
     /// No commit may be under way any more when it is acknowledged.

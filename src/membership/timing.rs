@@ -16,6 +16,11 @@ pub struct Timing {
     pub steady_interval_ms: i64,
     /// First wait after a failed heartbeat, doubled up to `steady_interval_ms`. Default 100.
     pub retry_ms: i64,
+    /// How long after joining, or after a heartbeat without an answer, the group is asked what it believes; each next look waits
+    /// twice as long. Default 5 000.
+    pub first_look_ms: i64,
+    /// The longest wait between two looks. Default 300 000.
+    pub longest_look_ms: i64,
 }
 
 impl Default for Timing {
@@ -27,6 +32,8 @@ impl Default for Timing {
             unsettled_for_ms: 60_000,
             steady_interval_ms: 1_000,
             retry_ms: 100,
+            first_look_ms: 5_000,
+            longest_look_ms: 300_000,
         }
     }
 }

@@ -11,7 +11,9 @@ use super::{
     link::{Joining, ToControl, ToThread},
 };
 use crate::{
-    cluster::{ClusterError, GroupClient, GroupRequest, GroupResponse, HeartbeatResponse, RequestId},
+    cluster::{
+        ClusterError, GroupClient, GroupRequest, GroupResponse, HeartbeatResponse, MemberDescription, RequestId,
+    },
     error::{Error, ErrorKind},
     membership::{Action, GroupStatus, Membership, StatusCode},
 };
@@ -23,7 +25,10 @@ const CREATION_PATIENCE: Duration = Duration::from_secs(15);
 struct Member {
     joining: Joining,
     membership: Membership,
+    /// The heartbeat, or the question for a description, that is under way.
     in_flight: Option<RequestId>,
+    /// It is the question.
+    describing: bool,
     /// Trouble the group reports, and since when.
     trouble: Option<(Error, Duration)>,
     finished: bool,
@@ -65,7 +70,7 @@ impl Control {
             };
             if let Some(member) = self.members.get_mut(index) {
                 member.in_flight = None;
-                member.step(self.group.as_mut(), now, Some(heartbeat(answer)));
+                member.answered(self.group.as_mut(), now, answer);
             }
         }
         let mut wake_ms = i64::MAX;
@@ -86,6 +91,7 @@ impl Control {
                 membership: Membership::new(joining.config.clone()),
                 joining: *joining,
                 in_flight: None,
+                describing: false,
                 trouble: None,
                 finished: false,
             }),
@@ -117,16 +123,36 @@ impl Control {
 fn heartbeat(answer: Result<GroupResponse, ClusterError>) -> Result<HeartbeatResponse, ClusterError> {
     match answer? {
         GroupResponse::Heartbeat(response) => Ok(response),
-        GroupResponse::CommitOffsets | GroupResponse::FetchOffsets(_) => Err(ClusterError {
-            class: crate::cluster::ErrorClass::Fatal,
-            code: -1,
-            message: "a heartbeat was answered with something else".into(),
-            partition: None,
-        }),
+        _ => Err(something_else()),
+    }
+}
+
+fn description(answer: Result<GroupResponse, ClusterError>) -> Result<Option<MemberDescription>, ClusterError> {
+    match answer? {
+        GroupResponse::Member(description) => Ok(description),
+        _ => Err(something_else()),
+    }
+}
+
+fn something_else() -> ClusterError {
+    ClusterError {
+        class: crate::cluster::ErrorClass::Fatal,
+        code: -1,
+        message: "a request to the group was answered with something else".into(),
+        partition: None,
     }
 }
 
 impl Member {
+    fn answered(&mut self, group: &mut dyn GroupClient, now: Now, answer: Result<GroupResponse, ClusterError>) {
+        if std::mem::take(&mut self.describing) {
+            self.membership.described(millis(now.elapsed), description(answer));
+            self.step(group, now, None);
+        } else {
+            self.step(group, now, Some(heartbeat(answer)));
+        }
+    }
+
     fn step(&mut self, group: &mut dyn GroupClient, now: Now, answer: Option<Result<HeartbeatResponse, ClusterError>>) {
         let actions = self.membership.step(millis(now.elapsed), answer);
         // Before the news: who hears of an assignment may commit at once, who hears of a loss must not.
@@ -140,6 +166,11 @@ impl Member {
         for action in actions {
             match action {
                 Action::Send(request) => self.in_flight = Some(group.send(GroupRequest::Heartbeat(request))),
+                Action::Describe => {
+                    let member_id = self.joining.config.member_id.clone();
+                    self.in_flight = Some(group.send(GroupRequest::DescribeMember { member_id }));
+                    self.describing = true;
+                }
                 Action::Revoke(lists) => self.tell(ToThread::Revoke(lists)),
                 Action::Assign(lists) => self.tell(ToThread::Assign(lists)),
                 Action::Lost => self.tell(ToThread::Lost),

@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) records_restored: AtomicU64,
     pub(crate) tasks_restored: AtomicU64,
     pub(crate) standby_records: AtomicU64,
+    pub(crate) standby_takeovers: AtomicU64,
+    pub(crate) standby_misfits: AtomicU64,
     pub(crate) failed_threads: AtomicU64,
 }
 
@@ -47,6 +49,10 @@ pub struct MetricsSnapshot {
     /// Changelog records read to keep copies of the state of tasks that run elsewhere.
     #[doc(alias = "standby-restore")]
     pub standby_records: u64,
+    /// Tasks that came to run where a copy of their state was kept.
+    pub standby_takeovers: u64,
+    /// Those of them that read more of their changelogs than the copy was behind: it did not fit.
+    pub standby_misfits: u64,
     /// Stream threads that ended with an error.
     #[doc(alias = "failed-stream-threads")]
     pub failed_threads: u64,
@@ -75,6 +81,8 @@ impl Metrics {
             records_restored: self.records_restored.load(Relaxed),
             tasks_restored: self.tasks_restored.load(Relaxed),
             standby_records: self.standby_records.load(Relaxed),
+            standby_takeovers: self.standby_takeovers.load(Relaxed),
+            standby_misfits: self.standby_misfits.load(Relaxed),
             failed_threads: self.failed_threads.load(Relaxed),
         }
     }

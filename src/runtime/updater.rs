@@ -115,7 +115,14 @@ pub(crate) struct UpdaterParts {
 
 enum Stage {
     Opening { retry_at: Duration, give_up_at: Duration },
-    Restoring(Box<RestoringTask>, Vec<CommittedInput>),
+    Restoring(Box<RestoringTask>, Prepared),
+}
+
+/// What is known of a task before its state is up to date.
+struct Prepared {
+    inputs: Vec<CommittedInput>,
+    /// There was a copy of its state here, and its changelogs had so many more offsets.
+    copy_behind: Option<u64>,
 }
 
 pub(crate) struct StateUpdater {
@@ -190,8 +197,8 @@ impl StateUpdater {
                 Ok(Some(Stage::Opening { retry_at, give_up_at })),
                 Next::WaitUntil(retry_at),
             ),
-            Stage::Opening { give_up_at, .. } => match self.open(request) {
-                Ok((restoring, inputs)) => (Ok(Some(Stage::Restoring(Box::new(restoring), inputs))), Next::Again),
+            Stage::Opening { give_up_at, .. } => match self.open(request, now.wall_ms) {
+                Ok((restoring, prepared)) => (Ok(Some(Stage::Restoring(Box::new(restoring), prepared))), Next::Again),
                 Err(e) if is_worth_waiting(&e, now.elapsed, give_up_at) => {
                     tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
                     let retry_at = now.elapsed + BACKOFF;
@@ -202,18 +209,18 @@ impl StateUpdater {
                 }
                 Err(e) => (Err(e), Next::Again),
             },
-            Stage::Restoring(mut task, inputs) => {
+            Stage::Restoring(mut task, prepared) => {
                 let before = task.restored();
                 let progress = task.step(self.parts.consumer.as_mut(), self.parts.batch_records);
                 add(&self.parts.metrics.records_restored, task.restored() - before);
                 match progress {
                     Ok(Progress::Done) => {
-                        self.done(request, *task, inputs);
+                        self.done(request, *task, prepared);
                         (Ok(None), Next::Again)
                     }
-                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, inputs))), Next::Again),
+                    Ok(Progress::Moved) => (Ok(Some(Stage::Restoring(task, prepared))), Next::Again),
                     Ok(Progress::Waiting) => (
-                        Ok(Some(Stage::Restoring(task, inputs))),
+                        Ok(Some(Stage::Restoring(task, prepared))),
                         Next::WaitUntil(now.elapsed + BACKOFF),
                     ),
                     Err(e) => {
@@ -237,10 +244,15 @@ impl StateUpdater {
         }
     }
 
-    fn done(&mut self, request: &OpenRequest, task: RestoringTask, inputs: Vec<CommittedInput>) {
+    fn done(&mut self, request: &OpenRequest, task: RestoringTask, prepared: Prepared) {
         let restored = task.restored();
         tracing::info!(task = &**task.task(), records = restored, "state restored");
         add(&self.parts.metrics.tasks_restored, 1);
+        if let Some(behind) = prepared.copy_behind {
+            add(&self.parts.metrics.standby_takeovers, 1);
+            add(&self.parts.metrics.standby_misfits, u64::from(restored > behind));
+        }
+        let inputs = prepared.inputs;
         let database = task.finish(self.parts.consumer.as_mut());
         answer(request, Ok(OpenedTask { database, inputs }));
     }
@@ -255,7 +267,7 @@ impl StateUpdater {
         }
     }
 
-    fn open(&mut self, request: &OpenRequest) -> Result<(RestoringTask, Vec<CommittedInput>)> {
+    fn open(&mut self, request: &OpenRequest, wall_ms: i64) -> Result<(RestoringTask, Prepared)> {
         let topology = self.parts.topology.clone();
         let task = request.task;
         let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
@@ -264,11 +276,21 @@ impl StateUpdater {
                 "the group assigned a task this topology does not have",
             ));
         };
-        let inputs = self.inputs(subtopology, request)?;
+        let inputs = self.inputs(subtopology, request, wall_ms)?;
         let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
+        let mut copy_behind = None;
         let database = match self.standbys.take(task, &mut self.parts) {
-            Some(kept) => kept,
+            Some(mut kept) => {
+                copy_behind = Some(behind(&kept, &changelogs));
+                if planted(Mutant::CopyIsNotUsed) {
+                    for changelog in &changelogs {
+                        kept.wipe(changelog.store)
+                            .map_err(|e| Error::new(ErrorKind::State, e.to_string()))?;
+                    }
+                }
+                kept
+            }
             None => self.parts.open_database(subtopology, &name)?,
         };
         let restoring = RestoringTask::begin(
@@ -278,11 +300,16 @@ impl StateUpdater {
             Purpose::Run,
             self.parts.consumer.as_mut(),
         )?;
-        Ok((restoring, inputs))
+        Ok((restoring, Prepared { inputs, copy_behind }))
     }
 
     /// The partitions of the task, which not every source topic has, with what is committed.
-    fn inputs(&mut self, subtopology: &Subtopology, request: &OpenRequest) -> Result<Vec<CommittedInput>> {
+    fn inputs(
+        &mut self,
+        subtopology: &Subtopology,
+        request: &OpenRequest,
+        wall_ms: i64,
+    ) -> Result<Vec<CommittedInput>> {
         let names: Vec<String> = subtopology
             .sources
             .iter()
@@ -303,20 +330,29 @@ impl StateUpdater {
                     partition: request.task.partition,
                 };
                 let committed = request.committed.iter().find(|o| o.partition == partition);
+                let reset = subtopology.resets.get(index).copied().flatten();
+                let reset = reset.unwrap_or(OffsetReset::Earliest);
                 inputs.push(CommittedInput {
                     source: SourceIndex(index as u32),
-                    reset: subtopology
-                        .resets
-                        .get(index)
-                        .copied()
-                        .flatten()
-                        .unwrap_or(OffsetReset::Earliest),
                     committed: committed.map(|o| (o.offset, o.metadata.clone())),
+                    since: self.since(&partition, reset, wall_ms)?,
+                    reset,
                     partition,
                 });
             }
         }
         Ok(inputs)
+    }
+
+    /// Where a reset by duration leads to. Asked for also where an offset is committed, which may be gone by then.
+    fn since(&mut self, partition: &TopicPartition, reset: OffsetReset, wall_ms: i64) -> Result<Option<i64>> {
+        let OffsetReset::ByDuration(age) = reset else {
+            return Ok(None);
+        };
+        let since_ms = wall_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let partition = std::slice::from_ref(partition);
+        let found = self.parts.admin.offsets_since(partition, since_ms, REQUEST_LIMIT);
+        Ok(found.map_err(soft)?.first().copied().flatten())
     }
 }
 
@@ -445,6 +481,18 @@ fn answer(request: &OpenRequest, result: Result<OpenedTask>) {
         close(&task_name(request.task), task.database);
     }
     request.waker.wake();
+}
+
+/// How many offsets the changelogs have that the database does not stand for.
+fn behind(database: &TaskDatabase, changelogs: &[Changelog]) -> u64 {
+    let of = |changelog: &Changelog| {
+        let end = changelog
+            .limit
+            .map_or(changelog.bounds.end, |l| l.min(changelog.bounds.end));
+        let from = database.offset(changelog.store).unwrap_or(changelog.bounds.first);
+        u64::try_from(end - from).unwrap_or(0)
+    };
+    changelogs.iter().map(of).sum()
 }
 
 pub(super) fn sooner(a: Next, b: Next) -> Next {

@@ -25,6 +25,8 @@ pub(crate) struct CommittedInput {
     pub(crate) source: SourceIndex,
     pub(crate) committed: Option<(i64, String)>,
     pub(crate) reset: OffsetReset,
+    /// Where a reset by duration leads to; None: to the end.
+    pub(crate) since: Option<i64>,
 }
 
 /// What a task is made of.
@@ -67,7 +69,7 @@ impl Task {
         let inputs: Vec<Input> = parts
             .inputs
             .into_iter()
-            .map(|i| Input::new(i.partition, i.source, i.committed, i.reset))
+            .map(|i| Input::new(i.partition, i.source, i.committed, (i.reset, i.since)))
             .collect();
         let mut remembered: Vec<(String, i64)> = Vec::new();
         let mut stream_time = -1;
@@ -148,6 +150,7 @@ impl Task {
             (Some(position), _) => Ok(StartOffset::At(position)),
             (None, OffsetReset::Earliest) => Ok(StartOffset::Earliest),
             (None, OffsetReset::Latest) => Ok(StartOffset::Latest),
+            (None, OffsetReset::ByDuration(_)) => Ok(input.since.map_or(StartOffset::Latest, StartOffset::At)),
             (None, OffsetReset::None) => Err(Error::new(
                 ErrorKind::Configuration,
                 "there is no usable committed offset, and the source's reset policy is to stop then",
@@ -178,7 +181,10 @@ impl Task {
     pub(crate) fn forget_position(&mut self, input: usize) {
         if let Some(input) = self.inputs.get_mut(input) {
             input.clear_buffer();
-            input.position = None;
+            if input.position.take().is_none() && matches!(input.reset, OffsetReset::ByDuration(_)) {
+                // What the duration led to is gone itself: whatever is left is younger.
+                input.reset = OffsetReset::Earliest;
+            }
         }
     }
 
@@ -355,6 +361,15 @@ impl Task {
         self.dirty = false;
         fail_point!("commit.applied");
         Ok(())
+    }
+
+    /// What was fetched counts as processed: a mistake that can be planted.
+    pub(crate) fn drop_what_was_fetched(&mut self) {
+        for input in &mut self.inputs {
+            while let Some(offset) = input.head().map(|record| record.offset) {
+                input.advance(offset, input.partition_time);
+            }
+        }
     }
 
     /// A mistake to be planted: rows without the offsets they stand for.

@@ -346,6 +346,9 @@ pub(super) struct Counts {
     pub(super) commits: u64,
     pub(super) aborts: u64,
     pub(super) restored: u64,
+    pub(super) dropped: u64,
+    pub(super) takeovers: u64,
+    pub(super) misfits: u64,
 }
 
 impl Counts {
@@ -355,6 +358,9 @@ impl Counts {
             commits: self.commits + of.commits,
             aborts: self.aborts + of.aborts,
             restored: self.restored + of.records_restored,
+            dropped: self.dropped + of.records_dropped,
+            takeovers: self.takeovers + of.standby_takeovers,
+            misfits: self.misfits + of.standby_misfits,
         }
     }
 }

@@ -96,7 +96,10 @@ fn trouble(world: &mut World, kind: RequestKind, arrival: u64, back: u64) -> Vec
 /// NOT_COORDINATOR and its like, by what was asked.
 fn refusal(world: &mut World, kind: RequestKind) -> i32 {
     let codes: &[i32] = match kind {
-        RequestKind::Heartbeat | RequestKind::CommitOffsets | RequestKind::FetchOffsets => &[14, 15, 16],
+        RequestKind::Heartbeat
+        | RequestKind::CommitOffsets
+        | RequestKind::FetchOffsets
+        | RequestKind::DescribeMember => &[14, 15, 16],
         RequestKind::Produce => &[5, 6, 19],
         // CONCURRENT_TRANSACTIONS: the markers of the last transaction are still being written.
         _ => &[14, 15, 16, 51],

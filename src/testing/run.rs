@@ -156,7 +156,7 @@ impl<'a> Simulation<'a> {
         self.drain()?;
         let disks = self.instances.iter().map(|i| (i.index, &i.disk));
         let (records, rows) = self.checker.finish(self.plan, disks, self.compacted)?;
-        self.count(rows);
+        self.count(rows)?;
         Ok((records, recovery_ms))
     }
 
@@ -387,7 +387,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// What only the end can tell.
-    fn count(&mut self, rows: u64) {
+    fn count(&mut self, rows: u64) -> Step {
         let (sessions, transactions) = self.cluster.timed_out();
         let mut totals = [
             ("session expired", sessions),
@@ -397,10 +397,21 @@ impl<'a> Simulation<'a> {
             ("commit", 0),
             ("abort", 0),
             ("record restored", 0),
+            ("record dropped", 0),
+            ("copy of a task's state taken over", 0),
         ];
+        let mut misfits = 0;
         for instance in &self.instances {
             let counts = instance.counts();
-            let more = [counts.processed, counts.commits, counts.aborts, counts.restored];
+            let more = [
+                counts.processed,
+                counts.commits,
+                counts.aborts,
+                counts.restored,
+                counts.dropped,
+                counts.takeovers,
+            ];
+            misfits += counts.misfits;
             for ((_, total), more) in totals.iter_mut().skip(3).zip(more) {
                 *total += more;
             }
@@ -409,6 +420,13 @@ impl<'a> Simulation<'a> {
         for (what, count) in totals {
             *world.happened.entry(what).or_default() += count;
         }
+        // What retention takes away while it is being read is read again from the beginning.
+        if misfits > 0 && !self.compacted {
+            return Err(format!(
+                "{misfits} tasks read more of their changelogs than the copies of their state were behind"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -440,6 +458,9 @@ fn note_leg(world: &mut World, parcel: &Parcel, leg: Leg, refusal: Option<&crate
             RequestKind::AddOffsets if parcel.given_up => world.happens("late offsets refused"),
             _ => {}
         }
+    }
+    if matches!(leg, Leg::Arrive) && refusal.is_none() && kind == RequestKind::Heartbeat && parcel.given_up {
+        world.happens("answer to a heartbeat that nobody waited for");
     }
     let name = format!("{}", parcel.instance);
     world.note(&name, "net", || {

@@ -260,9 +260,6 @@ fn encode<T>(serde: &dyn Serde<T>, value: &T) -> Result<Option<Vec<u8>>, String>
 impl Plan {
     pub(super) fn recovery_bound_us(&self) -> u64 {
         let time_outs = micros(self.config.transaction_timeout).max(SESSION_TIMEOUT_MS.unsigned_abs() * 1_000);
-        // A heartbeat whose sender has died or given up may arrive late and be told what to give back. Nobody hears it, and the
-        // group asks again only when its patience is over.
-        let time_outs = time_outs + micros(self.config.rebalance_timeout);
         // Requests that are still under way may arrive, and fence somebody, twenty seconds later.
         time_outs + micros(self.config.effective_commit_interval()) + 60_000_000
     }

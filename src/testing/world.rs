@@ -171,9 +171,10 @@ impl World {
     pub(super) fn is_away(&self, kind: RequestKind) -> bool {
         let weather = &self.weather;
         let until = match kind {
-            RequestKind::Heartbeat | RequestKind::CommitOffsets | RequestKind::FetchOffsets => {
-                weather.group_away_until_us
-            }
+            RequestKind::Heartbeat
+            | RequestKind::CommitOffsets
+            | RequestKind::FetchOffsets
+            | RequestKind::DescribeMember => weather.group_away_until_us,
             RequestKind::InitProducerId
             | RequestKind::AddPartition
             | RequestKind::AddOffsets

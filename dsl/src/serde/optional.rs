@@ -1,5 +1,6 @@
 //! Null: `Option` of a type that has a serde.
 use super::{IntoSerde, Serde, SerdeError, SharedSerde};
+use crate::mutants::decode_errors_are_swallowed;
 
 /// `None` is null (no bytes); `Some` has the format of the inner serde.
 #[derive(Clone)]
@@ -15,12 +16,17 @@ impl<T> Serde<Option<T>> for OptionSerde<T> {
         value.as_ref().map_or(Ok(()), |value| self.0.serialize(value, out))
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<Option<T>, SerdeError> {
-        self.0.deserialize(bytes).map(Some)
+        let read = self.0.deserialize(bytes).map(Some);
+        if decode_errors_are_swallowed() {
+            read.or(Ok(None))
+        } else {
+            read
+        }
     }
     fn deserialize_into(&self, bytes: &[u8], value: &mut Option<T>) -> Result<(), SerdeError> {
         match value {
-            Some(value) => self.0.deserialize_into(bytes, value),
-            None => self.deserialize(bytes).map(|read| *value = read),
+            Some(inner) if !decode_errors_are_swallowed() => self.0.deserialize_into(bytes, inner),
+            _ => self.deserialize(bytes).map(|read| *value = read),
         }
     }
     fn is_null(&self, value: &Option<T>) -> bool {

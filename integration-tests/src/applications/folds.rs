@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Application;
-use super::topologies::{JOIN_WITHIN_MS, rekeyed, window_end, window_of};
+use super::topologies::{JOIN_WITHIN_MS, SESSION_GAP_MS, rekeyed, window_end, window_of};
 use crate::history::Record;
 
 /// The committed input: by topic and partition, in the order of offsets.
@@ -67,7 +67,10 @@ pub fn fold(application: Application, exactly_once: bool, inputs: &Inputs<'_>) -
             (counts(keyed(inputs, window), exactly_once, false).0, BTreeMap::new())
         }
         Application::SuppressedCount => (suppressed(inputs), BTreeMap::new()),
+        Application::SessionCount => (sessions(inputs), BTreeMap::new()),
+        Application::Numbers => (numbers(inputs), BTreeMap::new()),
         Application::StreamTableJoin => stream_table(inputs, true),
+        Application::VersionedJoin => (stream_table(inputs, true).0, BTreeMap::new()),
         Application::GlobalTableJoin => (stream_table(inputs, false).0, BTreeMap::new()),
         Application::TableJoin => tables(inputs),
         Application::StreamJoin => (stream_join(inputs, exactly_once), BTreeMap::new()),
@@ -155,6 +158,47 @@ fn suppressed(inputs: &Inputs<'_>) -> Shape {
             if window_end(start) <= now {
                 results.insert(windowed(&key, start), vec![count.to_be_bytes().to_vec()]);
             }
+        }
+    }
+    Shape::Keys(results)
+}
+
+/// Every session a record touches is deleted (counts nothing any more), and what they are together counts one more.
+fn sessions(inputs: &Inputs<'_>) -> Shape {
+    let mut open = BTreeMap::<Key, Vec<(i64, i64, i64)>>::new();
+    let mut results = BTreeMap::<Key, Vec<Value>>::new();
+    for record in records(inputs, "in") {
+        let (key, at) = (key(record), record.timestamp);
+        let mut tell = |start: i64, end: i64, count: i64| {
+            let session = [&key[..], format!("@{start}-{end}").as_bytes()].concat();
+            results.entry(session).or_default().push(count.to_be_bytes().to_vec());
+        };
+        let of_key = open.entry(key.clone()).or_default();
+        let near = |(start, end, _): &(i64, i64, i64)| *start <= at + SESSION_GAP_MS && *end >= at - SESSION_GAP_MS;
+        let (touched, others): (Vec<_>, Vec<_>) = of_key.drain(..).partition(near);
+        let (mut start, mut end, mut count) = (at, at, 1);
+        for (from, to, counted) in &touched {
+            (start, end, count) = (start.min(*from), end.max(*to), count + counted);
+        }
+        if (start, end) != (at, at) {
+            touched.iter().for_each(|(from, to, _)| tell(*from, *to, 0));
+        }
+        tell(start, end, count);
+        *of_key = others;
+        of_key.push((start, end, count));
+    }
+    Shape::Keys(results)
+}
+
+fn numbers(inputs: &Inputs<'_>) -> Shape {
+    let mut results = BTreeMap::<Key, Vec<Value>>::new();
+    for record in records(inputs, "in") {
+        let number = match value(record) {
+            None => Some("null".to_owned()),
+            Some(_) => text(record).parse::<i64>().ok().map(|number| number.to_string()),
+        };
+        if let Some(number) = number {
+            results.entry(key(record)).or_default().push(number.into_bytes());
         }
     }
     Shape::Keys(results)

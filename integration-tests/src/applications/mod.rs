@@ -6,7 +6,7 @@ mod folds;
 mod topologies;
 
 pub use folds::{Expected, Inputs, Shape, fold};
-pub use topologies::{TABLE_KEYS, rekeyed, topology, window_of};
+pub use topologies::{SESSION_GAP_MS, TABLE_KEYS, rekeyed, topology, window_of};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +29,14 @@ pub enum Application {
     WindowedCount,
     /// Final counts per key and window of ten seconds.
     SuppressedCount,
+    /// Running counts per key and session, with records out of order; sessions grow together.
+    SessionCount,
+    /// Numbers as text; what cannot be read is left out by the handler.
+    Numbers,
     /// Records of `in` with the row of `table` for their key, if there is one.
     StreamTableJoin,
+    /// The same with a versioned table: the row there was at the time of the record.
+    VersionedJoin,
     /// The same with a global table: every instance has all rows, some have newer ones than others.
     GlobalTableJoin,
     /// Rows of `left` and `right` with the same key; both tables have deletions.
@@ -41,14 +47,17 @@ pub enum Application {
 
 impl Application {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Relay,
         Self::Count,
         Self::CachedCount,
         Self::RekeyedCount,
         Self::WindowedCount,
         Self::SuppressedCount,
+        Self::SessionCount,
+        Self::Numbers,
         Self::StreamTableJoin,
+        Self::VersionedJoin,
         Self::GlobalTableJoin,
         Self::TableJoin,
         Self::StreamJoin,
@@ -63,7 +72,10 @@ impl Application {
             Self::RekeyedCount => "rekeyed-count",
             Self::WindowedCount => "windowed-count",
             Self::SuppressedCount => "suppressed-count",
+            Self::SessionCount => "session-count",
+            Self::Numbers => "numbers",
             Self::StreamTableJoin => "stream-table-join",
+            Self::VersionedJoin => "versioned-join",
             Self::GlobalTableJoin => "global-table-join",
             Self::TableJoin => "table-join",
             Self::StreamJoin => "stream-join",
@@ -73,7 +85,7 @@ impl Application {
     /// Topics it reads.
     pub fn inputs(self) -> &'static [&'static str] {
         match self {
-            Self::StreamTableJoin | Self::GlobalTableJoin => &["in", "table"],
+            Self::StreamTableJoin | Self::VersionedJoin | Self::GlobalTableJoin => &["in", "table"],
             Self::TableJoin | Self::StreamJoin => &["left", "right"],
             _ => &["in"],
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millstream::dsl::serde::SerdeError;
 use millstream::prelude::*;
 
 use super::{Application, OUTPUT};
@@ -10,6 +11,8 @@ use super::{Application, OUTPUT};
 pub const TABLE_KEYS: u64 = 7;
 const WINDOW: Duration = Duration::from_secs(10);
 const WINDOW_MS: i64 = 10_000;
+/// Records of a key that are no further apart are of one session.
+pub const SESSION_GAP_MS: i64 = 6_000;
 /// Longer than any run: nothing is ever late.
 const GRACE: Duration = Duration::from_secs(7_200);
 
@@ -39,8 +42,25 @@ pub fn topology(application: Application) -> Result<Topology, millstream::dsl::t
             .to_stream()
             .map(named)
             .to(OUTPUT),
-        Application::StreamTableJoin => {
-            let table = builder.table_with::<String, String>("table", Materialized::named("table-rows"));
+        Application::SessionCount => builder
+            .stream::<String, String>("in")
+            .group_by_key()
+            .windowed_by(SessionWindows::of(Duration::from_millis(SESSION_GAP_MS.unsigned_abs())).grace(GRACE))
+            .count()
+            .to_stream()
+            .map(named_session)
+            .to(OUTPUT),
+        Application::Numbers => builder
+            .stream(Consumed::topic("in").with(StringSerde, OptionSerde::new(Number)))
+            .map_values(|number| number.map_or_else(|| "null".to_owned(), |n| n.to_string()))
+            .to(OUTPUT),
+        Application::StreamTableJoin | Application::VersionedJoin => {
+            let rows = Materialized::named("table-rows");
+            let rows = match application {
+                Application::VersionedJoin => rows.versioned(GRACE),
+                _ => rows,
+            };
+            let table = builder.table_with::<String, String>("table", rows);
             builder
                 .stream::<String, String>("in")
                 .left_join(&table, |value, row| {
@@ -84,6 +104,27 @@ fn counted(builder: &StreamsBuilder, grace: Duration) -> KTable<Windowed<String>
 fn named(window: &Windowed<String>, count: &Option<i64>) -> (String, i64) {
     let name = format!("{}@{}", window.key, window.window.start);
     (name, count.unwrap_or_default())
+}
+
+/// A session that was merged into another one is deleted: it counts nothing.
+fn named_session(session: &Windowed<String>, count: &Option<i64>) -> (String, i64) {
+    let Window { start, end } = session.window;
+    (format!("{}@{start}-{end}", session.key), count.unwrap_or_default())
+}
+
+/// A number as text.
+struct Number;
+
+impl Serde<i64> for Number {
+    fn serialize(&self, value: &i64, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+        out.extend_from_slice(value.to_string().as_bytes());
+        Ok(())
+    }
+
+    fn deserialize(&self, bytes: &[u8]) -> Result<i64, SerdeError> {
+        let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+        number.ok_or_else(|| SerdeError::new("not a number"))
+    }
 }
 
 /// The key of a re-keyed record.

@@ -5,8 +5,8 @@ use std::{
 };
 
 use millstream::cluster::{
-    Cluster, GroupClient, GroupIdentity, GroupRequest, GroupResponse, HeartbeatRequest, HeartbeatResponse, Result,
-    SubtopologyDescription, TaskId, TaskLists, TopologyDescription,
+    Cluster, GroupClient, GroupIdentity, GroupRequest, GroupResponse, HeartbeatRequest, HeartbeatResponse,
+    MemberDescription, Result, SubtopologyDescription, TaskId, TaskLists, TopologyDescription,
 };
 
 use super::{
@@ -99,9 +99,18 @@ impl Member {
         self.beat_with(None)
     }
 
-    fn beat_with(&mut self, owned: Option<TaskLists>) -> Result<HeartbeatResponse> {
+    pub(super) fn beat_with(&mut self, owned: Option<TaskLists>) -> Result<HeartbeatResponse> {
         let request = HeartbeatRequest { owned, ..self.plain() };
         self.heartbeat(request)
+    }
+
+    /// What the group believes of it.
+    pub(super) fn described(&mut self) -> Result<Option<MemberDescription>> {
+        let member_id = self.identity.member_id.clone();
+        match ask(&mut *self.client, &GroupRequest::DescribeMember { member_id })? {
+            GroupResponse::Member(description) => Ok(description),
+            _ => Err(too_late("a description")),
+        }
     }
 
     /// Nothing new, everything unchanged.

@@ -75,6 +75,7 @@ macro_rules! scenarios {
 
 scenarios![
     records::records_arrive_in_order_with_their_offsets,
+    records::an_offset_is_found_by_its_time,
     records::timestamps_headers_nulls_and_empty_bytes_are_kept,
     records::a_record_without_timestamp_gets_the_time_of_sending,
     records::the_end_is_reported_again_after_more_records,
@@ -112,4 +113,5 @@ scenarios![
     rebalance::a_silent_member_loses_its_tasks,
     rebalance::a_wrong_epoch_is_fenced_and_a_rejoin_gets_the_tasks_again,
     rebalance::a_revocation_that_is_not_acknowledged_removes_the_member,
+    rebalance::an_answer_that_nobody_heard_is_described_but_never_repeated,
 ];

@@ -1,7 +1,7 @@
 //! Tasks that move: given back before they are given on, and taken from who is silent.
 use std::time::{Duration, Instant};
 
-use millstream::cluster::{Cluster, ErrorClass};
+use millstream::cluster::{Cluster, ClusterError, ErrorClass, TopologyDescription};
 
 use super::{
     Outcome, TestNames,
@@ -143,4 +143,68 @@ pub fn a_revocation_that_is_not_acknowledged_removes_the_member(cluster: &dyn Cl
         members.iter().all(|m| m.owned.active.len() == 2)
     })?;
     Ok(())
+}
+
+/// A heartbeat of an earlier incarnation arrives late and takes the answer. The member learns of it from no heartbeat, plain or
+/// complete, but from the description of the group, and by joining again.
+pub fn an_answer_that_nobody_heard_is_described_but_never_repeated(
+    cluster: &dyn Cluster,
+    names: &TestNames,
+) -> Outcome {
+    create(cluster, &[(names.topic("t"), 4)])?;
+    let topology = reading(&[names.topic("t")]);
+    let mut member = joined(cluster, names, "a", &topology, 4)?;
+    let epoch = member.identity.member_epoch;
+    let believed = |member: &mut Member| -> Result<_, ClusterError> {
+        let seen = member.described()?.unwrap_or_default();
+        Ok((seen.member_epoch, seen.assigned.active))
+    };
+    assert_eq!(believed(&mut member)?, (epoch, tasks(0..4)));
+
+    // To be given back.
+    let mut other = Member::new(cluster, names, "b", &topology)?;
+    assert_eq!(other.described()?, None, "not a member yet");
+    other.join()?;
+    let mut late = late_beats(cluster, names, &topology, &member, 2, &mut || other.beat().map(|_| ()))?;
+    for owned in [None, Some(member.owned.clone())] {
+        assert_eq!(member.beat_with(owned)?.assigned, None);
+    }
+    assert_eq!(believed(&mut member)?, (epoch, late.owned.active.clone()));
+    member.join()?;
+    assert_eq!(member.owned.active, late.owned.active, "a join is told everything");
+    settle(&mut [&mut member, &mut other], &[2, 2])?;
+
+    // To be taken.
+    other.leave()?;
+    late = late_beats(cluster, names, &topology, &member, 4, &mut || Ok(()))?;
+    let answer = member.beat_with(Some(member.owned.clone()))?;
+    assert_eq!(
+        (answer.member_epoch, answer.assigned),
+        (late.identity.member_epoch, None)
+    );
+    assert_eq!(believed(&mut member)?, (late.identity.member_epoch, tasks(0..4)));
+    member.join()?;
+    settle(&mut [&mut member], &[4])?;
+    Ok(())
+}
+
+/// Heartbeats of `member` over another connection until they are answered with so many tasks.
+fn late_beats(
+    cluster: &dyn Cluster,
+    names: &TestNames,
+    topology: &TopologyDescription,
+    member: &Member,
+    count: usize,
+    meanwhile: &mut dyn FnMut() -> Result<(), ClusterError>,
+) -> Result<Member, ClusterError> {
+    let mut late = Member::new(cluster, names, &member.identity.member_id, topology)?;
+    late.identity = member.identity.clone();
+    let start = Instant::now();
+    while late.owned.active.len() != count {
+        late.beat_silently()?;
+        meanwhile()?;
+        assert!(start.elapsed() < LIMIT, "the group never answered with {count} tasks");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(late)
 }

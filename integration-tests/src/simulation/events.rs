@@ -1,7 +1,7 @@
 //! What a batch of seeds must have been through.
 
 /// Events that a large enough batch of seeds must have seen: a fault that never struck proves nothing.
-pub const MUST_HAPPEN: [&str; 48] = [
+pub const MUST_HAPPEN: [&str; 51] = [
     "EndTxn arrives late",
     "InitProducerId arrives late",
     "Produce arrives late",
@@ -15,7 +15,9 @@ pub const MUST_HAPPEN: [&str; 48] = [
     "answer of EndTxn lost",
     "answer of Produce lost",
     "answer of a heartbeat lost",
+    "answer to a heartbeat that nobody waited for",
     "commit",
+    "copy of a task's state taken over",
     "coordinator or leader moves",
     "cut off",
     "everything stood still",
@@ -31,6 +33,7 @@ pub const MUST_HAPPEN: [&str; 48] = [
     "paused beyond its session",
     "power cut that lost state",
     "producer fenced",
+    "record dropped",
     "record restored",
     "refused: as if replaced",
     "refused: coordinator or leader has moved",

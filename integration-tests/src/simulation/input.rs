@@ -29,7 +29,7 @@ fn scattered(n: u64, topic: &str) -> u64 {
 /// Records out of order, by up to half a minute.
 fn late(application: Application, n: u64) -> i64 {
     match application {
-        Application::WindowedCount if n.is_multiple_of(5) => {
+        Application::WindowedCount | Application::SessionCount if n.is_multiple_of(5) => {
             i64::try_from(scattered(n, "late") % 30_000).unwrap_or_default()
         }
         _ => 0,
@@ -42,6 +42,8 @@ fn value(application: Application, topic: &str, n: u64) -> Option<String> {
         return None;
     }
     match topic {
+        "in" if application == Application::Numbers && n % 8 == 7 => None,
+        "in" if application == Application::Numbers && n % 5 == 2 => Some(format!("no number {n}")),
         "in" => Some(n.to_string()),
         _ => Some(format!("{}{n}", &topic[..1])),
     }

@@ -1,5 +1,6 @@
 //! The applications with the settings a seed draws for them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream::prelude::*;
@@ -74,7 +75,11 @@ pub fn scenario(seed: u64) -> Result<Scenario, String> {
         .commit_interval(Duration::from_millis(commit_ms))
         .rebalance_timeout(REBALANCE_TIMEOUT)
         .stream_threads(threads)
-        .record_cache_bytes(cache_bytes);
+        .record_cache_bytes(cache_bytes)
+        .handlers(Handlers {
+            deserialization: Arc::new(LogAndContinue),
+            ..Handlers::default()
+        });
     let topology = applications::topology(application).map_err(|e| e.to_string())?;
     let mut simulator = Simulator::new(config, topology)
         .instances(instances)

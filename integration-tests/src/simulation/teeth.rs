@@ -1,5 +1,6 @@
 //! Is there a seed for every mistake? A test that nothing turns red proves nothing.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use millstream::testing::{Faults, Mutant};
 
 use super::{Tally, history, run_seed, scenario};
 use crate::applications::Application;
-use crate::history::{History, Tampering, check};
+use crate::history::{Event, History, Tampering, check};
 
 /// Nothing but orderly stops and starts.
 fn orderly_stops() -> Faults {
@@ -35,7 +36,7 @@ pub fn bite(mutant: Mutant, seeds: &Range<u64>) -> Bite {
     let found = seeds.clone().find_map(|seed| {
         let mut planted = scenario(seed).ok()?;
         planted.simulator = planted.simulator.mutant(mutant);
-        if mutant == Mutant::NoLastCommit {
+        if matches!(mutant, Mutant::NoLastCommit | Mutant::LastBatchDropped) {
             // Any other fault hides it: what was not committed is done again.
             planted.simulator = planted.simulator.faults(orderly_stops());
         }
@@ -79,6 +80,9 @@ pub fn all_are_found(seeds: &Range<u64>) -> bool {
         );
         all &= found;
     }
+    let blind = a_verifier_that_is_blind_for_repetitions(seeds);
+    println!("{:<26} {:<5}", "VerifierDeduplicates", if blind { "yes" } else { "NO" });
+    all &= blind;
     let verdict = if all {
         "every mutant was found"
     } else {
@@ -99,6 +103,29 @@ fn spoiled(tampering: Tampering, seeds: &Range<u64>) -> bool {
         report.violations().iter().any(|v| v.invariant == tampering.violates())
     };
     spoilt.as_ref().is_some_and(violated)
+}
+
+/// A verifier that de-duplicates before it compares: the planted duplicate shows that it is none.
+fn a_verifier_that_is_blind_for_repetitions(seeds: &Range<u64>) -> bool {
+    let Some(mut history) = seeds.clone().find_map(good_history) else {
+        return false;
+    };
+    let good = check(&history).violations().is_empty();
+    let spoilt = Tampering::Duplicate.spoil(&mut history);
+    let sees = |history: &History| {
+        let report = check(history);
+        report
+            .violations()
+            .iter()
+            .any(|v| v.invariant == Tampering::Duplicate.violates())
+    };
+    let mut deduplicated = history.clone();
+    let mut found = BTreeSet::new();
+    deduplicated.events.retain(|timed| match &timed.event {
+        Event::Found(r) => found.insert((r.topic.clone(), r.partition, r.key.clone(), r.value.clone())),
+        _ => true,
+    });
+    good && spoilt && sees(&history) && !sees(&deduplicated)
 }
 
 fn good_history(seed: u64) -> Option<History> {

@@ -16,8 +16,11 @@ pub(super) fn watched(simulator: Simulator, application: Application, exactly_on
             simulator.watch(OUTPUT, || counts_go_up(|by| by == 1))
         }
         Application::CachedCount => simulator.watch(OUTPUT, || counts_go_up(|by| by >= 1)),
-        // A table may come to the same row again.
-        Application::TableJoin => simulator,
+        // A table may come to the same row again; sessions that are merged count nothing, as often as they are; null has no number.
+        Application::TableJoin | Application::SessionCount | Application::Numbers => simulator,
+        Application::VersionedJoin => simulator
+            .watch(OUTPUT, nothing_twice)
+            .watch(OUTPUT, || no_row_of_the_future),
         _ => simulator.watch(OUTPUT, nothing_twice),
     }
 }
@@ -44,5 +47,20 @@ fn nothing_twice() -> impl FnMut(&SeenRecord) -> Result<(), String> {
     move |record| match seen.insert((record.key.clone(), record.value.clone())) {
         true => Ok(()),
         false => Err("is there twice".into()),
+    }
+}
+
+/// A record is joined with the row of its time: both were written with their number, and the numbers are the times.
+fn no_row_of_the_future(record: &SeenRecord) -> Result<(), String> {
+    let joined = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default());
+    let number = |text: &str| {
+        text.trim_start_matches(|c: char| !c.is_ascii_digit())
+            .parse::<u64>()
+            .ok()
+    };
+    let (of_record, of_row) = joined.split_once('|').unwrap_or((&joined, ""));
+    match number(of_record).zip(number(of_row)) {
+        Some((record, row)) if row > record => Err(format!("{joined} is joined with a row of the future")),
+        _ => Ok(()),
     }
 }

@@ -18,7 +18,10 @@ use crate::support::{Kafka, LIMIT, partition, unique, waker};
 pub(crate) struct Member {
     machine: Membership,
     client: Box<dyn GroupClient>,
+    id: String,
     heartbeat: Option<RequestId>,
+    describing: Option<RequestId>,
+    unread: Vec<(RequestId, Result<GroupResponse>)>,
     pub(crate) owned: TaskLists,
     pub(crate) log: Vec<String>,
     failed: Option<ClusterError>,
@@ -52,7 +55,10 @@ impl Member {
         Self {
             machine,
             client,
+            id: id.into(),
             heartbeat: None,
+            describing: None,
+            unread: Vec::new(),
             owned: TaskLists::default(),
             log: Vec::new(),
             failed: None,
@@ -66,18 +72,28 @@ impl Member {
 
     pub(crate) fn turn(&mut self) {
         let mut answer = None;
-        while let Some((id, result)) = self.client.poll() {
-            if self.heartbeat.take_if(|sent| *sent == id).is_some() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        while let Some((id, result)) = self.unread.pop().or_else(|| self.client.poll()) {
+            if self.describing.take_if(|sent| *sent == id).is_some() {
+                let described = result.map(|response| match response {
+                    GroupResponse::Member(description) => description,
+                    other => panic!("{other:?} describes a member"),
+                });
+                self.machine.described(now, described);
+            } else if self.heartbeat.take_if(|sent| *sent == id).is_some() {
                 answer = Some(result.map(|response| match response {
                     GroupResponse::Heartbeat(response) => response,
                     other => panic!("{other:?} answers a heartbeat"),
                 }));
             }
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
         for action in self.machine.step(now, answer) {
             match action {
                 Action::Send(request) => self.heartbeat = Some(self.client.send(GroupRequest::Heartbeat(request))),
+                Action::Describe => {
+                    let member_id = self.id.clone();
+                    self.describing = Some(self.client.send(GroupRequest::DescribeMember { member_id }));
+                }
                 Action::Revoke(tasks) => {
                     self.log.push(format!("revoke {}", tasks.active.len()));
                     self.owned.active.retain(|task| !tasks.active.contains(task));
@@ -129,10 +145,13 @@ impl Member {
             answers.extend(self.client.poll());
             answers.iter().any(|(answered, _)| *answered == id)
         });
-        // A heartbeat may have been answered in between; the machine would wait for it for ever.
-        answers.retain(|(answered, _)| self.heartbeat.take_if(|sent| sent == answered).is_none());
-        assert_eq!(answers.len(), 1, "each request is answered once");
-        answers.remove(0).1
+        // A heartbeat may have been answered in between; the machine waits for it.
+        let (mut ours, others) = answers
+            .into_iter()
+            .partition::<Vec<_>, _>(|(answered, _)| *answered == id);
+        self.unread.extend(others);
+        assert_eq!(ours.len(), 1, "each request is answered once");
+        ours.remove(0).1
     }
 
     /// Waits while a transaction that has been committed is still being completed.

@@ -54,6 +54,8 @@ pub enum RequestKind {
     CommitOffsets,
     /// Committed offsets read.
     FetchOffsets,
+    /// What a group believes of one of its members.
+    DescribeMember,
 }
 
 /// One request: applied to the cluster at one moment, as a broker does.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     super::{
         ErrorClass, GroupClient, GroupIdentity, GroupRequest, GroupResponse, HeartbeatRequest, HeartbeatResponse,
-        OffsetToCommit, RequestId, Result, TaskId, TopicPartition, Waker,
+        MemberDescription, OffsetToCommit, RequestId, Result, TaskId, TopicPartition, Waker,
     },
     broker::Broker,
     dispatch::{MemoryCluster, Request, RequestKind},
@@ -22,6 +22,7 @@ enum Waiting {
     Heartbeat(Call<HeartbeatResponse>),
     CommitOffsets(Call<()>),
     FetchOffsets(Call<Vec<OffsetToCommit>>),
+    DescribeMember(Call<Option<MemberDescription>>),
 }
 
 impl MemoryGroupClient {
@@ -51,6 +52,9 @@ impl MemoryGroupClient {
                 partitions,
                 require_stable,
             })),
+            GroupRequest::DescribeMember { member_id } => {
+                Waiting::DescribeMember(self.link.call(DescribeMember { group_id, member_id }))
+            }
         }
     }
 }
@@ -89,6 +93,7 @@ impl GroupClient for MemoryGroupClient {
                 Waiting::Heartbeat(call) => answer(link, call, GroupResponse::Heartbeat),
                 Waiting::CommitOffsets(call) => answer(link, call, |()| GroupResponse::CommitOffsets),
                 Waiting::FetchOffsets(call) => answer(link, call, GroupResponse::FetchOffsets),
+                Waiting::DescribeMember(call) => answer(link, call, GroupResponse::Member),
             };
             Some((at, answer?))
         })?;
@@ -169,5 +174,24 @@ impl Request for FetchOffsets {
         broker
             .groups
             .fetch_offsets(&group_id, identity.as_ref(), &partitions, require_stable)
+    }
+}
+
+#[derive(Clone)]
+struct DescribeMember {
+    group_id: Arc<str>,
+    member_id: String,
+}
+
+impl Request for DescribeMember {
+    type Answer = Option<MemberDescription>;
+    const KIND: RequestKind = RequestKind::DescribeMember;
+
+    fn apply(self, broker: &mut Broker, _now_ms: i64) -> Result<Option<MemberDescription>> {
+        Ok(broker.groups.describe_member(&self.group_id, &self.member_id))
+    }
+
+    fn describe(&self) -> String {
+        self.member_id.clone()
     }
 }

@@ -21,6 +21,7 @@ pub(super) enum Call {
     Heartbeat,
     CommitOffsets,
     FetchOffsets,
+    DescribeGroup,
     FindCoordinator,
     Topics,
 }
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_code_of_each_call_says_what_to_do() {
-        let table: [(Call, &[i16], ErrorClass); 10] = [
+        let table: [(Call, &[i16], ErrorClass); 12] = [
             (Call::Heartbeat, &[14, 15, 16], Retry),
             (Call::Heartbeat, &[25, 110], Migrated),
             (Call::Heartbeat, &[-1, 30, 35, 42, 69, 81, 130], Fatal),
@@ -113,6 +114,8 @@ mod tests {
             (Call::CommitOffsets, &[12, 28, 29, 30], Fatal),
             (Call::FetchOffsets, &[88, 14, 16], Retry),
             (Call::FetchOffsets, &[25, 113], Migrated),
+            (Call::DescribeGroup, &[14, 15, 16], Retry),
+            (Call::DescribeGroup, &[30, 35], Fatal),
             (Call::Topics, &[29, 37, 38, 44, 3], Fatal),
             (Call::Topics, &[5, 6, 74, 78], Retry),
         ];

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Shared,
-    codec::{heartbeat, offsets},
+    codec::{describe, heartbeat, offsets},
     connection::Connection,
     errors::{
         COORDINATOR_NOT_AVAILABLE, Call, LOST, MALFORMED, NOT_COORDINATOR, NOT_SENT, TIMED_OUT, broker_error, fatal,
@@ -31,6 +31,7 @@ use crate::cluster::{
 
 const FIND_COORDINATOR: (i16, i16) = (4, 4);
 const UNSUPPORTED_VERSION: i16 = 35;
+const GROUP_ID_NOT_FOUND: i16 = 69;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -158,6 +159,7 @@ impl Coordinator {
                 let answer = connection.request(&request, offsets::VERSION).await?;
                 offsets::fetch_response(&answer).map(GroupResponse::FetchOffsets)
             }
+            GroupRequest::DescribeMember { member_id } => described(connection, &group_id, &member_id).await,
         }
     }
 
@@ -231,6 +233,40 @@ async fn beat(connection: &mut Connection, group_id: &str, request: &HeartbeatRe
                 code,
                 &what,
                 answer.error_message.as_deref(),
+            ))
+        }
+    }
+}
+
+async fn described(connection: &mut Connection, group_id: &str, member_id: &str) -> Result<GroupResponse> {
+    if connection.abilities.version(describe::KEY, (0, 0)).is_none() {
+        return Err(no_streams_groups("it does not know StreamsGroupDescribe"));
+    }
+    let mut answer = connection
+        .exchange(describe::FRAME, |body| {
+            describe::encode_request(group_id, body);
+            Ok(())
+        })
+        .await?;
+    let groups = describe::decode_response(&mut answer).map_err(|_| malformed("StreamsGroupDescribe"))?;
+    let group = groups
+        .into_iter()
+        .next()
+        .ok_or_else(|| malformed("StreamsGroupDescribe"))?;
+    match group.error_code {
+        0 => {
+            let mut members = group.members.into_iter();
+            let found = members.find(|(id, _)| id == member_id);
+            Ok(GroupResponse::Member(found.map(|(_, description)| description)))
+        }
+        GROUP_ID_NOT_FOUND => Ok(GroupResponse::Member(None)),
+        code => {
+            let what = format!("description of group {group_id}");
+            Err(broker_error(
+                Call::DescribeGroup,
+                code,
+                &what,
+                group.error_message.as_deref(),
             ))
         }
     }

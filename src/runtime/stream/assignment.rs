@@ -30,6 +30,12 @@ impl StreamThread {
                 ToThread::Revoke(lists) => {
                     fail_point!("revoke.start");
                     let skipped = planted(Mutant::NoCommitOnRevoke) || (self.leaving && planted(Mutant::NoLastCommit));
+                    if self.leaving && planted(Mutant::LastBatchDropped) {
+                        self.slots
+                            .values_mut()
+                            .filter_map(Slot::running_mut)
+                            .for_each(Task::drop_what_was_fetched);
+                    }
                     if self.anything_to_commit() && !skipped {
                         self.begin_commit(Purpose::Revoke(lists))?;
                         return Ok(true);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use self::{offsets::Offsets, streams::StreamsGroup};
 use super::{
-    super::{GroupIdentity, OffsetToCommit, Result, TopicPartition},
+    super::{GroupIdentity, MemberDescription, OffsetToCommit, Result, TopicPartition},
     errors::Code,
 };
 
@@ -61,6 +61,16 @@ impl Groups {
                 Ok(())
             }
         }
+    }
+
+    /// StreamsGroupDescribe, cut down to one member.
+    pub(super) fn describe_member(&self, group: &str, member_id: &str) -> Option<MemberDescription> {
+        let streams = self.by_id.get(group)?.streams.as_ref()?;
+        let member = streams.members.get(member_id)?;
+        Some(MemberDescription {
+            member_epoch: member.epoch,
+            assigned: member.assigned.lists(),
+        })
     }
 
     pub(super) fn fetch_offsets(

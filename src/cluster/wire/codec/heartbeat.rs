@@ -218,6 +218,6 @@ fn get_topic_partitions(from: &mut Bytes) -> Decoded<(String, Vec<i32>)> {
     Ok(topic)
 }
 
-fn flat(lists: Option<Vec<Vec<TaskId>>>) -> Vec<TaskId> {
+pub(super) fn flat(lists: Option<Vec<Vec<TaskId>>>) -> Vec<TaskId> {
     lists.unwrap_or_default().into_iter().flatten().collect()
 }

@@ -64,6 +64,10 @@ pub(super) fn get_i32(from: &mut Bytes) -> Decoded<i32> {
     from.try_get_i32().map_err(|_| Malformed)
 }
 
+pub(super) fn get_i64(from: &mut Bytes) -> Decoded<i64> {
+    from.try_get_i64().map_err(|_| Malformed)
+}
+
 pub(super) fn get_nullable_string(from: &mut Bytes) -> Decoded<Option<String>> {
     let Some(length) = get_varint(from)?.checked_sub(1) else {
         return Ok(None);
@@ -93,6 +97,15 @@ pub(super) fn get_nullable_array<T>(
         return Err(Malformed);
     }
     (0..length).map(|_| get(from)).collect::<Decoded<_>>().map(Some)
+}
+
+/// A struct that may be missing.
+pub(super) fn get_nullable<T>(from: &mut Bytes, get: impl FnOnce(&mut Bytes) -> Decoded<T>) -> Decoded<Option<T>> {
+    if get_i8(from)? < 0 {
+        Ok(None)
+    } else {
+        get(from).map(Some)
+    }
 }
 
 pub(super) fn get_array<T>(from: &mut Bytes, get: impl FnMut(&mut Bytes) -> Decoded<T>) -> Decoded<Vec<T>> {

@@ -6,9 +6,12 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{
     super::connection::framed,
+    describe,
     heartbeat::{Answer, Endpoint, FRAME, decode_response, encode_request},
 };
-use crate::cluster::{HeartbeatRequest, SubtopologyDescription, TaskId, TaskLists, TopicInfo, TopologyDescription};
+use crate::cluster::{
+    HeartbeatRequest, MemberDescription, SubtopologyDescription, TaskId, TaskLists, TopicInfo, TopologyDescription,
+};
 
 const JOIN: &str = "0058000000000001000163000267026d00000000ffffffff0000000493e001000000000202300204696e3401010101010000 \
      0101010270ff0100000000";
@@ -42,6 +45,12 @@ const JAVA_JOIN: &str = "005800000000001700426a617070332d38373037393239642d30383
      54696d65000d726574656e74696f6e2e6d73032d31000e7365676d656e742e62797465730935323432383830300000010000 \
      0101012538373037393239642d303833392d346564642d393533332d353339626261313361313533010a6c6f63616c686f73 \
      741b9e000100000000";
+
+const DESCRIBE: &str = "00590000 00000002 000b 70726f62652d61646d696e 00 02 0267 00 00";
+const DESCRIPTION: &str = "00000002 00 00000000 02 0000 00 0267 07537461626c65 00000002 00000002 01 00000000 02 0230 02 04696e34 \
+     01 01 01 00 00 02 026d 00000002 00 00 0263 0b2f3132372e302e302e31 00000000 0270 ff 01 01 01 02 0230 05 \
+     00000000 00000001 00000002 00000003 00 01 01 00 02 0230 05 00000000 00000001 00000002 00000003 00 01 01 00 \
+     00 00 00000d48 00 00";
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().filter_map(|c| c.to_digit(16)).collect();
@@ -277,4 +286,32 @@ fn tasks_are_grouped_by_subtopology_in_order() {
     );
     let lists = bytes("03 0230 03 00000000 00000001 00 0231 02 00000000 00 01 01");
     assert!(body.windows(lists.len()).any(|window| window == lists));
+}
+
+#[test]
+fn a_described_group_names_the_tasks_of_its_members() {
+    let client = StrBytes::from_static_str("probe-admin");
+    let encoded = framed(describe::FRAME, 2, &client, |body| {
+        describe::encode_request("g", body);
+        Ok(())
+    });
+    assert_eq!(encoded.expect("encodes")[4..], bytes(DESCRIBE));
+
+    let mut frame = Bytes::from(bytes(DESCRIPTION));
+    assert_eq!((frame.get_i32(), frame.get_u8()), (2, 0));
+    for cut in 0..frame.len() {
+        assert!(
+            describe::decode_response(&mut frame.slice(..cut)).is_err(),
+            "cut at {cut}"
+        );
+    }
+    let groups = describe::decode_response(&mut frame).expect("decodes");
+    assert!(frame.is_empty(), "{} bytes left", frame.len());
+    let member = MemberDescription {
+        member_epoch: 2,
+        assigned: active(&[0]),
+    };
+    assert_eq!(groups.len(), 1);
+    assert_eq!((groups[0].error_code, &groups[0].error_message), (0, &None));
+    assert_eq!(groups[0].members, [("m".to_string(), member)]);
 }

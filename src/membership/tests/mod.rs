@@ -1,4 +1,6 @@
 //! Golden scripts: what a member does, line by line, as a broker plays its part.
+mod looks;
+
 use std::{fmt::Write, sync::Arc};
 
 use super::{Action, MemberConfig, Membership, StatusCode, Timing};
@@ -54,6 +56,7 @@ fn show_request(request: &HeartbeatRequest) -> String {
 fn show(action: &Action) -> String {
     match action {
         Action::Send(request) => show_request(request),
+        Action::Describe => "describe".into(),
         Action::Revoke(tasks) => format!("REVOKE {}", show_tasks(tasks)),
         Action::Assign(tasks) => format!("ASSIGN {}", show_tasks(tasks)),
         Action::Lost => "LOST".into(),
