@@ -34,6 +34,10 @@ pub enum ErrorKind {
     StateLocked,
     /// The state directory cannot be used: check permissions and free space.
     State,
+    /// The changelog of a store holds less than what has been written to it: the topic was deleted, created again or cut off. Bring
+    /// it back from a copy; or give the state up: reset the application's offsets and delete its state directories.
+    #[doc(alias = "MissingInternalTopicException")]
+    ChangelogLost,
     /// A record cannot be processed: correct the topology or the record, or install a handler that skips it.
     #[doc(alias = "StreamsException")]
     Processing,
@@ -66,6 +70,9 @@ impl ErrorKind {
             Self::UnsupportedBroker => "use Apache Kafka 4.2 or newer with streams groups switched on",
             Self::StateLocked => "stop the other process or choose another state directory",
             Self::State => "check permissions and free space of the state directory",
+            Self::ChangelogLost => {
+                "bring the changelog topic back from a copy, or reset the application's offsets and delete its state directories"
+            }
             Self::Processing => "correct the topology or the record, or install a handler that skips it",
             Self::Production => "check the topic, its limits and the permissions",
             Self::Migrated => "nothing, the application joins again by itself",

@@ -32,6 +32,8 @@ pub enum Mutant {
     MarkTooHigh,
     /// State is written although the transaction was aborted.
     StateBeforeCommit,
+    /// State is written before the transaction it belongs to is committed.
+    StateBeforeTransaction,
     /// The last commit before an orderly stop is left out.
     NoLastCommit,
     /// An answer to a heartbeat from before a rejoin counts for the new membership, and nobody looks what the group believes.
@@ -51,6 +53,7 @@ pub enum Mutant {
     /// What was fetched and not processed when the application stops counts as processed.
     LastBatchDropped,
     /// Bytes that cannot be read are taken for null.
+    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "made in the DSL"))]
     DecodeErrorIsNull,
     /// A task begins empty where a copy of its state was kept.
     CopyIsNotUsed,
@@ -59,7 +62,7 @@ pub enum Mutant {
 #[cfg(feature = "mutants")]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ReuseProducer,
         Self::OffsetsAskedAgain,
         Self::NoDeduplication,
@@ -71,6 +74,7 @@ impl Mutant {
         Self::RestoreUncommitted,
         Self::MarkTooHigh,
         Self::StateBeforeCommit,
+        Self::StateBeforeTransaction,
         Self::NoLastCommit,
         Self::OutdatedHeartbeat,
         Self::FailedRestoreForgotten,

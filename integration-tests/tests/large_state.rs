@@ -19,7 +19,7 @@ const BATCH: u64 = 50_000;
 const STATE_MEMORY_BYTES: u64 = 32 << 20;
 const CACHE_BYTES: u64 = 10 << 20;
 /// The default of `uncommitted_bytes`: what may wait for a commit.
-const UNCOMMITTED_BYTES: u64 = 32 << 20;
+const UNCOMMITTED_BYTES: u64 = 16 << 20;
 /// What a process may take beside its budgets: code, clients, threads.
 const BESIDE_BUDGETS_BYTES: u64 = 64 << 20;
 const SETTLE: Duration = Duration::from_secs(240);

@@ -304,6 +304,14 @@ pub trait Admin: Send {
         isolation: Isolation,
         timeout: Duration,
     ) -> Result<Vec<(i64, i64)>>;
+    /// Offset of the first record of each partition whose timestamp is at or behind `since_ms` (milliseconds since the
+    /// epoch); None: there is none.
+    fn offsets_since(
+        &mut self,
+        partitions: &[TopicPartition],
+        since_ms: i64,
+        timeout: Duration,
+    ) -> Result<Vec<Option<i64>>>;
     /// Deletes records below the offsets (repartition purge).
     fn delete_records(&mut self, below: &[(TopicPartition, i64)], timeout: Duration) -> Result<()>;
 }

@@ -57,9 +57,9 @@ impl StreamsConfig {
             commit_interval: None,
             stream_threads: 1,
             state_dir: std::env::temp_dir().join("millstream"),
-            state_memory_bytes: 128 << 20,
+            state_memory_bytes: 64 << 20,
             record_cache_bytes: 10 << 20,
-            uncommitted_bytes: 32 << 20,
+            uncommitted_bytes: 16 << 20,
             buffered_records: 1000,
             max_task_idle: Some(Duration::ZERO),
             transaction_timeout: Duration::from_secs(10),
@@ -119,7 +119,7 @@ impl StreamsConfig {
     }
 
     /// Memory of the persistent stores of the process: rows kept in memory (a quarter), write buffers and block cache.
-    /// Default: 128 MiB.
+    /// Default: 64 MiB.
     #[doc(alias = "rocksdb.config.setter")]
     pub fn state_memory_bytes(mut self, bytes: usize) -> Self {
         self.state_memory_bytes = bytes;
@@ -135,7 +135,7 @@ impl StreamsConfig {
     }
 
     /// Memory that what the tasks of one thread have written to their stores may take before a commit is forced, with
-    /// what the commit itself will take. Default: 32 MiB.
+    /// what the commit itself will take. Default: 16 MiB.
     #[doc(alias = "statestore.uncommitted.max.bytes")]
     pub fn uncommitted_bytes(mut self, bytes: usize) -> Self {
         self.uncommitted_bytes = bytes;

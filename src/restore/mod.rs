@@ -12,5 +12,5 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use plan::{ChangelogBounds, StorePlan};
+pub(crate) use plan::{ChangelogBounds, Lost, StorePlan};
 pub(crate) use task::{Changelog, Progress, Purpose, RestoringTask};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ChangelogBounds, StorePlan};
+use super::{ChangelogBounds, Lost, StorePlan};
 use crate::{
-    cluster::{Consumer, ErrorClass, Fetched, RecordBatch, StartOffset, TopicPartition},
+    cluster::{Consumer, ErrorClass, Fetched, RecordBatch, TopicPartition},
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
     mutants::{Mutant, planted},
@@ -19,6 +19,20 @@ pub(crate) struct Changelog {
     pub(crate) bounds: ChangelogBounds,
     /// A source topic: only records below it have been processed.
     pub(crate) limit: Option<i64>,
+    /// The committed offsets say that records were written to it.
+    pub(crate) logged: bool,
+}
+
+impl Changelog {
+    fn plan(&self, stored: Option<i64>) -> Result<StorePlan> {
+        StorePlan::checked(stored, self.bounds, self.limit, self.logged).map_err(|Lost { stored, end }| {
+            let known = stored.map_or("records of it are committed".to_owned(), |stored| {
+                format!("the state on disk stands for offset {stored}")
+            });
+            let message = format!("the changelog ends at offset {end}, but {known}: it was deleted, or lost records");
+            Error::new(ErrorKind::ChangelogLost, message).at(self.partition.topic.clone(), self.partition.partition)
+        })
+    }
 }
 
 /// One store on its way.
@@ -69,17 +83,19 @@ impl RestoringTask {
         consumer: &mut dyn Consumer,
     ) -> Result<Self> {
         let mut stores = Vec::new();
-        for changelog in changelogs {
+        // All of them before the first is wiped.
+        let plans: Result<Vec<StorePlan>> = changelogs.iter().map(|c| c.plan(database.offset(c.store))).collect();
+        let plans = plans.map_err(|e| e.task(task.clone()))?;
+        for (changelog, plan) in changelogs.into_iter().zip(plans) {
             let Changelog {
                 store,
                 partition,
                 bounds,
                 limit,
+                ..
             } = changelog;
-            let stored = database.offset(store);
-            let plan = StorePlan::new(stored, bounds, limit);
             if plan.wipe {
-                if let Some(stored) = stored {
+                if let Some(stored) = database.offset(store) {
                     tracing::warn!(
                         task = &*task,
                         topic = &*partition.topic,
@@ -155,15 +171,11 @@ impl RestoringTask {
                 }
                 position
             }
-            // Compaction or retention has overtaken us, or the topic was created again meanwhile.
+            // Retention has overtaken us, or the topic was created again meanwhile: its ends are asked for again, and tell.
             Err(e) if e.class == ErrorClass::Corrupted => {
                 tracing::warn!(task = &*self.task, topic = &*store.partition.topic, error = %e, "restoring begins again");
-                self.database
-                    .wipe(store.store)
-                    .map_err(|e| state_error(&self.task, e))?;
-                consumer.unassign(&store.partition);
-                consumer.assign(&store.partition, StartOffset::Earliest)?;
-                return Ok(true);
+                let again = Error::new(ErrorKind::Retry, "the changelog has changed while it was read");
+                return Err(again.task(self.task.clone()).caused_by(e));
             }
             Err(e) if e.class == ErrorClass::Retry => return Ok(false),
             Err(e) => return Err(Error::from(e).task(self.task.clone())),

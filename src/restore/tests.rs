@@ -8,6 +8,7 @@ use crate::{
         Cluster, Consumer, ConsumerConfig, GroupIdentity, Isolation, Producer, ProducerConfig, ProducerRecord, Sent,
         Step, TopicPartition, Waker, memory::MemoryCluster,
     },
+    error::ErrorKind,
     state::{
         ChangeLogger, Headers, LoggedHeaders, StateEngine, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec,
         TaskDatabase, TaskState,
@@ -121,6 +122,7 @@ fn changelog(cluster: &MemoryCluster, limit: Option<i64>) -> Changelog {
             end: all[0].1,
         },
         limit,
+        logged: false,
     }
 }
 
@@ -231,7 +233,7 @@ fn what_was_restored_before_an_interruption_is_not_read_again() {
 }
 
 #[test]
-fn a_changelog_that_was_created_again_wipes_the_store() {
+fn a_changelog_that_was_created_again_is_an_error_that_says_so() {
     let old = cluster();
     let mut p = producer(&old);
     transaction(p.as_mut(), &[("a", Some("old")), ("b", Some("old"))], true);
@@ -239,9 +241,30 @@ fn a_changelog_that_was_created_again_wipes_the_store() {
     let again = cluster();
     let mut p = producer(&again);
     transaction(p.as_mut(), &[("b", Some("new"))], true);
-    let (database, restored) = restore(&again, database, None);
-    assert_eq!(restored, 1);
-    assert_eq!(rows(database, &["a", "b"]), [None, some("new")]);
+    let mut consumer = consumer(&again);
+    let log = changelog(&again, None);
+    let begun = RestoringTask::begin("0_0".into(), database, vec![log], Purpose::Run, consumer.as_mut());
+    let error = begun.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::ChangelogLost);
+    assert!(
+        error.message().contains("ends at offset 2") && error.message().contains("offset 3"),
+        "{error}"
+    );
+    assert_eq!(error.context().topic.as_deref(), Some("app-store-changelog"));
+}
+
+#[test]
+fn an_empty_changelog_of_which_records_are_committed_is_an_error_also_without_local_state() {
+    let again = cluster();
+    let mut consumer = consumer(&again);
+    for (logged, lost) in [(true, Some(ErrorKind::ChangelogLost)), (false, None)] {
+        let log = Changelog {
+            logged,
+            ..changelog(&again, None)
+        };
+        let begun = RestoringTask::begin("0_0".into(), database(), vec![log], Purpose::Run, consumer.as_mut());
+        assert_eq!(begun.err().map(|e| e.kind()), lost);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{
     mutants::{Mutant, planted},
     restore::{Changelog, ChangelogBounds, Progress, Purpose, RestoringTask},
     state::{StateEngine, StateError, StoreIndex, StoreSpec, TaskDatabase},
-    task::{CommittedInput, task_name},
+    task::{CommittedInput, has_logged, task_name},
 };
 
 /// A task to be opened and restored.
@@ -134,6 +134,9 @@ pub(crate) struct StateUpdater {
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a changelog may seem to end too early: of PATIENCE. After the loss of a leader its successor may not know yet how far
+/// the log is committed.
+const UNTIL_LOST: Duration = Duration::from_secs(10);
 
 impl StateUpdater {
     pub(crate) fn new(parts: UpdaterParts) -> Self {
@@ -194,9 +197,9 @@ impl StateUpdater {
                 Ok(Some(Stage::Opening { retry_at, give_up_at })),
                 Next::WaitUntil(retry_at),
             ),
-            Stage::Opening { give_up_at, .. } => match self.open(request) {
+            Stage::Opening { give_up_at, .. } => match self.open(request, now.wall_ms) {
                 Ok((restoring, prepared)) => (Ok(Some(Stage::Restoring(Box::new(restoring), prepared))), Next::Again),
-                Err(e) if e.kind() == ErrorKind::Retry && now.elapsed < give_up_at => {
+                Err(e) if is_worth_waiting(&e, now.elapsed, give_up_at) => {
                     tracing::debug!(task = task_name(request.task), error = %e, "opening again soon");
                     let retry_at = now.elapsed + BACKOFF;
                     (
@@ -223,13 +226,16 @@ impl StateUpdater {
                     Err(e) => {
                         let name = task_name(request.task);
                         close(&name, task.finish(self.parts.consumer.as_mut()));
-                        if e.state_error().is_some_and(StateError::is_damage) {
+                        let damage = e.state_error().is_some_and(StateError::is_damage);
+                        if damage {
                             wipe(&self.parts.engine, &name);
+                        }
+                        if damage || e.kind() == ErrorKind::Retry {
                             let stage = Stage::Opening {
-                                retry_at: now.elapsed,
+                                retry_at: now.elapsed + BACKOFF,
                                 give_up_at: now.elapsed + PATIENCE,
                             };
-                            return (Ok(Some(stage)), Next::Again);
+                            return (Ok(Some(stage)), Next::WaitUntil(now.elapsed + BACKOFF));
                         }
                         (Err(e), Next::Again)
                     }
@@ -261,7 +267,7 @@ impl StateUpdater {
         }
     }
 
-    fn open(&mut self, request: &OpenRequest) -> Result<(RestoringTask, Prepared)> {
+    fn open(&mut self, request: &OpenRequest, wall_ms: i64) -> Result<(RestoringTask, Prepared)> {
         let topology = self.parts.topology.clone();
         let task = request.task;
         let Some(subtopology) = topology.subtopologies().iter().find(|s| s.id == task.subtopology) else {
@@ -270,7 +276,7 @@ impl StateUpdater {
                 "the group assigned a task this topology does not have",
             ));
         };
-        let inputs = self.inputs(subtopology, request)?;
+        let inputs = self.inputs(subtopology, request, wall_ms)?;
         let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
         let mut copy_behind = None;
@@ -298,7 +304,12 @@ impl StateUpdater {
     }
 
     /// The partitions of the task, which not every source topic has, with what is committed.
-    fn inputs(&mut self, subtopology: &Subtopology, request: &OpenRequest) -> Result<Vec<CommittedInput>> {
+    fn inputs(
+        &mut self,
+        subtopology: &Subtopology,
+        request: &OpenRequest,
+        wall_ms: i64,
+    ) -> Result<Vec<CommittedInput>> {
         let names: Vec<String> = subtopology
             .sources
             .iter()
@@ -319,20 +330,29 @@ impl StateUpdater {
                     partition: request.task.partition,
                 };
                 let committed = request.committed.iter().find(|o| o.partition == partition);
+                let reset = subtopology.resets.get(index).copied().flatten();
+                let reset = reset.unwrap_or(OffsetReset::Earliest);
                 inputs.push(CommittedInput {
                     source: SourceIndex(index as u32),
-                    reset: subtopology
-                        .resets
-                        .get(index)
-                        .copied()
-                        .flatten()
-                        .unwrap_or(OffsetReset::Earliest),
                     committed: committed.map(|o| (o.offset, o.metadata.clone())),
+                    since: self.since(&partition, reset, wall_ms)?,
+                    reset,
                     partition,
                 });
             }
         }
         Ok(inputs)
+    }
+
+    /// Where a reset by duration leads to. Asked for also where an offset is committed, which may be gone by then.
+    fn since(&mut self, partition: &TopicPartition, reset: OffsetReset, wall_ms: i64) -> Result<Option<i64>> {
+        let OffsetReset::ByDuration(age) = reset else {
+            return Ok(None);
+        };
+        let since_ms = wall_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let partition = std::slice::from_ref(partition);
+        let found = self.parts.admin.offsets_since(partition, since_ms, REQUEST_LIMIT);
+        Ok(found.map_err(soft)?.first().copied().flatten())
     }
 }
 
@@ -363,23 +383,25 @@ impl UpdaterParts {
                 topic: topic.into(),
                 partition: task.partition,
             };
-            wanted.push((StoreIndex(index as u32), partition, limit));
+            let logged = limit.is_none() && inputs.is_some_and(|all| has_logged(all, &store.spec.name));
+            wanted.push((StoreIndex(index as u32), partition, limit, logged));
         }
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, _)| p.clone()).collect();
+        let partitions: Vec<TopicPartition> = wanted.iter().map(|(_, p, ..)| p.clone()).collect();
         let bounds = self
             .admin
             .offsets(&partitions, Isolation::ReadUncommitted, REQUEST_LIMIT)
             .map_err(soft)?;
         let with_bounds = wanted.into_iter().zip(bounds);
         Ok(with_bounds
-            .map(|((store, partition, limit), (first, end))| Changelog {
+            .map(|((store, partition, limit, logged), (first, end))| Changelog {
                 store,
                 partition,
                 bounds: ChangelogBounds { first, end },
                 limit,
+                logged,
             })
             .collect())
     }
@@ -387,6 +409,15 @@ impl UpdaterParts {
     pub(super) fn open_database(&self, subtopology: &Subtopology, name: &str) -> Result<TaskDatabase> {
         let specs: Vec<StoreSpec> = subtopology.stores.iter().map(|s| s.spec.clone()).collect();
         open_database(&self.engine, name, &specs)
+    }
+}
+
+/// What usually passes is tried again for a while, and what seems to be the worst is looked at twice.
+fn is_worth_waiting(error: &Error, now: Duration, give_up_at: Duration) -> bool {
+    match error.kind() {
+        ErrorKind::Retry => now < give_up_at,
+        ErrorKind::ChangelogLost => now + PATIENCE < give_up_at + UNTIL_LOST,
+        _ => false,
     }
 }
 

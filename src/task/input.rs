@@ -18,6 +18,8 @@ pub(super) struct Input {
     pub(super) partition: TopicPartition,
     pub(super) source: SourceIndex,
     pub(super) reset: OffsetReset,
+    /// Where a reset by duration leads to.
+    pub(super) since: Option<i64>,
     batches: VecDeque<Batch>,
     buffered: usize,
     /// Timestamp of the head record, once it has been looked at.
@@ -40,7 +42,7 @@ impl Input {
         partition: TopicPartition,
         source: SourceIndex,
         committed: Option<(i64, String)>,
-        reset: OffsetReset,
+        (reset, since): (OffsetReset, Option<i64>),
     ) -> Self {
         let metadata = committed
             .as_ref()
@@ -50,6 +52,7 @@ impl Input {
             partition,
             source,
             reset,
+            since,
             batches: VecDeque::new(),
             buffered: 0,
             head_timestamp: None,

@@ -9,6 +9,7 @@ mod decoders;
 mod heads;
 mod input;
 mod lifecycle;
+mod logged;
 mod metadata;
 mod output;
 mod partitioner;
@@ -17,6 +18,7 @@ mod task_impl;
 
 pub(crate) use collector::TaskCollector;
 pub(crate) use lifecycle::Phase;
+pub(crate) use logged::{LoggedStore, has_logged};
 pub(crate) use metadata::CommittedMetadata;
 pub(crate) use output::{Output, ProducerFactory};
 pub use partitioner::partition_of;

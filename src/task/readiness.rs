@@ -72,7 +72,7 @@ mod tests {
                 topic: topic.into(),
                 partition: 0,
             };
-            Input::new(partition, SourceIndex(0), None, OffsetReset::Earliest)
+            Input::new(partition, SourceIndex(0), None, (OffsetReset::Earliest, None))
         })
     }
 

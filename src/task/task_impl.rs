@@ -6,6 +6,7 @@ use super::{
     CommittedMetadata,
     heads::Heads,
     input::Input,
+    logged::{LoggedStore, is_mark},
     readiness::{Readiness, readiness},
 };
 use crate::{
@@ -24,6 +25,8 @@ pub(crate) struct CommittedInput {
     pub(crate) source: SourceIndex,
     pub(crate) committed: Option<(i64, String)>,
     pub(crate) reset: OffsetReset,
+    /// Where a reset by duration leads to; None: to the end.
+    pub(crate) since: Option<i64>,
 }
 
 /// What a task is made of.
@@ -33,6 +36,7 @@ pub(crate) struct TaskParts {
     pub(crate) inputs: Vec<CommittedInput>,
     /// Stores whose changelog is a source topic, with the topic.
     pub(crate) source_changelogs: Vec<(StoreIndex, Arc<str>)>,
+    pub(crate) logged: Vec<LoggedStore>,
     pub(crate) max_task_idle: Option<Duration>,
 }
 
@@ -49,6 +53,7 @@ pub(crate) struct Task {
     inputs: Vec<Input>,
     heads: Heads,
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
+    logged: Vec<LoggedStore>,
     max_task_idle: Option<Duration>,
     /// Something happened since the last commit.
     dirty: bool,
@@ -59,13 +64,12 @@ pub(crate) struct Task {
 
 /// Name under which a commit without progress is numbered, among the processors' values of the metadata.
 const ATTEMPT: &str = "millstream-commit";
-
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Self {
         let inputs: Vec<Input> = parts
             .inputs
             .into_iter()
-            .map(|i| Input::new(i.partition, i.source, i.committed, i.reset))
+            .map(|i| Input::new(i.partition, i.source, i.committed, (i.reset, i.since)))
             .collect();
         let mut remembered: Vec<(String, i64)> = Vec::new();
         let mut stream_time = -1;
@@ -84,7 +88,7 @@ impl Task {
             }
         }
         let attempts = remembered.iter().find(|(n, _)| n == ATTEMPT).map_or(0, |(_, v)| *v);
-        remembered.retain(|(n, _)| n != ATTEMPT);
+        remembered.retain(|(n, _)| n != ATTEMPT && !is_mark(n));
         parts.graph.set_stream_time(stream_time);
         parts.graph.restore_processor_metadata(&remembered);
         Self {
@@ -94,6 +98,7 @@ impl Task {
             inputs,
             heads: Heads::default(),
             source_changelogs: parts.source_changelogs,
+            logged: parts.logged,
             max_task_idle: parts.max_task_idle,
             dirty: false,
             attempts,
@@ -145,6 +150,7 @@ impl Task {
             (Some(position), _) => Ok(StartOffset::At(position)),
             (None, OffsetReset::Earliest) => Ok(StartOffset::Earliest),
             (None, OffsetReset::Latest) => Ok(StartOffset::Latest),
+            (None, OffsetReset::ByDuration(_)) => Ok(input.since.map_or(StartOffset::Latest, StartOffset::At)),
             (None, OffsetReset::None) => Err(Error::new(
                 ErrorKind::Configuration,
                 "there is no usable committed offset, and the source's reset policy is to stop then",
@@ -175,7 +181,10 @@ impl Task {
     pub(crate) fn forget_position(&mut self, input: usize) {
         if let Some(input) = self.inputs.get_mut(input) {
             input.clear_buffer();
-            input.position = None;
+            if input.position.take().is_none() && matches!(input.reset, OffsetReset::ByDuration(_)) {
+                // What the duration led to is gone itself: whatever is left is younger.
+                input.reset = OffsetReset::Earliest;
+            }
         }
     }
 
@@ -278,6 +287,7 @@ impl Task {
     /// number, so that the outcome of the commit can be recognised.
     pub(crate) fn offsets_to_commit(&mut self, numbered: bool) -> Vec<OffsetToCommit> {
         let mut processors = self.graph.processor_metadata();
+        processors.extend(self.logged.iter().filter_map(LoggedStore::mark));
         processors.sort();
         let mut offsets = Vec::new();
         let mut moved = false;
@@ -322,6 +332,7 @@ impl Task {
 
     /// Kafka has said yes: the overlay becomes part of the database, together with the changelog positions it stands for.
     pub(crate) fn committed(&mut self, mut positions: Vec<(StoreIndex, i64)>) -> Result<()> {
+        self.advance_changelogs(&positions)?;
         for input in &mut self.inputs {
             if let Some(attempted) = input.attempted.take() {
                 input.committed = Some(attempted);
@@ -359,6 +370,23 @@ impl Task {
                 input.advance(offset, input.partition_time);
             }
         }
+    }
+
+    /// A mistake to be planted: rows without the offsets they stand for.
+    pub(crate) fn write_state_early(&mut self) -> Result<()> {
+        let written = self.graph.state().commit(&[]);
+        written.map_err(|e| Error::new(ErrorKind::State, "the state cannot be written").caused_by(e))
+    }
+
+    /// None of them may have gone back.
+    fn advance_changelogs(&mut self, positions: &[(StoreIndex, i64)]) -> Result<()> {
+        for (store, position) in positions {
+            if let Some(logged) = self.logged.iter_mut().find(|l| l.store == *store) {
+                let advanced = logged.advance(*position, self.id.partition);
+                advanced.map_err(|e| e.task(self.name.clone()))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {

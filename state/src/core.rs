@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::lru::Recency;
-use crate::segments::CachedSegments;
-use crate::table::{Found, Table};
+use crate::segments::{CachedSegments, suffix_bytes};
+use crate::table::{Found, Suffix, Table, Times};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
@@ -92,6 +92,7 @@ impl Core {
             table: RefCell::new(Table::new(
                 index.0 as usize,
                 spec.kind.is_timestamped(),
+                suffix_bytes(&spec.kind),
                 clean_budget_bytes,
             )),
             cached: spec.caching && cache_bytes > 0,
@@ -143,7 +144,7 @@ impl Core {
         }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn Database, &mut Table) -> Result<T>) -> Result<T> {
         let Some(watch) = &self.watch else {
             return self
                 .database
@@ -192,6 +193,15 @@ impl Core {
         result
     }
 
+    /// Rows below this key have expired; the next commit deletes them.
+    pub(crate) fn expire_below(&self, end: &[u8]) {
+        let mut below = self.expired_below.borrow_mut();
+        if below.as_deref().is_none_or(|known| known < end) {
+            *below = Some(end.to_vec());
+            self.expiry_pending.set(true);
+        }
+    }
+
     pub(crate) fn observe(&self, time: i64) -> i64 {
         let observed = self.observed.get().max(time);
         self.observed.set(observed);
@@ -204,6 +214,17 @@ impl Core {
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
         self.read(|database, table| table.page(database, range, reverse, max_rows))
+    }
+
+    /// Rows of one key in one segment; see [`Table::of_group`].
+    pub(crate) fn of_group(
+        &self,
+        group: &[u8],
+        times: &Times,
+        end: Suffix,
+        reverse: bool,
+    ) -> Result<Option<Vec<Found>>> {
+        self.read(|database, table| table.of_group(database, group, times, end, reverse))
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {

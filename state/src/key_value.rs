@@ -217,6 +217,17 @@ impl Scan {
     }
 }
 
+impl Scan {
+    /// Rows that have been read already.
+    pub(crate) fn of(core: Rc<Core>, rows: Vec<Found>) -> Self {
+        Self {
+            page: rows.into_iter(),
+            done: true,
+            ..Self::new(core, Bound::Unbounded, Bound::Unbounded, false)
+        }
+    }
+}
+
 impl Iterator for Scan {
     type Item = Result<Found>;
 

@@ -53,7 +53,10 @@ impl Layout {
             } => ("session", format!("segments of {segment_interval_ms} ms")),
             StoreKind::Versioned {
                 segment_interval_ms, ..
-            } => ("versioned", format!("segments of {segment_interval_ms} ms")),
+            } => (
+                "versioned",
+                format!("a row for each version, segments of {segment_interval_ms} ms"),
+            ),
             // Its rows are never on disk, its changelog is that of a key-value store.
             StoreKind::Lru { timestamped, .. } => ("key-value", format!("timestamped {timestamped}")),
             StoreKind::Raw => ("raw", String::new()),

@@ -18,6 +18,7 @@ mod key_value;
 #[cfg(any(feature = "rocksdb", test))]
 mod layout;
 mod lru;
+mod packed;
 mod record_buffer;
 mod segments;
 mod session;

@@ -27,6 +27,15 @@ pub(crate) struct Segments {
 
 pub(crate) const PREFIX_BYTES: usize = 8;
 
+/// What row keys have behind the key of the record; 0 where there are no segments.
+pub(crate) fn suffix_bytes(kind: &StoreKind) -> usize {
+    match kind {
+        StoreKind::Window { .. } => 12,
+        StoreKind::Session { .. } => 16,
+        _ => 0,
+    }
+}
+
 impl Segments {
     pub(crate) fn of(kind: &StoreKind) -> Option<Self> {
         let (retention_ms, interval_ms, time_at) = match *kind {
@@ -60,6 +69,11 @@ impl Segments {
 
     pub(crate) fn id(&self, time: i64) -> i64 {
         time.max(0) / self.interval_ms
+    }
+
+    /// The last time that is filed in a segment.
+    pub(crate) fn last_time(&self, id: i64) -> i64 {
+        id.saturating_add(1).saturating_mul(self.interval_ms).saturating_sub(1)
     }
 
     /// `segment(8) ++ key`
@@ -107,12 +121,7 @@ impl Segments {
     fn expire(&self, core: &Core, observed: i64) {
         let first = self.first_alive(observed);
         if first > 0 {
-            let end = first.to_be_bytes();
-            let mut below = core.expired_below.borrow_mut();
-            if below.as_deref().is_none_or(|known| *known < end[..]) {
-                *below = Some(end.to_vec());
-                core.expiry_pending.set(true);
-            }
+            core.expire_below(&first.to_be_bytes());
         }
     }
 

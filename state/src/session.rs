@@ -6,8 +6,6 @@ use crate::segments::{PREFIX_BYTES, Segments};
 use crate::window::{Keys, SegmentScans};
 use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
-const SUFFIX_BYTES: usize = 16;
-
 /// A session row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
@@ -87,7 +85,7 @@ impl SessionStore {
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
             self.segments,
-            (keys, SUFFIX_BYTES),
+            keys,
             (earliest_end, latest_end),
             shown_from,
             reverse,

@@ -1,14 +1,13 @@
 //! The committed state of one task: opened, restored and closed away from the stream thread.
 use std::cell::RefCell;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, MakeReader, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
 use crate::segments::Segments;
-use crate::versioned::{Retention, Versions, history_key, note_key};
+use crate::table::Table;
+use crate::versioned::{Retention, Rows};
 use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 use crate::{record_buffer, suppress};
 
@@ -236,31 +235,27 @@ fn restore_versions(
 ) -> Result<()> {
     let retention = Retention::of(&spec.kind);
     let mut observed = database.mark(family).observed;
-    let mut touched: BTreeMap<&[u8], Versions> = BTreeMap::new();
-    let mut notes = BTreeSet::new();
-    let mut row = Vec::new();
+    let known = retention.expired_below(observed);
+    let mut table = Table::new(family, false, 0, usize::MAX);
     for record in records {
         observed = observed.max(record.timestamp);
         if record.timestamp < retention.oldest(observed) {
             continue;
         }
-        let versions = match touched.entry(record.key) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                database.get(family, &history_key(record.key), &mut row)?;
-                new.insert(Versions::decode(&row).ok_or_else(|| malformed(spec))?)
-            }
+        let mut rows = Rows {
+            store: &spec.name,
+            database: &*database,
+            table: &mut table,
+            retention,
         };
-        let (_, note) = versions.record(record.timestamp, record.value, observed, retention);
-        notes.extend(note.map(|segment| note_key(segment, record.key)));
+        rows.put(record.key, record.value, record.timestamp)?;
     }
+    let end = retention.expired_below(observed);
     database.apply(&mut |batch| {
-        for (key, versions) in &touched {
-            batch.put(family, &history_key(key), &[], &versions.encode());
+        if end > known {
+            batch.delete_below(family, &end);
         }
-        for note in &notes {
-            batch.put(family, note, &[], &[]);
-        }
+        table.write(batch, Some(&end));
         batch.mark(
             family,
             Mark {

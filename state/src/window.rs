@@ -6,11 +6,9 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
-use crate::segments::{PREFIX_BYTES, Segments};
-use crate::table::Found;
+use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
+use crate::table::{Found, Suffix};
 use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
-
-const SUFFIX_BYTES: usize = 12;
 
 /// A window row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,11 +152,7 @@ impl WindowStore {
 
     /// Windows of one key with from <= start <= to, in order of start.
     pub fn fetch(self: &Rc<Self>, key: &[u8], from: i64, to: i64, reverse: bool) -> WindowRows {
-        let bounds = Keys {
-            lo: Some(key.into()),
-            hi: Some(key.into()),
-        };
-        self.rows(bounds, from, to, reverse)
+        self.rows(Keys::of(key), from, to, reverse)
     }
 
     /// Windows of lo <= key <= hi (`None` = open).
@@ -188,12 +182,12 @@ impl WindowStore {
 
     fn rows(&self, keys: Keys, from: i64, to: i64, reverse: bool) -> WindowRows {
         let from = from.max(0);
-        let single = keys.lo.is_some() && keys.lo == keys.hi;
+        let single = keys.single().is_some();
         let readable = self.segments.readable_from(self.core.observed());
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
             self.segments,
-            (keys, SUFFIX_BYTES),
+            keys,
             (from, to),
             readable,
             reverse,
@@ -231,11 +225,24 @@ impl WindowStore {
 
 /// A range of keys, both ends inclusive.
 pub(crate) struct Keys {
-    pub(crate) lo: Option<Box<[u8]>>,
-    pub(crate) hi: Option<Box<[u8]>>,
+    pub(crate) lo: Option<Rc<[u8]>>,
+    pub(crate) hi: Option<Rc<[u8]>>,
 }
 
 impl Keys {
+    fn of(key: &[u8]) -> Self {
+        let key: Rc<[u8]> = key.into();
+        Self {
+            lo: Some(Rc::clone(&key)),
+            hi: Some(key),
+        }
+    }
+
+    /// The key, if there is but one.
+    fn single(&self) -> Option<&Rc<[u8]>> {
+        self.lo.as_ref().filter(|_| self.lo == self.hi)
+    }
+
     fn contain(&self, key: &[u8]) -> bool {
         self.lo.as_deref().is_none_or(|lo| lo <= key) && self.hi.as_deref().is_none_or(|hi| key <= hi)
     }
@@ -245,6 +252,7 @@ impl Keys {
 /// unless it is still in the record cache.
 pub(crate) struct SegmentScans {
     core: Rc<Core>,
+    segments: Segments,
     ids: VecDeque<i64>,
     keys: Keys,
     times: (i64, i64),
@@ -258,33 +266,52 @@ impl SegmentScans {
     pub(crate) fn new(
         core: Rc<Core>,
         segments: Segments,
-        (keys, suffix_bytes): (Keys, usize),
+        keys: Keys,
         (from, to): (i64, i64),
         readable_from: i64,
         reverse: bool,
     ) -> Self {
         let ids = segments.seen(&core, from, to, readable_from);
         // Only the record cache has rows that have expired and are seen all the same.
-        let seen_from = if core.is_cached() {
-            from
+        let times = if core.is_cached() {
+            (from, to)
         } else {
-            from.max(readable_from)
+            (from.max(readable_from), to.min(core.observed()))
         };
         Self {
+            suffix_bytes: suffix_bytes(&core.spec.kind),
             core,
+            segments,
             ids,
             keys,
-            times: (seen_from, to),
+            times,
             readable_from,
             reverse,
-            suffix_bytes,
             current: None,
         }
     }
 
+    /// Rows of the key, if there is but one, as far as they are in memory.
+    fn known(&self, segment: i64) -> Result<Option<Scan>> {
+        let Some(key) = self.keys.single() else {
+            return Ok(None);
+        };
+        let suffix = |time: i64, fill: u8| {
+            let mut suffix = [fill; size_of::<Suffix>()];
+            suffix[..8].copy_from_slice(&time.to_be_bytes());
+            suffix
+        };
+        let times = (suffix(self.times.0, 0), suffix(self.times.1, u8::MAX));
+        let end = suffix(self.segments.last_time(segment), u8::MAX);
+        let rows = self.core.with_row_key(segment, key, &[], |group| {
+            self.core.of_group(group, &times, end, self.reverse)
+        })?;
+        Ok(rows.map(|rows| Scan::of(Rc::clone(&self.core), rows)))
+    }
+
     fn open(&self, segment: i64) -> Scan {
         let prefix = segment.to_be_bytes();
-        let single = self.keys.lo.is_some() && self.keys.lo == self.keys.hi;
+        let single = self.keys.single().is_some();
         let mut lo = [&prefix[..], self.keys.lo.as_deref().unwrap_or_default()].concat();
         if single {
             lo.extend_from_slice(&self.times.0.to_be_bytes());
@@ -338,7 +365,10 @@ impl Iterator for SegmentScans {
                 } else {
                     self.ids.pop_front()
                 }?;
-                self.current = Some(self.open(id));
+                match self.known(id) {
+                    Ok(rows) => self.current = Some(rows.unwrap_or_else(|| self.open(id))),
+                    Err(error) => return Some(Err(error)),
+                }
                 continue;
             };
             let found = match scan.next() {
@@ -360,7 +390,8 @@ impl Iterator for SegmentScans {
                 if times[0] < self.readable_from && !self.core.is_in_cache(&found.key) {
                     continue;
                 }
-                return Some(Ok((key.into(), times, found)));
+                let key = self.keys.single().map_or_else(|| key.into(), Rc::clone);
+                return Some(Ok((key, times, found)));
             }
         }
     }

@@ -24,16 +24,22 @@ pub(crate) struct Options {
     /// Write outcomes here, one JSON line for each row.
     #[arg(long)]
     history: Option<PathBuf>,
-    /// Write the table here, in Markdown.
+    /// Write the table here, in Markdown, after each row.
     #[arg(long)]
     table: Option<PathBuf>,
+    /// Put the table between the marks of this file when all is done [default: RELIABILITY.md for a run of all rows].
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// Only say which rows there are and what they would take.
     #[arg(long)]
     list: bool,
-    /// Switch the rule off that R22 is about, and see the row fail.
+    /// Plant known mistakes instead, one after the other: each must turn its row red, which without it is green.
     #[arg(long)]
     teeth: bool,
 }
+
+/// Where the last run of all rows is told of.
+const RESULTS: &str = "RELIABILITY.md";
 
 pub(crate) fn run(options: &Options) -> Result {
     prerequisites::ensure(&[Need::Compiler, Need::Make, Need::Libclang, Need::Java, Need::Maven])?;
@@ -53,7 +59,13 @@ pub(crate) fn run(options: &Options) -> Result {
     if let Some(rows) = &options.rows {
         chaos.args(["--rows", rows]);
     }
-    for (name, path) in [("--history", &options.history), ("--table", &options.table)] {
+    let everything = options.rows.is_none() && options.count.is_none();
+    let write = options.write.clone().or_else(|| everything.then(|| RESULTS.into()));
+    for (name, path) in [
+        ("--history", &options.history),
+        ("--table", &options.table),
+        ("--write", &write),
+    ] {
         if let Some(path) = path {
             chaos.arg(name).arg(path);
         }

@@ -28,6 +28,9 @@ struct Arguments {
     /// Memory of the persistent stores.
     #[arg(long)]
     state_memory_bytes: Option<usize>,
+    /// What may wait for a commit.
+    #[arg(long)]
+    uncommitted_bytes: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,6 +93,9 @@ fn builder(arguments: &Arguments) -> KafkaStreamsBuilder {
     }
     if let Some(bytes) = arguments.state_memory_bytes {
         builder = builder.state_memory_bytes(bytes);
+    }
+    if let Some(bytes) = arguments.uncommitted_bytes {
+        builder = builder.uncommitted_bytes(bytes);
     }
     builder
 }

@@ -11,10 +11,11 @@ use super::{
     capture::Capture,
     error::{DriverError, Result},
     feeds::Feeds,
-    queues::{HeadHeap, QueuedRecord, SourceQueue},
+    queues::{QueuedRecord, SourceQueue},
 };
 use crate::engine::{
     Handlers, HeaderSource, RawHeaders, RawRecord, SourceIndex, StoreDefinition, TaskEnvironment, TaskGraph, Topology,
+    heap::TimeHeap,
 };
 
 /// Records after which the overlay is handed to the stores below it. Reads see the overlay, so this shows nowhere;
@@ -37,7 +38,7 @@ pub(super) struct Settings {
 
 struct Inputs {
     sources: Vec<SourceQueue>,
-    heap: HeadHeap,
+    heap: TimeHeap<SourceIndex>,
 }
 
 /// Everything behind the handles of a driver.
@@ -138,7 +139,7 @@ impl Core {
                 sources: (0..graph.sources().len())
                     .map(|i| SourceQueue::new(graph.is_global(SourceIndex(i as u32))))
                     .collect(),
-                heap: HeadHeap::default(),
+                heap: TimeHeap::default(),
             }),
             graph,
             open_outputs: topology.has_dynamic_sinks() || dead_letters,
@@ -339,7 +340,7 @@ impl Core {
 
     fn take_next(&self) -> Option<(SourceIndex, QueuedRecord, i64)> {
         let mut inputs = self.inputs.borrow_mut();
-        let source = inputs.heap.pop()?;
+        let (_, source) = inputs.heap.pop()?;
         let queue = &mut inputs.sources[source.0 as usize];
         let (record, timestamp) = queue.head.take()?;
         queue.partition_time = queue.partition_time.max(timestamp);

@@ -1,6 +1,7 @@
 //! What operators see of their task while a record is processed.
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
@@ -9,9 +10,10 @@ use std::{
 use millstream_state::{Headers, RecordContext, StateError, TaskState};
 
 use super::{
-    BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
+    Around, BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
     ProcessResult, PunctuationType, RawRecord, Response, SinkTopic, TaskEnvironment,
     punctuation::{PunctuationQueue, Punctuator},
+    wrapper::around_punctuator,
 };
 
 /// State of the task that operators see while a record is processed. Cells, set once per record: no clock is read here.
@@ -45,6 +47,8 @@ pub struct TaskContext {
     no_headers: Headers,
     stream_punctuations: PunctuationQueue,
     wall_punctuations: PunctuationQueue,
+    /// What runs around operators, for what they schedule.
+    wrapped: RefCell<BTreeMap<Arc<str>, Rc<dyn Around>>>,
     pub(super) shared: super::shared::SharedObjects,
 }
 
@@ -77,6 +81,7 @@ impl TaskContext {
             no_headers: Headers::new(),
             stream_punctuations: PunctuationQueue::default(),
             wall_punctuations: PunctuationQueue::default(),
+            wrapped: RefCell::default(),
             shared: super::shared::SharedObjects::default(),
         }
     }
@@ -226,8 +231,17 @@ impl TaskContext {
         result
     }
 
+    /// Something runs around the operator `node`.
+    pub(crate) fn wrap(&self, node: &Arc<str>, around: Rc<dyn Around>) {
+        self.wrapped.borrow_mut().insert(node.clone(), around);
+    }
     /// Schedules `f` for the operator `node` every `interval_ms`.
     pub fn schedule(&self, node: &Arc<str>, interval_ms: i64, kind: PunctuationType, f: Punctuator) -> Cancellable {
+        let around = self.wrapped.borrow().get(node).cloned();
+        let f = match around {
+            Some(around) => around_punctuator(node.clone(), around, kind, f),
+            None => f,
+        };
         match kind {
             PunctuationType::StreamTime => self.stream_punctuations.schedule(node, 0, interval_ms, f),
             PunctuationType::WallClock => {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{ProcessResult, TaskContext};
+use super::{ProcessResult, TaskContext, heap::TimeHeap};
 
 /// Which time drives a punctuation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,7 @@ impl Cancellable {
 /// What a schedule runs, with the time of the run.
 pub type Punctuator = Rc<dyn Fn(&TaskContext, i64) -> ProcessResult>;
 
-#[derive(Clone)]
 struct Entry {
-    due: i64,
     interval: i64,
     cancelled: Rc<Cell<bool>>,
     node: Arc<str>,
@@ -40,65 +38,61 @@ struct Entry {
 
 impl Entry {
     /// Missed intervals collapse into one run; later runs stay on the grid. None: time ends before the next one.
-    fn next_due(&self, now: i64) -> Option<i64> {
-        let next = self.due.checked_add(self.interval)?;
+    fn next_due(&self, due: i64, now: i64) -> Option<i64> {
+        let next = due.checked_add(self.interval)?;
         if now < next {
             return Some(next);
         }
-        let missed = now.saturating_sub(self.due) / self.interval;
-        missed.checked_add(1)?.checked_mul(self.interval)?.checked_add(self.due)
+        let missed = now.saturating_sub(due) / self.interval;
+        missed.checked_add(1)?.checked_mul(self.interval)?.checked_add(due)
     }
 }
 
 #[derive(Default)]
 pub(crate) struct PunctuationQueue {
-    entries: RefCell<Vec<Entry>>,
+    entries: RefCell<TimeHeap<Entry>>,
 }
 
 impl PunctuationQueue {
     pub(crate) fn schedule(&self, node: &Arc<str>, due: i64, interval: i64, punctuator: Punctuator) -> Cancellable {
         let cancelled = Rc::new(Cell::new(false));
-        self.entries.borrow_mut().push(Entry {
-            due,
+        let entry = Entry {
             interval: interval.max(1),
             cancelled: cancelled.clone(),
             node: node.clone(),
             punctuator,
-        });
+        };
+        self.entries.borrow_mut().push(due, entry);
         Cancellable(cancelled)
     }
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.entries
-            .borrow()
+        let entries = self.entries.borrow();
+        entries
             .iter()
-            .filter(|e| !e.cancelled.get())
-            .map(|e| e.due)
+            .filter(|(_, e)| !e.cancelled.get())
+            .map(|(due, _)| due)
             .min()
     }
-    /// Runs what is due at `now`, earliest first; a punctuator may schedule and cancel.
+    fn pop(&self, now: i64) -> Option<(i64, Entry)> {
+        let mut entries = self.entries.borrow_mut();
+        entries.first().filter(|due| *due <= now)?;
+        entries.pop()
+    }
+    /// Runs what is due at `now`, earliest first; a punctuator may schedule and cancel. A cancelled one keeps its place
+    /// until its time comes, as in Kafka Streams, where that decides the order of others.
     pub(crate) fn run(&self, cx: &TaskContext, now: i64) -> Result<bool, Box<super::ProcessError>> {
         let mut ran = false;
-        loop {
-            let due = {
-                let mut entries = self.entries.borrow_mut();
-                entries.retain(|e| !e.cancelled.get());
-                let first = entries
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, e)| e.due <= now)
-                    .min_by_key(|(i, e)| (e.due, *i));
-                match first {
-                    Some((index, _)) => entries.remove(index),
-                    None => return Ok(ran),
-                }
-            };
+        while let Some((due, entry)) = self.pop(now) {
+            if entry.cancelled.get() {
+                continue;
+            }
             ran = true;
-            tracing::trace!(node = &*due.node, now, "punctuate");
-            cx.punctuating(now, || (due.punctuator)(cx, now))?;
-            let next = due.next_due(now).filter(|_| !due.cancelled.get());
-            if let Some(next) = next {
-                self.entries.borrow_mut().push(Entry { due: next, ..due });
+            tracing::trace!(node = &*entry.node, now, "punctuate");
+            cx.punctuating(now, || (entry.punctuator)(cx, now))?;
+            if let Some(next) = entry.next_due(due, now).filter(|_| !entry.cancelled.get()) {
+                self.entries.borrow_mut().push(next, entry);
             }
         }
+        Ok(ran)
     }
 }

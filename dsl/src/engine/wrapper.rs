@@ -3,7 +3,10 @@ use std::{any::Any, rc::Rc, sync::Arc};
 
 use millstream_state::Headers;
 
-use super::{Change, ProcessResult, Receiver, Record, StreamPort, TablePort, TableReceiver, TaskContext};
+use super::{
+    Change, ProcessResult, PunctuationType, Punctuator, Receiver, Record, StreamPort, TablePort, TableReceiver,
+    TaskContext,
+};
 
 /// A record or an update of a table as a wrapper sees it. Types are known to those who know the operator.
 pub struct WrappedRecord<'a> {
@@ -43,6 +46,48 @@ pub trait Around {
         record: &WrappedRecord<'_>,
         process: &mut dyn FnMut() -> ProcessResult,
     ) -> ProcessResult;
+
+    /// Sees one run of a schedule of the operator. `run` is the function with everything it forwards to: call it once, or
+    /// not at all to skip the run; its error has passed the handlers, hand it on. Default: calls it.
+    ///
+    /// # Errors
+    /// Those of `run`; any error stops the task.
+    fn around_punctuation(
+        &self,
+        cx: &TaskContext,
+        punctuation: WrappedPunctuation,
+        run: &mut dyn FnMut() -> ProcessResult,
+    ) -> ProcessResult {
+        let _ = (cx, punctuation);
+        run()
+    }
+}
+
+/// A run of a schedule as a wrapper sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrappedPunctuation {
+    /// Stream time or wall clock, milliseconds since the epoch.
+    pub timestamp: i64,
+    /// Which of the two.
+    pub kind: PunctuationType,
+}
+
+/// A schedule's function with what is around its operator.
+pub(super) fn around_punctuator(
+    name: Arc<str>,
+    around: Rc<dyn Around>,
+    kind: PunctuationType,
+    punctuator: Punctuator,
+) -> Punctuator {
+    Rc::new(move |cx, timestamp| {
+        let punctuation = WrappedPunctuation { timestamp, kind };
+        let run = &mut || punctuator(cx, timestamp);
+        match cx.call(&name, || around.around_punctuation(cx, punctuation, run)) {
+            Ok(result) => result,
+            // A panic of the wrapper itself: those of operators have been caught.
+            Err(error) => cx.processing_failed(error, timestamp, cx.no_headers()),
+        }
+    })
 }
 
 /// Puts something around the operators of a topology: to measure, trace or check them. Kafka Streams: `ProcessorWrapper`.

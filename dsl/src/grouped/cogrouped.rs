@@ -5,6 +5,7 @@ use crate::{
     engine::{BoxError, Change, NodeFactory, ProcessResult, TableChildren, TableReceiver, TaskContext, table_port},
     operators::{stream_aggregate::stream_aggregate, window_results::Emission},
     options::Materialized,
+    serde::SharedSerde,
     stream::factory,
     table::{
         KTable,
@@ -47,6 +48,8 @@ trait Member<K, A> {
 struct Typed<K, V, A> {
     grouped: KGroupedStream<K, V>,
     f: Aggregator<K, V, A>,
+    /// Asked for while the builder is free: operators are made when it is not.
+    null_check: Option<SharedSerde<V>>,
 }
 impl<K: 'static, V: 'static, A: 'static> Typed<K, V, A> {
     fn fold(&self, initial: &Initializer<A>) -> Fold<K, V, A> {
@@ -66,7 +69,7 @@ impl<K: 'static, V: 'static, A: 'static> Member<K, A> for Typed<K, V, A> {
         (stream.node, stream.sources)
     }
     fn operator(&self, initial: &Initializer<A>, plan: RowsPlan<K, A>, send_old: bool) -> Arc<dyn NodeFactory> {
-        stream_aggregate(self.fold(initial), self.grouped.null_check(), plan, send_old)
+        stream_aggregate(self.fold(initial), self.null_check.clone(), plan, send_old)
     }
     fn windowed(
         &self,
@@ -75,7 +78,7 @@ impl<K: 'static, V: 'static, A: 'static> Member<K, A> for Typed<K, V, A> {
         plan: WindowPlan<K, A>,
         emission: Emission,
     ) -> Arc<dyn NodeFactory> {
-        cut.operator(self.grouped.null_check(), self.fold(initial), plan, emission)
+        cut.operator(self.null_check.clone(), self.fold(initial), plan, emission)
     }
 }
 
@@ -193,6 +196,7 @@ impl<K: 'static, A: 'static> CogroupedKStream<K, A> {
     ) -> Self {
         let member: Rc<dyn Member<K, A>> = Rc::new(Typed {
             grouped: other.clone(),
+            null_check: other.null_check(),
             f: Arc::new(move |key: &K, value: &V, result| f(key, value, result).map_err(Into::into)),
         });
         let mut all = self.clone();

@@ -2,18 +2,17 @@
 //!
 //! A row that no longer passes becomes a delete. With a stored parent the old values are known, and a delete of a row
 //! that was never shown is not sent.
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use crate::{
     engine::{BoxError, Change, ProcessError, ProcessResult, TableReceiver, TaskContext, table_port},
     options::Materialized,
-    serde::SharedSerde,
     stream::factory,
     table::{
         KTable, faults,
-        getter::{RowOf, ValueGetter, View, store_view},
+        getter::{RowOf, ValueGetter, View},
         output::{OldValue, Output},
-        view::TableView,
+        view::{Derive, DerivedView},
     },
     topology::{GraphNode, TopologyWriter},
 };
@@ -93,30 +92,11 @@ impl<K, V> ValueGetter<K, V> for FilterGetter<K, V> {
     }
 }
 
-struct FilterView<K, V> {
-    parent: KTable<K, V>,
-    predicate: Predicate<K, V>,
-    stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<V>)>,
-    stored_versioned: Option<bool>,
-    send_old: Cell<bool>,
-}
-impl<K: 'static, V: 'static> TableView<K, V> for FilterView<K, V> {
-    fn enable_old_values(&self, force: bool) -> bool {
-        if self.stored.is_some() || self.parent.view.enable_old_values(force) {
-            self.send_old.set(true);
-        }
-        self.send_old.get()
-    }
-    fn is_versioned(&self) -> bool {
-        self.stored_versioned.unwrap_or_else(|| self.parent.view.is_versioned())
-    }
-    fn view(&self) -> Option<View<K, V>> {
-        if let Some((store, key, value)) = self.stored.clone() {
-            return Some(store_view(store, key, value));
-        }
-        let View { factory, stores } = self.parent.view.view()?;
-        let predicate = self.predicate.clone();
-        Some(View {
+/// Rows that pass, read through the table in front.
+fn passing<K: 'static, V: 'static>(predicate: Predicate<K, V>) -> Derive<K, V, V> {
+    Box::new(move |View { factory, stores }| {
+        let predicate = predicate.clone();
+        View {
             factory: Arc::new(move |scope| {
                 Ok(Rc::new(FilterGetter {
                     node: scope.name().clone(),
@@ -125,8 +105,8 @@ impl<K: 'static, V: 'static> TableView<K, V> for FilterView<K, V> {
                 }))
             }),
             stores,
-        })
-    }
+        }
+    })
 }
 
 impl<K: 'static, V: 'static> KTable<K, V> {
@@ -252,16 +232,9 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             .and_then(|store| {
                 materialized.plan(&mut builder, store, self.key_serde.as_ref(), self.value_serde.as_ref())
             });
-        let view = Rc::new(FilterView {
-            parent: self.clone(),
-            predicate: predicate.clone(),
-            stored: planned
-                .as_ref()
-                .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
-            stored_versioned: planned.as_ref().map(|p| p.plan.versioned),
-            // With a stored parent this costs nothing and saves deletes of rows that were never shown.
-            send_old: Cell::new(self.view.enable_old_values(false)),
-        });
+        let view = Rc::new(DerivedView::new(self, planned.as_ref(), passing(predicate.clone())));
+        // With a stored parent this costs nothing and saves deletes of rows that were never shown.
+        view.send_old_if_known();
         let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());
         let value_serde = materialized.value.clone().or_else(|| self.value_serde.clone());
         // History is told even where there is nothing: what comes behind may keep it.
@@ -272,7 +245,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         };
         let state = view.clone();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
-            let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.send_old.get());
+            let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.sends_old());
             let (old_from_update, predicate) = (plan.is_none(), predicate.clone());
             let factory = factory(move |scope| {
                 let output = Output::open(scope, plan.as_ref(), send_old)?;

@@ -1,5 +1,5 @@
 //! Another value for each row: `map_values` of a table.
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use millstream_state::Headers;
 
@@ -7,13 +7,12 @@ use crate::{
     engine::{BoxError, Change, NodeScope, ProcessError, ProcessResult, TableReceiver, TaskContext, table_port},
     operators::Processing,
     options::Materialized,
-    serde::SharedSerde,
     stream::factory,
     table::{
         KTable, faults,
-        getter::{RowOf, ValueGetter, View, store_view},
+        getter::{RowOf, ValueGetter, View},
         output::{OldValue, Output},
-        view::TableView,
+        view::{Derive, DerivedView},
     },
     topology::{GraphNode, TopologyWriter},
 };
@@ -128,41 +127,20 @@ impl<K, V, V2> ValueGetter<K, V2> for MapGetter<K, V, V2> {
     }
 }
 
-struct MapView<K, V, V2> {
-    parent: KTable<K, V>,
-    make: MakeMapRow<K, V, V2>,
-    /// Stores that the mapping itself uses.
-    used: Vec<Arc<str>>,
-    stored: Option<(Arc<str>, SharedSerde<K>, SharedSerde<V2>)>,
-    stored_versioned: Option<bool>,
-    send_old: Cell<bool>,
-}
-impl<K: 'static, V: 'static, V2: 'static> TableView<K, V2> for MapView<K, V, V2> {
-    fn enable_old_values(&self, force: bool) -> bool {
-        if self.stored.is_some() || self.parent.view.enable_old_values(force) {
-            self.send_old.set(true);
-        }
-        self.send_old.get()
-    }
-    fn is_versioned(&self) -> bool {
-        self.stored_versioned.unwrap_or_else(|| self.parent.view.is_versioned())
-    }
-    fn view(&self) -> Option<View<K, V2>> {
-        if let Some((store, key, value)) = self.stored.clone() {
-            return Some(store_view(store, key, value));
-        }
-        let View { factory, stores } = self.parent.view.view()?;
-        let make = self.make.clone();
-        Some(View {
+/// Mapped rows, read through the table in front. `used`: stores that the mapping itself reads.
+fn mapped<K: 'static, V: 'static, V2: 'static>(make: MakeMapRow<K, V, V2>, used: Vec<Arc<str>>) -> Derive<K, V, V2> {
+    Box::new(move |View { factory, stores }| {
+        let make = make.clone();
+        View {
             factory: Arc::new(move |scope| {
                 Ok(Rc::new(MapGetter {
                     parent: factory(scope)?,
                     mapping: make(scope)?,
                 }))
             }),
-            stores: stores.into_iter().chain(self.used.iter().cloned()).collect(),
-        })
-    }
+            stores: stores.into_iter().chain(used.iter().cloned()).collect(),
+        }
+    })
 }
 
 impl<K: 'static, V: 'static> KTable<K, V> {
@@ -304,16 +282,8 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             .as_ref()
             .filter(|_| materialized.stored)
             .and_then(|store| materialized.plan(&mut builder, store, self.key_serde.as_ref(), None));
-        let view = Rc::new(MapView {
-            parent: self.clone(),
-            make: make.clone(),
-            used: used.clone(),
-            stored: planned
-                .as_ref()
-                .map(|p| (p.plan.store.clone(), p.plan.key.clone(), p.plan.value.clone())),
-            stored_versioned: planned.as_ref().map(|p| p.plan.versioned),
-            send_old: Cell::new(false),
-        });
+        let derive = mapped(make.clone(), used.clone());
+        let view = Rc::new(DerivedView::new(self, planned.as_ref(), derive));
         let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());
         let value_serde = materialized
             .value
@@ -321,7 +291,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             .or_else(|| planned.as_ref().map(|p| p.plan.value.clone()));
         let state = view.clone();
         let write = move |name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter| {
-            let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.send_old.get());
+            let (plan, send_old) = (planned.as_ref().map(|p| p.plan.clone()), state.sends_old());
             let (old_from_update, make) = (plan.is_none(), make.clone());
             let factory = factory(move |scope| {
                 let mapping = make(scope)?;

@@ -1,12 +1,12 @@
 //! How an operator looks a row of a table up, also when the table has no store of its own.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, RecordBuffer, SessionStore, StateError, SuppressBuffer, WindowStore};
+use millstream_state::{KeyValueStore, RecordBuffer, SessionStore, StateError, SuppressBuffer, TaskState, WindowStore};
 
 use crate::{
     engine::{NodeScope, ProcessError, ProcessErrorKind, TaskContext},
     serde::{Serde, SharedSerde, write},
-    window::Windowed,
+    window::{Window, Windowed},
 };
 
 use super::{faults, store::TableStore};
@@ -49,11 +49,7 @@ impl<K, V> Clone for View<K, V> {
 
 /// A store of the task as a table reads it.
 pub(crate) fn key_value(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<KeyValueStore>, Box<ProcessError>> {
-    scope
-        .context()
-        .state()
-        .key_value(store)
-        .ok_or_else(|| no_store(scope, store))
+    of_task(scope, store, TaskState::key_value)
 }
 /// The store of a table.
 pub(crate) fn table_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<TableStore, Box<ProcessError>> {
@@ -64,42 +60,32 @@ pub(crate) fn table_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Tab
 }
 /// A window store of the task.
 pub(crate) fn window(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<WindowStore>, Box<ProcessError>> {
-    scope
-        .context()
-        .state()
-        .window(store)
-        .ok_or_else(|| no_store(scope, store))
+    of_task(scope, store, TaskState::window)
 }
 /// A session store of the task.
 pub(crate) fn session(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<SessionStore>, Box<ProcessError>> {
-    scope
-        .context()
-        .state()
-        .session(store)
-        .ok_or_else(|| no_store(scope, store))
+    of_task(scope, store, TaskState::session)
 }
 /// The buffer of a suppressed table of the task.
 pub(crate) fn suppress(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<SuppressBuffer>, Box<ProcessError>> {
-    scope
-        .context()
-        .state()
-        .suppress(store)
-        .ok_or_else(|| no_store(scope, store))
+    of_task(scope, store, TaskState::suppress)
 }
 /// The records of a stream that wait for a table.
 pub(crate) fn record_buffer(scope: &NodeScope<'_>, store: &Arc<str>) -> Result<Rc<RecordBuffer>, Box<ProcessError>> {
-    scope
-        .context()
-        .state()
-        .record_buffer(store)
-        .ok_or_else(|| no_store(scope, store))
+    of_task(scope, store, TaskState::record_buffer)
 }
-fn no_store(scope: &NodeScope<'_>, store: &Arc<str>) -> Box<ProcessError> {
-    ProcessError::new(
-        ProcessErrorKind::StoreNotConnected,
-        scope.name(),
-        format!("the task has no such store {store}"),
-    )
+fn of_task<S>(
+    scope: &NodeScope<'_>,
+    store: &Arc<str>,
+    find: impl FnOnce(&TaskState, &str) -> Option<S>,
+) -> Result<S, Box<ProcessError>> {
+    find(scope.context().state(), store).ok_or_else(|| {
+        ProcessError::new(
+            ProcessErrorKind::StoreNotConnected,
+            scope.name(),
+            format!("the task has no such store {store}"),
+        )
+    })
 }
 
 #[derive(Default)]
@@ -188,14 +174,30 @@ pub(crate) fn store_view<K: 'static, V: 'static>(
     }
 }
 
-struct WindowGetter<K, V> {
+/// Rows with windows: the timestamp of the one that was read into the buffer, if there is one.
+trait WindowedRows {
+    fn read(&self, key: &[u8], window: Window, buffer: &mut Vec<u8>) -> Result<Option<i64>, StateError>;
+}
+impl WindowedRows for WindowStore {
+    fn read(&self, key: &[u8], window: Window, buffer: &mut Vec<u8>) -> Result<Option<i64>, StateError> {
+        self.get(key, window.start, buffer)
+    }
+}
+impl WindowedRows for SessionStore {
+    fn read(&self, key: &[u8], window: Window, buffer: &mut Vec<u8>) -> Result<Option<i64>, StateError> {
+        let found = self.get(key, window.start, window.end, buffer)?;
+        Ok(found.then_some(window.end))
+    }
+}
+
+struct WindowedGetter<S, K, V> {
     node: Arc<str>,
-    store: Rc<WindowStore>,
+    store: Rc<S>,
     key: SharedSerde<K>,
     value: SharedSerde<V>,
     buffers: RefCell<Buffers>,
 }
-impl<K, V> ValueGetter<Windowed<K>, V> for WindowGetter<K, V> {
+impl<S: WindowedRows, K, V> ValueGetter<Windowed<K>, V> for WindowedGetter<S, K, V> {
     fn get(
         &self,
         _cx: &TaskContext,
@@ -208,80 +210,44 @@ impl<K, V> ValueGetter<Windowed<K>, V> for WindowGetter<K, V> {
             value: value_buffer,
         } = &mut *buffers;
         write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
-        let found = self
-            .store
-            .get(key_buffer, key.window.start, value_buffer)
-            .map_err(|e| faults::store(&self.node, e))?;
+        let found = self.store.read(key_buffer, key.window, value_buffer);
+        let found = found.map_err(|e| faults::store(&self.node, e))?;
         decode(&self.node, &*self.value, found, value_buffer)
     }
 }
 
-/// Reads the rows of a window store; `key` is the serde of the key inside the window.
+type FindStore<S> = fn(&NodeScope<'_>, &Arc<str>) -> Result<Rc<S>, Box<ProcessError>>;
+
+fn windowed_view<S: WindowedRows + 'static, K: 'static, V: 'static>(
+    find: FindStore<S>,
+    store: Arc<str>,
+    (key, value): (SharedSerde<K>, SharedSerde<V>),
+) -> View<Windowed<K>, V> {
+    let name = store.clone();
+    View {
+        factory: Arc::new(move |scope| {
+            Ok(Rc::new(WindowedGetter {
+                node: scope.name().clone(),
+                store: find(scope, &name)?,
+                key: key.clone(),
+                value: value.clone(),
+                buffers: RefCell::default(),
+            }))
+        }),
+        stores: vec![store],
+    }
+}
+/// Reads the rows of a window store; the serdes are those of the key inside the window, and of the value.
 pub(crate) fn window_view<K: 'static, V: 'static>(
     store: Arc<str>,
-    key: SharedSerde<K>,
-    value: SharedSerde<V>,
+    serdes: (SharedSerde<K>, SharedSerde<V>),
 ) -> View<Windowed<K>, V> {
-    let name = store.clone();
-    View {
-        factory: Arc::new(move |scope| {
-            Ok(Rc::new(WindowGetter {
-                node: scope.name().clone(),
-                store: window(scope, &name)?,
-                key: key.clone(),
-                value: value.clone(),
-                buffers: RefCell::default(),
-            }))
-        }),
-        stores: vec![store],
-    }
+    windowed_view(window, store, serdes)
 }
-
-struct SessionGetter<K, V> {
-    node: Arc<str>,
-    store: Rc<SessionStore>,
-    key: SharedSerde<K>,
-    value: SharedSerde<V>,
-    buffers: RefCell<Buffers>,
-}
-impl<K, V> ValueGetter<Windowed<K>, V> for SessionGetter<K, V> {
-    fn get(
-        &self,
-        _cx: &TaskContext,
-        key: &Windowed<K>,
-        _key_bytes: Option<&[u8]>,
-    ) -> Result<RowOf<V>, Box<ProcessError>> {
-        let mut buffers = self.buffers.borrow_mut();
-        let Buffers {
-            key: key_buffer,
-            value: value_buffer,
-        } = &mut *buffers;
-        write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
-        let found = self
-            .store
-            .get(key_buffer, key.window.start, key.window.end, value_buffer);
-        let found = found.map_err(|e| faults::store(&self.node, e))?;
-        decode(&self.node, &*self.value, found.then_some(key.window.end), value_buffer)
-    }
-}
-
-/// Reads the rows of a session store; `key` is the serde of the key inside the window.
+/// The same of a session store.
 pub(crate) fn session_view<K: 'static, V: 'static>(
     store: Arc<str>,
-    key: SharedSerde<K>,
-    value: SharedSerde<V>,
+    serdes: (SharedSerde<K>, SharedSerde<V>),
 ) -> View<Windowed<K>, V> {
-    let name = store.clone();
-    View {
-        factory: Arc::new(move |scope| {
-            Ok(Rc::new(SessionGetter {
-                node: scope.name().clone(),
-                store: session(scope, &name)?,
-                key: key.clone(),
-                value: value.clone(),
-                buffers: RefCell::default(),
-            }))
-        }),
-        stores: vec![store],
-    }
+    windowed_view(session, store, serdes)
 }

@@ -101,6 +101,7 @@ fn build(
                 let mut port = factory.instantiate(&mut scope)?;
                 let wrapper = data.wrapper.as_ref().filter(|_| node.is_processor());
                 if let Some(around) = wrapper.and_then(|w| w.wrap(&node.name, context.task_id())) {
+                    context.wrap(&node.name, around.clone());
                     port = port.wrapped(&node.name, around);
                 }
                 if let Some(slot) = ports.get_mut(index) {

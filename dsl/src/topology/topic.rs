@@ -1,7 +1,8 @@
 //! Topics as the topology names them, before the application id is known.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-/// Where to start reading a topic without a committed offset.
+/// Where to start reading a topic without a committed offset. Kafka Streams: `AutoOffsetReset`.
+#[doc(alias = "AutoOffsetReset")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OffsetReset {
     /// From the first record.
@@ -10,6 +11,26 @@ pub enum OffsetReset {
     Latest,
     /// It is an error.
     None,
+    /// From the first record that is not older than this, by the wall clock of the moment the partition is taken over;
+    /// from the next record if all are older.
+    #[doc(alias = "byDuration")]
+    ByDuration(Duration),
+}
+impl OffsetReset {
+    /// From the first record that is not older than `age`.
+    ///
+    /// ```
+    /// use millstream_dsl::prelude::*;
+    /// let builder = StreamsBuilder::new();
+    /// let recent = Consumed::topic("clicks").offset_reset(OffsetReset::by_duration(hours(6)));
+    /// builder.stream::<String, String>(recent).to("out");
+    /// let resets = builder.build()?.subtopologies().iter().flat_map(|s| s.resets.clone()).collect::<Vec<_>>();
+    /// assert_eq!(resets, [Some(OffsetReset::ByDuration(hours(6)))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn by_duration(age: Duration) -> Self {
+        Self::ByDuration(age)
+    }
 }
 
 /// A topic by name, or an internal one whose name gets the application id in front.

@@ -124,6 +124,20 @@ fn at_the_rows_of_a_join_of_streams() -> TestResult {
 }
 
 #[test]
+fn at_a_record_that_waits_for_its_table() -> TestResult {
+    let join: Make = |b, s| {
+        let rows = b.table_with(
+            "rows",
+            Materialized::<String, String>::named("rows").versioned(hours(1)),
+        );
+        let waiting = Joined::named("it").with(StringSerde, Picky).grace(millis(0));
+        s.join_with(&rows, |_, v, row| v.clone() + row, waiting).to("out");
+    };
+    check_value("written", "it", "bad", join)?;
+    check_value("read", "it", "sad", join)
+}
+
+#[test]
 fn in_a_processor_with_a_store() -> TestResult {
     struct Keep(Option<KeyValueStore<String, String>>);
     impl Processor<String, String, String, String> for Keep {

@@ -88,11 +88,74 @@ fn topology(kind: usize, in_memory: bool) -> Result<Topology, BuildError> {
     let history = [millis(10), long(), std::time::Duration::MAX][pick(3)];
     let rows = two.to_table_with(Materialized::named("history").versioned(history));
     one.left_join(&rows, |a, row| format!("{a}{row:?}")).to("out");
+    let grace = [millis(0), millis(10), long()][pick(3)].min(history);
+    one.join_with(&rows, |_, a, row| a.clone() + row, Joined::new().grace(grace))
+        .to("out");
+    let together = groups
+        .cogroup(|_, _, n: i64| n + 1)
+        .cogroup(&two.group_by_key(), |_, _, n| n - 1);
+    out(&together.windowed_by(time_windows()[pick(4)]).aggregate(|| 0));
+    out(&together.windowed_by(sliding_windows()[pick(4)]).aggregate(|| 0));
+    out(&together
+        .windowed_by(session_windows()[pick(4)])
+        .aggregate(|| 0, |_, a, b| a + b));
+    let keeping = Processing::new()
+        .with_store(Store::<String, String>::window(
+            "windows",
+            history,
+            millis(10),
+            kind.is_multiple_of(2),
+        ))
+        .with_store(Store::<String, String>::session("sessions", history))
+        .with_store(Store::<String, String>::versioned("versions", history));
+    one.process_values_with(|| Keeping, keeping).to("out");
     rows.group_by(|k, v| (v.clone(), k.clone()))
         .count()
         .to_stream()
         .to("out");
     builder.build()
+}
+
+/// Writes and reads stores around the time of each record.
+struct Keeping;
+impl FixedKeyProcessor<String, String, String> for Keeping {
+    fn process(
+        &mut self,
+        ctx: &FixedKeyContext<'_, '_, String, String>,
+        record: FixedKeyRecord<'_, String, String>,
+    ) -> Result<(), BoxError> {
+        let (key, value, time) = (record.key(), record.value(), record.timestamp());
+        let (before, after) = (time.saturating_sub(20), time.saturating_add(20));
+        let windows = ctx.store::<WindowStore<String, String>>("windows")?;
+        windows.put(key, Some(value), time)?;
+        for (from, to) in [(before, after), (i64::MIN, i64::MAX)] {
+            for reverse in [false, true] {
+                for row in windows.fetch(key, from, to, reverse)? {
+                    row?;
+                }
+                for row in windows.fetch_range((None, None), from, to, reverse)? {
+                    row?;
+                }
+            }
+        }
+        let sessions = ctx.store::<SessionStore<String, String>>("sessions")?;
+        let session = Window {
+            start: time.saturating_sub(5).max(0),
+            end: time,
+        };
+        sessions.put(key, session, Some(value))?;
+        for row in sessions.find(key, before, after)? {
+            row?;
+        }
+        for row in sessions.find_range((None, None), i64::MIN, i64::MAX, true)? {
+            row?;
+        }
+        let versions = ctx.store::<VersionedKeyValueStore<String, String>>("versions")?;
+        versions.put(key, Some(value), time)?;
+        versions.get_as_of(key, before)?;
+        versions.get_as_of(key, i64::MIN)?;
+        Ok(ctx.forward(record)?)
+    }
 }
 
 fn out(table: &KTable<Windowed<String>, i64>) {

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use proptest::{prelude::*, test_runner::Config};
 
-/// Key, value, timestamp.
-type Output = (Option<String>, Option<String>, i64);
+/// Key, value, timestamp, header.
+type Output = (Option<String>, Option<String>, i64, Option<String>);
 
 /// What a run shows.
 #[derive(Debug, Default, PartialEq, Eq)]

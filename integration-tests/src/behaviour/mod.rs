@@ -75,6 +75,7 @@ macro_rules! scenarios {
 
 scenarios![
     records::records_arrive_in_order_with_their_offsets,
+    records::an_offset_is_found_by_its_time,
     records::timestamps_headers_nulls_and_empty_bytes_are_kept,
     records::a_record_without_timestamp_gets_the_time_of_sending,
     records::the_end_is_reported_again_after_more_records,

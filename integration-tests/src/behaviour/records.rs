@@ -45,6 +45,34 @@ pub fn records_arrive_in_order_with_their_offsets(cluster: &dyn Cluster, names: 
     Ok(())
 }
 
+/// The first record that is not older than a time, in the order of offsets; nothing where all are older.
+pub fn an_offset_is_found_by_its_time(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
+    create(cluster, &[(names.topic("t"), 1)])?;
+    let partition = names.partition("t", 0);
+    let mut admin = admin(cluster)?;
+    let mut since = |time: i64| admin.offsets_since(std::slice::from_ref(&partition), time, LIMIT);
+    assert_eq!(since(0)?, [None], "an empty partition");
+    let mut producer = producer(cluster)?;
+    let topic = producer.topic(&names.topic("t"))?;
+    for time in [1_000, 3_000, 2_000, 4_000] {
+        let record = ProducerRecord {
+            topic,
+            partition: 0,
+            key: None,
+            value: Some(b"v"),
+            timestamp: Some(1_700_000_000_000 + time),
+            headers: None,
+        };
+        send_record(&mut *producer, &record)?;
+    }
+    flush(&mut *producer)?;
+    let found = [-5, 1_000, 1_001, 3_000, 3_001, 4_001].map(|time| since((1_700_000_000_000 + time).max(0)));
+    let found: Result<Vec<_>, _> = found.into_iter().collect();
+    let expected = [Some(0), Some(0), Some(1), Some(1), Some(3), None].map(|offset| vec![offset]);
+    assert_eq!(found?, expected);
+    Ok(())
+}
+
 /// Null and empty are different things, for keys, values and header values; headers keep order and repetition.
 pub fn timestamps_headers_nulls_and_empty_bytes_are_kept(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
     create(cluster, &[(names.topic("t"), 1)])?;

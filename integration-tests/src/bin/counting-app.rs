@@ -120,6 +120,12 @@ fn handlers(args: &Args) -> Handlers {
     handlers
 }
 
+/// From the environment, so that one start of an instance may differ from the others.
+fn restore_batch() -> usize {
+    let set = std::env::var("COUNTING_RESTORE_BATCH");
+    set.ok().and_then(|n| n.parse().ok()).unwrap_or(1_000)
+}
+
 async fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     let guarantee = if args.exactly_once {
         ProcessingGuarantee::ExactlyOnce
@@ -137,6 +143,7 @@ async fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
         .record_cache_bytes(args.cache_bytes)
         .state_memory_bytes(args.state_memory_bytes)
         .transaction_timeout(Duration::from_millis(args.transaction_timeout_ms))
+        .restore_batch_records(restore_batch())
         .handlers(handlers(args))
         .start(topology(args)?)
         .await?;

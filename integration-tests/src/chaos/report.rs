@@ -1,12 +1,13 @@
-//! What a row came to, and the table of a run.
+//! What a row came to, the table of a run, and where it is written.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Row;
+use super::{Attempt, Row};
 
 /// What was seen while a row ran.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +28,10 @@ pub struct Outcome {
     pub recovery_ms: Vec<u64>,
     /// Things that must happen sometimes, with how often they did. Zero is a violation.
     pub sometimes: BTreeMap<&'static str, u64>,
+    /// Variants of the fault, with how often each was injected.
+    pub variants: BTreeMap<&'static str, u64>,
+    /// The most memory an instance had resident that was there at the end.
+    pub peak_memory_bytes: u64,
     /// Other figures worth reading.
     pub notes: Vec<String>,
     /// How long the row took, in milliseconds.
@@ -44,6 +49,8 @@ impl Outcome {
             violations: Vec::new(),
             recovery_ms: Vec::new(),
             sometimes: BTreeMap::new(),
+            variants: BTreeMap::new(),
+            peak_memory_bytes: 0,
             notes: Vec::new(),
             took_ms: 0,
         }
@@ -56,6 +63,15 @@ impl Outcome {
     /// Must be more than zero at the end.
     pub(super) fn sometimes(&mut self, what: &'static str, happened: bool) {
         *self.sometimes.entry(what).or_default() += u64::from(happened);
+    }
+
+    /// Which of the row's faults it was this time.
+    pub(super) fn variant(&mut self, what: &'static str) {
+        *self.variants.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn used(&mut self, memory_bytes: u64) {
+        self.peak_memory_bytes = self.peak_memory_bytes.max(memory_bytes);
     }
 
     pub(super) fn recovered(&mut self, after: Duration) {
@@ -89,6 +105,17 @@ impl Outcome {
         Some((*middle, *self.recovery_ms.last()?))
     }
 
+    /// Events, variants, figures and memory, for the last column of the table.
+    fn seen(&self) -> String {
+        let counted = self.sometimes.iter().chain(&self.variants);
+        let mut seen: Vec<String> = counted.map(|(what, n)| format!("{what}: {n}")).collect();
+        seen.extend(self.notes.iter().cloned());
+        if self.peak_memory_bytes > 0 {
+            seen.push(format!("peak memory {} MiB", self.peak_memory_bytes >> 20));
+        }
+        seen.join("; ")
+    }
+
     /// One line for whoever watches.
     pub fn line(&self) -> String {
         let recovery = self.recovery().map_or(String::new(), |(p50, max)| {
@@ -116,8 +143,6 @@ pub fn table(outcomes: &[Outcome]) -> String {
         let recovery = o.recovery().map_or("-".to_owned(), |(p50, max)| {
             format!("{:.1} s / {:.1} s", p50 as f64 / 1_000.0, max as f64 / 1_000.0)
         });
-        let sometimes = o.sometimes.iter().map(|(what, n)| format!("{what}: {n}"));
-        let seen: Vec<String> = sometimes.chain(o.notes.iter().cloned()).collect();
         let _ = writeln!(
             text,
             "| {} | {} | {} ({}) | {} | {} | {recovery} | {} |",
@@ -127,8 +152,113 @@ pub fn table(outcomes: &[Outcome]) -> String {
             o.full_count,
             o.compared,
             o.violations.len(),
-            seen.join("; ")
+            o.seen()
         );
     }
     text
+}
+
+/// What a reader of the table must know about the run.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// As it was typed.
+    pub command: String,
+    /// How long it took.
+    pub took: Duration,
+    /// Of the full counts.
+    pub percent: f64,
+    /// Commit, brokers, client, machine: one sentence.
+    pub setting: String,
+}
+
+/// What stands in `RELIABILITY.md` about a run.
+pub fn document(facts: &RunFacts, outcomes: &[Outcome]) -> String {
+    let injected: u64 = outcomes.iter().map(|o| o.injected).sum();
+    let compared: u64 = outcomes.iter().map(|o| o.compared).sum();
+    let violations: usize = outcomes.iter().map(|o| o.violations.len()).sum();
+    let mut text = format!(
+        "`{}`: {:.0} minutes, {:.1} % of the full counts.\n{}\n\n\
+         **{} rows, {injected} faults, {compared} results compared, {violations} violations.**\n\n{}",
+        facts.command,
+        facts.took.as_secs_f64() / 60.0,
+        facts.percent,
+        facts.setting,
+        outcomes.len(),
+        table(outcomes)
+    );
+    for o in outcomes.iter().filter(|o| !o.violations.is_empty()) {
+        let first = o.violations.first().map(String::as_str).unwrap_or_default();
+        let _ = writeln!(text, "\n{}, the first of {}: {first}", o.id, o.violations.len());
+    }
+    text
+}
+
+const BEGIN: &str = "<!-- chaos:begin -->";
+const END: &str = "<!-- chaos:end -->";
+
+/// Puts the text between the marks of a file.
+///
+/// # Errors
+/// When the file cannot be read or written, or has no marks.
+pub fn write_between(file: &Path, text: &str) -> Attempt {
+    let old = std::fs::read_to_string(file)?;
+    let new = between(&old, text).ok_or_else(|| format!("{} has no marks {BEGIN} and {END}", file.display()))?;
+    Ok(std::fs::write(file, new)?)
+}
+
+fn between(old: &str, text: &str) -> Option<String> {
+    let (before, rest) = old.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(violations: &[&str]) -> Outcome {
+        let mut outcome = Outcome::new(&Row::all()[0]);
+        outcome.injected = 2;
+        outcome.compared = 30;
+        outcome.variant("a variant");
+        outcome.used(3 << 20);
+        outcome.violations = violations.iter().map(|v| (*v).to_owned()).collect();
+        outcome
+    }
+
+    #[test]
+    fn the_text_replaces_what_stands_between_the_marks_and_nothing_else() {
+        let old = format!("a\n{BEGIN}\nold\n{END}\nz\n");
+        let new = between(&old, "new\n").unwrap();
+        assert_eq!(new, format!("a\n{BEGIN}\n\nnew\n\n{END}\nz\n"));
+        assert_eq!(between(&new, "new\n").unwrap(), new);
+        assert_eq!(between("no marks", "new"), None);
+    }
+
+    #[test]
+    fn the_document_sums_up_and_says_what_went_wrong() {
+        let facts = RunFacts {
+            command: "cargo xtask chaos".to_owned(),
+            took: Duration::from_secs(90),
+            percent: 1.0,
+            setting: "Here.".to_owned(),
+        };
+        let text = document(&facts, &[outcome(&[]), outcome(&["it broke"])]);
+        assert!(
+            text.contains("2 rows, 4 faults, 60 results compared, 1 violations"),
+            "{text}"
+        );
+        assert!(
+            text.contains("it broke") && text.contains("a variant: 1; peak memory 3 MiB"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_row_that_did_nothing_has_failed() {
+        let mut nothing = Outcome::new(&Row::all()[0]);
+        nothing.sometimes("it rained", false);
+        nothing.finish(Duration::ZERO);
+        assert_eq!(nothing.violations.len(), 3);
+    }
 }

@@ -109,16 +109,21 @@ impl Witness {
         lock(&self.seen)
     }
 
-    /// Waits until so many results of each key were seen; false if the limit was not enough.
+    /// Waits until so many results of each key were seen; false if the limit was not enough. What is wrong already need not be
+    /// waited for.
     pub(super) fn wait_for(&self, wanted: &[u64], limit: Duration) -> bool {
         let deadline = std::time::Instant::now() + limit;
-        while !self.seen().has_all(wanted) {
-            if std::time::Instant::now() >= deadline {
+        loop {
+            let seen = self.seen();
+            if seen.has_all(wanted) {
+                return true;
+            }
+            if !seen.violations.is_empty() || std::time::Instant::now() >= deadline {
                 return false;
             }
+            drop(seen);
             thread::sleep(Duration::from_millis(10));
         }
-        true
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::Attempt;
+use super::{Attempt, RECOVERY_BOUND};
 use crate::kafka::{KafkaServer, Observer, ServerConfig, free_ports};
 use crate::proxy::{Proxy, Route};
 
@@ -24,6 +24,8 @@ pub struct World {
     pub(super) app: PathBuf,
     /// Of every application process.
     pub(super) environment: Vec<(String, String)>,
+    /// How long the application may take to come back after a fault.
+    pub(super) recovery_bound: Duration,
     dir: Option<TempDir>,
     scenes: u32,
     random: u64,
@@ -38,7 +40,9 @@ impl World {
         let ports = free_ports(2 * BROKERS)?;
         let mut config = ServerConfig::new(BROKERS)
             .heap_mib(256)
-            .streams_session_timeout(SESSION_TIMEOUT);
+            .streams_session_timeout(SESSION_TIMEOUT)
+            // A row waits for compaction.
+            .property("log.cleaner.backoff.ms", 1_000);
         let mut routes = Vec::new();
         for pair in ports.chunks_exact(2) {
             if let [broker, listen] = *pair {
@@ -60,6 +64,7 @@ impl World {
             observer,
             app: app.to_owned(),
             environment: Vec::new(),
+            recovery_bound: RECOVERY_BOUND,
             dir: Some(tempfile::Builder::new().prefix("millstream-chaos-").tempdir()?),
             scenes: 0,
             random: seed | 1,
@@ -70,6 +75,11 @@ impl World {
     pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
         let owned = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
         self.environment = environment.iter().map(owned).collect();
+    }
+
+    /// Recovery must be so quick from now on (default: [`RECOVERY_BOUND`]): where a row has to fail, it need not take long.
+    pub fn set_recovery_bound(&mut self, bound: Duration) {
+        self.recovery_bound = bound;
     }
 
     /// A name that no scene had before.

@@ -1,13 +1,14 @@
 //! An independent client: makes topics and records, and tells what is in the cluster.
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::{Context, HarnessError, Result};
 
@@ -193,6 +194,38 @@ impl Observer {
         per_topic(answers).context(what)
     }
 
+    /// Gives a topic these settings, and no others.
+    pub fn configure_topic(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let what = || format!("configuring topic {name}");
+        let config = AlterConfig::new(ResourceSpecifier::Topic(name));
+        let config = settings
+            .iter()
+            .fold(config, |config, (key, value)| config.set(key, value));
+        let options = AdminOptions::new().request_timeout(Some(LIMIT));
+        let answers = self.runtime.block_on(self.admin.alter_configs([&config], &options));
+        for answer in answers.context(what)? {
+            answer
+                .map_err(|(_, code)| rdkafka::error::KafkaError::AdminOp(code))
+                .context(what)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of each partition that lie before its offset, as retention does.
+    pub fn delete_records(&self, topic: &str, before: &[i64]) -> Result<()> {
+        let what = || format!("deleting records of {topic}");
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in (0..).zip(before) {
+            list.add_partition_offset(topic, partition, Offset::Offset(*offset))
+                .context(what)?;
+        }
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+        self.runtime
+            .block_on(self.admin.delete_records(&list, &options))
+            .context(what)
+            .map(drop)
+    }
+
     /// Names of all topics, sorted; the brokers' own (`__...`) are left out.
     pub fn topics(&self) -> Result<Vec<String>> {
         let metadata = self
@@ -252,6 +285,8 @@ impl Observer {
         config
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
+            // The broker has the last word on what is too large.
+            .set("message.max.bytes", "2000000")
             .set("linger.ms", "5");
         if let Some(id) = transactional_id {
             config.set("transactional.id", id);

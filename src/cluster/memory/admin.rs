@@ -66,6 +66,18 @@ impl Admin for MemoryAdmin {
         self.ask(|broker| partitions.iter().map(|p| broker.offsets(p, isolation)).collect())
     }
 
+    fn offsets_since(
+        &mut self,
+        partitions: &[TopicPartition],
+        since_ms: i64,
+        _timeout: Duration,
+    ) -> Result<Vec<Option<i64>>> {
+        self.ask(|broker| {
+            let find = |partition| Ok(broker.topics.log(partition)?.first_since(since_ms));
+            partitions.iter().map(find).collect()
+        })
+    }
+
     fn delete_records(&mut self, below: &[(TopicPartition, i64)], _timeout: Duration) -> Result<()> {
         self.ask(|broker| {
             for (partition, offset) in below {

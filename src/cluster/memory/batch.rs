@@ -61,6 +61,13 @@ impl Batch {
         }
     }
 
+    /// Relative offset and timestamp of each record.
+    pub(super) fn times(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.slots
+            .iter()
+            .map(|slot| (i64::from(slot.offset_delta), slot.timestamp))
+    }
+
     /// Appends a record behind the others; the caller keeps a batch far below 4 GiB.
     pub(super) fn push(&mut self, record: &ProducerRecord<'_>, timestamp: i64) {
         let headers = match record.headers {

@@ -68,6 +68,17 @@ impl PartitionLog {
         }
     }
 
+    /// Offset of the first record that is not older. As in Kafka, records of open and aborted transactions count.
+    pub(super) fn first_since(&self, since_ms: i64) -> Option<i64> {
+        let records = self.entries.iter().filter(|entry| entry.kind != Kind::Marker);
+        let offsets = records.flat_map(|entry| {
+            let times = entry.batch.times();
+            times.map(|(delta, time)| (entry.base_offset + delta, time))
+        });
+        let mut alive = offsets.filter(|(offset, _)| *offset >= self.start_offset);
+        alive.find(|(_, time)| *time >= since_ms).map(|(offset, _)| offset)
+    }
+
     pub(super) fn size_bytes(&self) -> usize {
         self.size_bytes
     }

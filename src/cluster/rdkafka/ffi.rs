@@ -379,6 +379,9 @@ extern "C" fn on_response_received(
 /// A list of partitions with offsets.
 pub(super) struct PartitionList(NonNull<sys::rd_kafka_topic_partition_list_t>);
 
+// SAFETY: it belongs to whoever holds it and may be read and freed on any thread.
+unsafe impl Send for PartitionList {}
+
 impl PartitionList {
     /// Topic, partition, offset (or a logical one), metadata of each.
     pub(super) fn new<'a>(items: impl IntoIterator<Item = (&'a str, i32, i64, &'a str)>) -> Result<Self> {
@@ -825,21 +828,8 @@ impl ProducerHandle {
         check(unsafe { sys::rd_kafka_begin_transaction(self.handle.raw()) })
     }
 
-    pub(super) fn send_offsets(
-        &mut self,
-        offsets: &PartitionList,
-        group: &GroupMetadata,
-        timeout_ms: i32,
-    ) -> Result<()> {
-        // SAFETY: client, list and metadata are live and only read.
-        check(unsafe {
-            sys::rd_kafka_send_offsets_to_transaction(
-                self.handle.raw(),
-                self_ptr(offsets),
-                group.0.as_ptr(),
-                timeout_ms,
-            )
-        })
+    pub(super) fn offsets_sender(&self) -> OffsetsSender {
+        OffsetsSender(self.handle.clone())
     }
 
     pub(super) fn commit_transaction(&mut self, timeout_ms: i32) -> Result<()> {
@@ -850,6 +840,18 @@ impl ProducerHandle {
     pub(super) fn abort_transaction(&mut self, timeout_ms: i32) -> Result<()> {
         // SAFETY: the client is live; delivery reports run here.
         check(unsafe { sys::rd_kafka_abort_transaction(self.handle.raw(), timeout_ms) })
+    }
+}
+
+/// For the one call that may wait for ever, on whichever thread makes it; the client lives as long as it does.
+pub(super) struct OffsetsSender(Arc<Handle>);
+
+impl OffsetsSender {
+    pub(super) fn send(&self, offsets: &PartitionList, group: &GroupMetadata, timeout_ms: i32) -> Result<()> {
+        // SAFETY: client, list and metadata are live and only read; no delivery report runs here.
+        check(unsafe {
+            sys::rd_kafka_send_offsets_to_transaction(self.0.raw(), self_ptr(offsets), group.0.as_ptr(), timeout_ms)
+        })
     }
 }
 
@@ -893,6 +895,9 @@ impl Drop for OutgoingHeaders {
 
 /// The identity under which a transaction commits offsets.
 pub(super) struct GroupMetadata(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
+
+// SAFETY: it belongs to whoever holds it and may be read and freed on any thread.
+unsafe impl Send for GroupMetadata {}
 
 impl GroupMetadata {
     pub(super) fn new(group_id: &str, member_id: &str, epoch: i32) -> Result<Self> {

@@ -1,9 +1,12 @@
 //! Writes through librdkafka, in transactions if the producer has a transactional id.
 //!
 //! librdkafka's transaction calls block, some for as long as no broker answers. Each call is given little time here and is taken
-//! up again in the next step. Offsets are sent and the transaction is committed only after everything was acknowledged, so
+//! up again in the next step; the one that knows no time limit has a thread of its own (`offsets.rs`). Offsets are sent and the transaction is committed only after everything was acknowledged, so
 //! that those calls wait for nothing but the coordinators.
-use std::sync::{Arc, Once};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -11,6 +14,7 @@ use super::{
     deliveries::Undelivered,
     errors::{Call, cluster_error},
     ffi::{GroupMetadata, Outgoing, PartitionList, ProducerHandle, RawError, describe},
+    offsets::Calls,
 };
 use crate::{
     cluster::{
@@ -43,6 +47,8 @@ pub(super) struct RdProducer {
     offsets_timeout_ms: i32,
     /// Of the transaction that is being committed.
     offsets_sent: bool,
+    /// Made with the first offsets.
+    offsets_calls: Option<Calls<(PartitionList, GroupMetadata)>>,
 }
 
 impl RdProducer {
@@ -57,6 +63,7 @@ impl RdProducer {
             since_served: 0,
             was_full: false,
             offsets_sent: false,
+            offsets_calls: None,
             offsets_timeout_ms: i32::try_from(config.transaction_timeout.as_millis()).unwrap_or(i32::MAX),
         })
     }
@@ -99,12 +106,24 @@ impl RdProducer {
         }
     }
 
-    fn commit(
+    /// None: they are on their way.
+    fn send_offsets(
         &mut self,
         offsets: &[OffsetToCommit],
         group: &GroupIdentity,
-    ) -> std::result::Result<Step<()>, (Call, RawError)> {
-        if !offsets.is_empty() && !self.offsets_sent {
+    ) -> Option<std::result::Result<(), RawError>> {
+        let calls = match &mut self.offsets_calls {
+            Some(calls) => calls,
+            none => {
+                let (sender, timeout_ms) = (self.handle.offsets_sender(), self.offsets_timeout_ms);
+                let made = Calls::new(move |(offsets, group)| sender.send(&offsets, &group, timeout_ms));
+                match made {
+                    Ok(calls) => none.insert(calls),
+                    Err(e) => return Some(Err(e)),
+                }
+            }
+        };
+        calls.poll(Duration::from_millis(COMMIT_STEP_MS as u64), || {
             let list = offsets.iter().map(|o| {
                 (
                     &*o.partition.topic,
@@ -113,11 +132,25 @@ impl RdProducer {
                     o.metadata.as_str(),
                 )
             });
-            let list = PartitionList::new(list).map_err(|e| (Call::SendOffsets, e))?;
-            let metadata = GroupMetadata::new(&group.group_id, &group.member_id, group.member_epoch)
-                .map_err(|e| (Call::SendOffsets, e))?;
-            let sent = self.handle.send_offsets(&list, &metadata, self.offsets_timeout_ms);
-            sent.map_err(|e| (Call::SendOffsets, e))?;
+            let list = PartitionList::new(list)?;
+            Ok((
+                list,
+                GroupMetadata::new(&group.group_id, &group.member_id, group.member_epoch)?,
+            ))
+        })
+    }
+
+    fn commit(
+        &mut self,
+        offsets: &[OffsetToCommit],
+        group: &GroupIdentity,
+    ) -> std::result::Result<Step<()>, (Call, RawError)> {
+        if !offsets.is_empty() && !self.offsets_sent {
+            match self.send_offsets(offsets, group).transpose() {
+                Ok(Some(())) => {}
+                Ok(None) => return Ok(Step::Pending),
+                Err(e) => return Err((Call::SendOffsets, e)),
+            }
             fail_point!("commit.offsets_sent");
             self.offsets_sent = true;
         }

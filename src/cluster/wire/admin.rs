@@ -171,7 +171,7 @@ fn by_leader(metadata: &MetadataResponse, partitions: &[TopicPartition]) -> Resu
     Ok(leaders)
 }
 
-/// One end of every partition.
+/// One end of every partition, or where a time begins.
 async fn list_offsets(
     pool: &mut Pool,
     partitions: &[TopicPartition],
@@ -353,6 +353,29 @@ impl Admin for WireAdmin {
                 partitions
                     .iter()
                     .map(|p| both(p).ok_or_else(|| malformed("ListOffsets")))
+                    .collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn offsets_since(
+        &mut self,
+        partitions: &[TopicPartition],
+        since_ms: i64,
+        timeout: Duration,
+    ) -> Result<Vec<Option<i64>>> {
+        let partitions: Arc<[TopicPartition]> = partitions.into();
+        // Negative times have a meaning of their own in the request.
+        let since_ms = since_ms.max(0);
+        self.run(timeout, move |pool| {
+            let partitions = partitions.clone();
+            async move {
+                let found = list_offsets(pool, &partitions, Isolation::ReadUncommitted, since_ms).await?;
+                let offset = |p| found.get(p).map(|offset| Some(*offset).filter(|offset| *offset >= 0));
+                partitions
+                    .iter()
+                    .map(|p| offset(p).ok_or_else(|| malformed("ListOffsets")))
                     .collect()
             }
             .boxed()

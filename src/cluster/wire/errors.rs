@@ -29,7 +29,8 @@ pub(super) enum Call {
 pub(super) fn classify(call: Call, code: i16) -> ErrorClass {
     match (call, code) {
         // The coordinator, or a leader, moves, starts or is busy; a request in flight at a moved leader.
-        (_, 5 | 6 | 7 | 8 | 9 | 13 | 14 | 15 | 16 | 19 | 20 | 51 | 56 | 74 | 75 | 89) => ErrorClass::Retry,
+        // OFFSET_NOT_AVAILABLE (78): a new leader does not know yet how far the log is committed.
+        (_, 5 | 6 | 7 | 8 | 9 | 13 | 14 | 15 | 16 | 19 | 20 | 51 | 56 | 74 | 75 | 78 | 89) => ErrorClass::Retry,
         // UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH
         (Call::Heartbeat, 25 | 110) => ErrorClass::Migrated,
         // ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, GROUP_ID_NOT_FOUND, FENCED_INSTANCE_ID, FENCED and STALE_MEMBER_EPOCH
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_code_of_each_call_says_what_to_do() {
-        let table: [(Call, &[i16], ErrorClass); 11] = [
+        let table: [(Call, &[i16], ErrorClass); 12] = [
             (Call::Heartbeat, &[14, 15, 16], Retry),
             (Call::Heartbeat, &[25, 110], Migrated),
             (Call::Heartbeat, &[-1, 30, 35, 42, 69, 81, 130], Fatal),
@@ -116,6 +117,7 @@ mod tests {
             (Call::DescribeGroup, &[14, 15, 16], Retry),
             (Call::DescribeGroup, &[30, 35], Fatal),
             (Call::Topics, &[29, 37, 38, 44, 3], Fatal),
+            (Call::Topics, &[5, 6, 74, 78], Retry),
         ];
         for (call, codes, class) in table {
             for &code in codes {

@@ -15,7 +15,7 @@ use crate::{
         updater::{Command, OpenRequest, Opened, OpenedTask},
     },
     state::{StoreIndex, TaskOptions, TaskState, row_cache_bytes},
-    task::{Task, TaskCollector, TaskParts, task_name},
+    task::{LoggedStore, Task, TaskCollector, TaskParts, task_name},
 };
 
 /// A request for committed offsets that is under way.
@@ -293,8 +293,20 @@ impl StreamThread {
             .map(|t| full(t.full_name(application_id)))
             .collect();
         let stores = || subtopology.stores.iter().enumerate();
-        let changelogs = stores()
+        let changelogs: Vec<Option<Arc<str>>> = stores()
             .map(|(_, s)| s.changelog.as_ref().map(|t| full(t.full_name(application_id))))
+            .collect();
+        let logged = stores()
+            .zip(&changelogs)
+            .filter_map(|((n, s), changelog)| {
+                let store = StoreIndex(n as u32);
+                Some(LoggedStore {
+                    store,
+                    name: s.spec.name.clone(),
+                    changelog: changelog.clone()?,
+                    position: opened.database.offset(store),
+                })
+            })
             .collect();
         let source_changelogs = stores()
             .filter_map(|(n, s)| Some((StoreIndex(n as u32), s.source_changelog.clone()?)))
@@ -328,6 +340,7 @@ impl StreamThread {
             graph,
             inputs: opened.inputs,
             source_changelogs,
+            logged,
             max_task_idle: self.cx.config.max_task_idle,
         });
         for input in 0..task.inputs() {

@@ -56,6 +56,9 @@ impl StreamThread {
         for task in self.slots.values_mut().filter_map(Slot::running_mut) {
             task.flush_caches()?;
             offsets.extend(task.offsets_to_commit(numbered));
+            if planted(Mutant::StateBeforeTransaction) {
+                task.write_state_early()?;
+            }
         }
         self.commit.start_commit(Attempt::new(offsets));
         Ok(())

@@ -42,6 +42,8 @@ use crate::{
 /// Records of one task that are processed before anything else is looked at.
 const BATCH: usize = 1000;
 const BACKOFF: Duration = Duration::from_millis(100);
+/// What a commit may take after its transaction can have timed out.
+const BEYOND_THE_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long the cluster may be out of reach before a thread gives up: the default of `task.timeout.ms` in Kafka Streams.
 const ENDURANCE: Duration = Duration::from_secs(300);
 
@@ -107,7 +109,8 @@ impl StreamThread {
         let mut commit = CommitMachine::new(Settings {
             exactly_once,
             backoff: BACKOFF,
-            patience: cx.config.transaction_timeout.max(Duration::from_secs(10)) * 3,
+            // By then the coordinator has rolled back what it was not told to commit: asking costs nothing any more.
+            patience: cx.config.transaction_timeout + BEYOND_THE_TRANSACTION,
             endurance: ENDURANCE,
         });
         if exactly_once {

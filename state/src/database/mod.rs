@@ -44,6 +44,10 @@ pub(crate) trait BatchWriter {
     /// Deletes all keys below `end`.
     fn delete_below(&mut self, family: usize, end: &[u8]);
     fn mark(&mut self, family: usize, mark: Mark);
+    /// Whether rows in the order of their keys are written faster.
+    fn wants_order(&self) -> bool {
+        false
+    }
 }
 
 /// Gives somebody else the same rows to read. A reader knows no marks.
@@ -55,6 +59,17 @@ pub(crate) trait Database: Send {
     fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool>;
     /// At most `max_rows` rows of a range, in order or in reverse.
     fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>>;
+    /// The first rows of a range that begin with a group and are as long as it and so many bytes more; there may be others
+    /// among them.
+    fn page_of_group(
+        &self,
+        family: usize,
+        _group: (&[u8], usize),
+        range: KeyRange<'_>,
+        max_rows: usize,
+    ) -> Result<Vec<RawRow>> {
+        self.page(family, range, false, max_rows)
+    }
     fn approximate_count(&self, family: usize) -> Result<u64>;
     fn mark(&self, family: usize) -> Mark;
     /// Everything `fill` writes takes effect together, or nothing. A failure poisons the database.

@@ -248,14 +248,22 @@ struct Batch<'a> {
     batch: WriteBatch,
     marks: Vec<(usize, Mark)>,
     value: Vec<u8>,
+    /// That of the last row: most rows are of the family of the row before them.
+    handle: Option<(usize, &'a ColumnFamily)>,
     /// A family that does not exist: the batch must not be written.
     failed: Option<StateError>,
 }
 
 impl<'a> Batch<'a> {
     fn with(&mut self, family: usize, write: impl FnOnce(&mut WriteBatch, &ColumnFamily)) {
+        if let Some((_, handle)) = self.handle.filter(|(last, _)| *last == family) {
+            return write(&mut self.batch, handle);
+        }
         match self.database.family(family) {
-            Ok(handle) => write(&mut self.batch, handle),
+            Ok(handle) => {
+                self.handle = Some((family, handle));
+                write(&mut self.batch, handle);
+            }
             Err(error) => self.failed = Some(error),
         }
     }
@@ -285,6 +293,10 @@ impl BatchWriter for Batch<'_> {
 
     fn mark(&mut self, family: usize, mark: Mark) {
         self.marks.push((family, mark));
+    }
+
+    fn wants_order(&self) -> bool {
+        true
     }
 }
 
@@ -348,6 +360,7 @@ impl Database for RocksDatabase {
             batch: WriteBatch::default(),
             marks: Vec::new(),
             value: Vec::new(),
+            handle: None,
             failed: None,
         };
         fill(&mut batch)?;

@@ -3,6 +3,7 @@
 //! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
 //! and not a database read. A clean row is what the database has, so scans merge the database with the dirty rows
 //! only; these are put in order by the first scan after a commit.
+mod groups;
 mod lingering;
 mod overlay;
 mod waiting;
@@ -11,13 +12,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
+use self::groups::Groups;
+pub(crate) use self::groups::{Suffix, Times};
 use self::lingering::Lingering;
-use self::overlay::{Key, Overlay, Slot, Value, commit_bytes, row_bytes};
+use self::overlay::{Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
+use crate::packed::{Key, Value};
 use crate::{RecordContext, Result};
 
 /// A row that a scan has found.
@@ -42,13 +44,15 @@ pub(crate) struct Table {
     ordered: Option<Ordered>,
     waiting: WaitingList,
     lingering: Lingering,
+    groups: Groups,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
 }
 
 impl Table {
-    pub(crate) fn new(family: usize, timestamped: bool, clean_budget_bytes: usize) -> Self {
+    /// `suffix_bytes`: what row keys have behind the key of a record, of which ranges are read; 0: nothing.
+    pub(crate) fn new(family: usize, timestamped: bool, suffix_bytes: usize, clean_budget_bytes: usize) -> Self {
         Self {
             family,
             timestamped,
@@ -57,6 +61,7 @@ impl Table {
             ordered: None,
             waiting: WaitingList::default(),
             lingering: Lingering::default(),
+            groups: Groups::new(suffix_bytes),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
@@ -99,7 +104,7 @@ impl Table {
     fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>) -> usize {
         let value = found.map(|(value, _)| value);
         self.bytes += row_bytes(key, value);
-        let slot = Slot::clean(value.map(Value::from_slice), found.map_or(-1, |(_, time)| time));
+        let slot = Slot::clean(value.map(Value::from), found.map_or(-1, |(_, time)| time));
         self.overlay.insert(key, slot)
     }
 
@@ -151,7 +156,7 @@ impl Table {
             return Ok(());
         };
         let new = value.map_or(0, <[u8]>::len);
-        if let Some(waits_at) = slot.waits_at {
+        if let Some(waits_at) = slot.waits_at() {
             self.waiting.grow(new, slot.value().map_or(0, <[u8]>::len));
             self.waiting.renew(waits_at, context);
         } else {
@@ -159,7 +164,7 @@ impl Table {
             let old_bytes = old.as_ref().map_or(0, |(value, _)| value.len());
             self.waiting
                 .grow(2 * key.len() + old_bytes + new + size_of::<Waiting>(), 0);
-            slot.waits_at = Some(self.waiting.add(position, old, context));
+            slot.wait_at(Some(self.waiting.add(position, old, context)));
         }
         slot.cached = true;
         self.write_row(position, value, timestamp);
@@ -180,8 +185,11 @@ impl Table {
             slot.dirty = true;
             self.dirty.push(position);
             if let Some(ordered) = &mut self.ordered {
-                ordered.insert(SmallVec::from_slice(key), position);
+                ordered.insert(key.into(), position);
             }
+        }
+        if slot.value.is_some() != value.is_some() {
+            self.groups.changed(key, value.is_some());
         }
         slot.used = true;
         slot.timestamp = timestamp;
@@ -197,7 +205,7 @@ impl Table {
     pub(crate) fn take_waiting(&mut self, position: u32) -> Option<Waiting> {
         let update = self.waiting.take(position)?;
         if let Some((_, slot)) = self.overlay.slot_mut(update.row) {
-            slot.waits_at = None;
+            slot.wait_at(None);
         }
         Some(update)
     }
@@ -208,7 +216,7 @@ impl Table {
     }
 
     pub(crate) fn is_waiting(&self, key: &[u8]) -> bool {
-        self.slot(key).is_some_and(|slot| slot.waits_at.is_some())
+        self.slot(key).is_some_and(|slot| slot.waits_at().is_some())
     }
 
     /// Whether Kafka Streams' record cache would hold the row.
@@ -241,7 +249,7 @@ impl Table {
 
     /// Deletes the row beneath the record cache: an update that waits stays, and has no value before it.
     pub(crate) fn delete_beneath_waiting(&mut self, key: &[u8]) {
-        match self.slot(key).and_then(|slot| slot.waits_at) {
+        match self.slot(key).and_then(Slot::waits_at) {
             Some(waits_at) => self.waiting.forget_old(waits_at),
             None => self.put(key, None, -1),
         }
@@ -270,13 +278,27 @@ impl Table {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
+        let family = self.family;
+        self.page_over(range, reverse, max_rows, &|range| {
+            database.page(family, range, reverse, max_rows)
+        })
+    }
+
+    /// `base`: the rows of a range in the database.
+    fn page_over(
+        &mut self,
+        range: KeyRange<'_>,
+        reverse: bool,
+        max_rows: usize,
+        base: &dyn Fn(KeyRange<'_>) -> Result<Vec<RawRow>>,
+    ) -> Result<Vec<Found>> {
         if !is_sound(range) {
             return Ok(Vec::new());
         }
         if self.ordered.is_none() {
             let row = |position: &usize| {
                 let (key, slot) = self.overlay.slot(*position)?;
-                slot.dirty.then(|| (SmallVec::from_slice(key), *position))
+                slot.dirty.then(|| (key.into(), *position))
             };
             self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
@@ -287,12 +309,12 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let mut base = database.page(self.family, current, reverse, max_rows)?;
-            self.lingering.join(&mut base, current, reverse, max_rows);
-            let last = (base.len() == max_rows)
-                .then(|| base.last().map(|(key, _)| key.clone()))
+            let mut rows = base(current)?;
+            self.lingering.join(&mut rows, current, reverse, max_rows);
+            let last = (rows.len() == max_rows)
+                .then(|| rows.last().map(|(key, _)| key.clone()))
                 .flatten();
-            let rows = self.merge(base, current, last.as_deref(), reverse, max_rows);
+            let rows = self.merge(rows, current, last.as_deref(), reverse, max_rows);
             match last {
                 // Everything on the page was deleted by the overlay: go on behind it.
                 Some(last) if rows.is_empty() && reverse => hi = Bound::Excluded(last),
@@ -335,7 +357,7 @@ impl Table {
                 (Some((b, _)), Some((k, _))) => (**k < **b) != reverse,
             };
             if take_dirty {
-                if let Some(found) = next.and_then(|(_, position)| self.found(*position)) {
+                if let Some(found) = next.and_then(|(_, position)| self.overlay.found(*position)) {
                     rows.push(found);
                 }
                 next = next_dirty();
@@ -344,15 +366,6 @@ impl Table {
             }
         }
         rows
-    }
-
-    fn found(&self, position: usize) -> Option<Found> {
-        let (key, slot) = self.overlay.slot(position)?;
-        Some(Found {
-            key: key.into(),
-            value: slot.value()?.into(),
-            timestamp: slot.timestamp,
-        })
     }
 
     fn decode(&self, key: &[u8], row: &[u8]) -> Found {
@@ -370,10 +383,13 @@ impl Table {
         }
     }
 
-    /// Writes the dirty rows in key order, without those below `expired`. They stay dirty until `committed`.
+    /// Writes the dirty rows without those below `expired`, in key order if that helps the database. They stay dirty until
+    /// `committed`.
     pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
+        if batch.wants_order() {
+            self.overlay.sort(&mut self.dirty);
+        }
         let overlay = &self.overlay;
-        self.dirty.sort_unstable_by(|a, b| overlay.key(*a).cmp(overlay.key(*b)));
         for position in &self.dirty {
             let Some((key, slot)) = overlay.slot(*position) else {
                 continue;
@@ -397,19 +413,25 @@ impl Table {
         }
         self.dirty_bytes = 0;
         self.ordered = None;
+        let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;
         // Updates that wait know the positions of their rows, which must not move.
-        if self.waiting.is_empty() && (expired.is_some() || self.bytes > self.clean_budget_bytes) {
+        if self.waiting.is_empty() && (expired.is_some() || too_many) {
             self.sweep(expired.unwrap_or_default());
         }
     }
 
-    /// Second chance, when there are too many: rows that were not used since the last sweep go first.
+    /// Second chance, when there are too many: rows that were not used since the last sweep go first, then the oldest.
     fn sweep(&mut self, expired: &[u8]) {
-        let too_many = self.bytes > self.clean_budget_bytes;
+        let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;
         // A quarter is left free, so that the next commit need not sweep again.
-        let budget = self.clean_budget_bytes / 4 * 3;
+        let budget = (self.clean_budget_bytes / 4 * 3).saturating_sub(self.groups.bytes());
+        let mut excess = if too_many {
+            self.overlay.used_bytes(expired).saturating_sub(budget)
+        } else {
+            0
+        };
         let mut bytes = 0;
-        let (lingering, timestamped) = (&mut self.lingering, self.timestamped);
+        let (lingering, groups, timestamped) = (&mut self.lingering, &mut self.groups, self.timestamped);
         self.overlay.retain(|key, slot| {
             if key < expired {
                 if let Some(row) = slot.row(timestamped).filter(|_| slot.cached) {
@@ -418,10 +440,16 @@ impl Table {
                 return false;
             }
             let cost = row_bytes(key, slot.value());
-            let keep = !too_many || (std::mem::take(&mut slot.used) && bytes + cost <= budget);
-            bytes += if keep { cost } else { 0 };
+            let keep = !too_many || (std::mem::take(&mut slot.used) && excess == 0);
+            if keep {
+                bytes += cost;
+            } else {
+                excess = excess.saturating_sub(cost);
+                groups.left(key);
+            }
             keep
         });
+        groups.sweep(expired);
         self.bytes = bytes;
     }
 
@@ -430,6 +458,7 @@ impl Table {
         self.overlay.clear();
         self.waiting.clear();
         self.lingering.clear();
+        self.groups.clear();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;

@@ -74,7 +74,7 @@ fn reads(table: &mut Table, database: &Counting, keys: std::ops::Range<u32>) -> 
 #[test]
 fn a_scan_does_not_cost_the_rows_in_memory() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     assert_eq!(table.page(&database, ALL, false, 1_000).unwrap().len(), 100);
     commit(&mut table, &mut database);
@@ -88,7 +88,7 @@ fn a_scan_does_not_cost_the_rows_in_memory() {
 fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
     let mut database = Counting::new();
     let budget = 100 * row_bytes(&key(0), Some(b"v"));
-    let mut table = Table::new(0, false, budget);
+    let mut table = Table::new(0, false, 0, budget);
     (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     assert!(table.bytes <= budget);
@@ -100,7 +100,7 @@ fn a_full_budget_keeps_a_part_of_the_rows_that_are_in_use() {
 fn rows_that_were_not_used_go_first() {
     let mut database = Counting::new();
     let budget = 100 * row_bytes(&key(0), Some(b"v"));
-    let mut table = Table::new(0, false, budget);
+    let mut table = Table::new(0, false, 0, budget);
     (0..150).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     // Ten hot rows, and others that push.
@@ -120,7 +120,7 @@ fn rows_that_were_not_used_go_first() {
 #[test]
 fn a_page_copies_no_more_rows_than_it_gives() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     (0..10).for_each(|n| table.put(&key(2 * n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     (0..1_000).for_each(|n| table.put(&key(n), Some(b"w"), -1));
@@ -132,7 +132,7 @@ fn a_page_copies_no_more_rows_than_it_gives() {
 #[test]
 fn pages_follow_each_other_without_gaps_whatever_was_deleted() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     (10..60).for_each(|n| table.put(&key(n), None, -1));
@@ -157,7 +157,7 @@ fn pages_follow_each_other_without_gaps_whatever_was_deleted() {
 fn a_smaller_budget_holds_from_the_next_commit_on() {
     let mut database = Counting::new();
     let row = row_bytes(&key(0), Some(b"v"));
-    let mut table = Table::new(0, false, 1_000 * row);
+    let mut table = Table::new(0, false, 0, 1_000 * row);
     (0..100).for_each(|n| table.put(&key(n), Some(b"v"), -1));
     commit(&mut table, &mut database);
     table.set_clean_budget(10 * row);
@@ -169,7 +169,7 @@ fn a_smaller_budget_holds_from_the_next_commit_on() {
 #[test]
 fn what_a_commit_will_take_counts_before_it() {
     let mut database = Counting::new();
-    let mut table = Table::new(0, false, 1 << 20);
+    let mut table = Table::new(0, false, 0, 1 << 20);
     table.put(&key(0), Some(&[0; 100]), -1);
     let once = table.dirty_bytes();
     assert_eq!(
@@ -180,4 +180,73 @@ fn what_a_commit_will_take_counts_before_it() {
     assert!(table.dirty_bytes() < once, "the row has shrunk");
     commit(&mut table, &mut database);
     assert_eq!(table.dirty_bytes(), 0);
+}
+
+/// Windows of four keys that are put, deleted, committed, evicted and read, beside a map.
+#[test]
+fn a_group_gives_the_rows_there_are_however_little_memory_there_is() {
+    let row = |group: u8, time: u64| [&[0; 7][..], &[group], &time.to_be_bytes(), &[0; 4]].concat();
+    let suffix = |time: u64| {
+        let mut suffix = Suffix::default();
+        suffix[..8].copy_from_slice(&time.to_be_bytes());
+        suffix
+    };
+    for budget_rows in [0, 12, 1_000] {
+        let mut database = Counting::new();
+        let mut table = Table::new(0, false, 12, budget_rows * row_bytes(&row(0, 0), Some(b"v")));
+        let mut model = BTreeMap::new();
+        let mut random = 1_u64;
+        let mut known = 0;
+        for step in 0..20_000_u64 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (group, time) = ((random >> 60) as u8 % 4, step / 50 + (random >> 40) % 10);
+            let key = row(group, time);
+            match (random >> 33) % 16 {
+                0..6 => {
+                    table.put(&key, Some(&time.to_be_bytes()), -1);
+                    model.insert(key, time);
+                }
+                6..8 => {
+                    table.put(&key, None, -1);
+                    model.remove(&key);
+                }
+                8 => commit(&mut table, &mut database),
+                9 if step % 97 == 0 => {
+                    let end = row(group, time.saturating_sub(40));
+                    database
+                        .apply(&mut |batch| {
+                            batch.delete_below(0, &end);
+                            table.write(batch, Some(&end));
+                            Ok(())
+                        })
+                        .unwrap();
+                    table.committed(Some(&end));
+                    model = model.split_off(&end);
+                }
+                10 => drop(table.get(&database, &key, &mut Vec::new()).unwrap()),
+                _ => {
+                    let (lo, reverse) = (time.saturating_sub((random >> 20) % 30), random & 1 == 0);
+                    let times = (suffix(lo), suffix(time));
+                    let found = table
+                        .of_group(&database, &row(group, 0)[..8], &times, suffix(u64::MAX), reverse)
+                        .unwrap()
+                        .unwrap();
+                    let mut expected: Vec<_> = model.range(row(group, lo)..=key).collect();
+                    if reverse {
+                        expected.reverse();
+                    }
+                    assert!(
+                        found
+                            .iter()
+                            .map(|row| &*row.key)
+                            .eq(expected.iter().map(|(key, _)| &key[..]))
+                    );
+                    known += usize::from(!found.is_empty());
+                }
+            }
+        }
+        assert!(known > 2_000, "{known} reads that tell something");
+    }
 }

@@ -1,7 +1,6 @@
 //! Updates that wait in the record cache: the record of the newest update of a row, and what the row was before.
 use crate::RecordContext;
-
-use super::overlay::Value;
+use crate::packed::Value;
 
 /// An update that waits to be logged and forwarded.
 pub(crate) struct Waiting {
@@ -16,9 +15,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn old(&self) -> Option<(&[u8], i64)> {
-        self.old
-            .as_ref()
-            .map(|(value, timestamp)| (value.as_slice(), *timestamp))
+        self.old.as_ref().map(|(value, timestamp)| (&**value, *timestamp))
     }
 }
 

@@ -2,32 +2,35 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    super::plan::{Fold, Kind, Plan, Step},
+    super::plan::{Cut, Emit, Fold, Plan, Rows, Step},
     Does, Node, Topic, World,
-    join::Join,
+    process::Counting,
+    suppress::Buffer,
     table::Origin,
+    windows::{Input, Windows},
 };
 
 /// A stream in the making.
 #[derive(Clone, Copy)]
-struct Stream {
-    node: usize,
+pub(super) struct Stream {
+    pub(super) node: usize,
     /// Its keys may have changed since records were last distributed by key.
     rekeyed: bool,
 }
 
-struct Making {
-    world: World,
+#[derive(Default)]
+pub(super) struct Making {
+    pub(super) world: World,
     streams: Vec<Stream>,
     tables: Vec<usize>,
     /// Node of a re-keyed stream -> source of the topic that its joins share.
     join_topics: BTreeMap<usize, usize>,
     /// Nodes with results for null keys: repartition topics above them keep such records.
-    joins_null_keys: Vec<usize>,
+    pub(super) joins_null_keys: Vec<usize>,
 }
 
 impl Making {
-    fn node(&mut self, parents: &[usize], does: Does) -> usize {
+    pub(super) fn node(&mut self, parents: &[usize], does: Does) -> usize {
         self.world.nodes.push(Node {
             does,
             children: Vec::new(),
@@ -41,22 +44,23 @@ impl Making {
         }
         node
     }
-    fn stream(&self, index: usize) -> Stream {
+    pub(super) fn stream(&self, index: usize) -> Stream {
         self.streams[index % self.streams.len()]
     }
-    fn table(&self, index: usize) -> Option<usize> {
+    pub(super) fn table(&self, index: usize) -> Option<usize> {
         let count = self.tables.len();
         (count > 0).then(|| self.tables[index % count])
     }
-    fn push(&mut self, node: usize, rekeyed: bool) {
+    pub(super) fn push(&mut self, node: usize, rekeyed: bool) {
         self.streams.push(Stream { node, rekeyed });
     }
     /// A topic and the node that reads it.
-    fn topic(&mut self) -> (usize, usize) {
+    pub(super) fn topic(&mut self) -> (usize, usize) {
         let source = self.node(&[], Does::Pass);
         self.world.topics.push(Topic {
             source,
             waiting: VecDeque::new(),
+            global: false,
         });
         (self.world.topics.len() - 1, source)
     }
@@ -78,7 +82,7 @@ impl Making {
             from.node
         }
     }
-    fn distributed_for_join(&mut self, from: Stream) -> usize {
+    pub(super) fn distributed_for_join(&mut self, from: Stream) -> usize {
         if !from.rekeyed {
             return from.node;
         }
@@ -90,14 +94,14 @@ impl Making {
         source
     }
     /// A table behind `parent`; `does` gets its number.
-    fn add_table(
+    pub(super) fn add_table(
         &mut self,
         parent: Option<usize>,
         origin: Origin,
-        stored: bool,
+        kept: Rows,
         does: impl Fn(usize) -> Does,
     ) -> usize {
-        let table = self.world.add_table(origin, stored);
+        let table = self.world.add_table(origin, kept);
         let node = self.world.tables[table].node;
         self.world.nodes[node].does = does(table);
         if let Some(parent) = parent {
@@ -130,7 +134,21 @@ impl Making {
                 let source = self.repartition(self.stream(from).node);
                 self.push(source, false);
             }
+            Step::Process { from, every, wall } => self.process(from, Some((every, wall))),
+            Step::ProcessValues { from } => self.process(from, None),
             _ => self.stateful(step),
+        }
+    }
+
+    fn process(&mut self, from: usize, schedule: Option<(i64, bool)>) {
+        let processor = self.world.processors.len();
+        self.stateless(from, Does::Process(processor), schedule.is_some());
+        self.world.processors.push(Counting::at(self.world.nodes.len() - 1));
+        match schedule {
+            // By stream time the first run is the first record, by the wall clock it is one interval later.
+            Some((every, false)) => self.world.stream_schedules.add(processor, 0, every),
+            Some((every, true)) => self.world.wall_schedules.add(processor, every, every),
+            None => {}
         }
     }
 
@@ -138,7 +156,7 @@ impl Making {
         match *step {
             Step::ToTable { from, stored } => {
                 let parent = self.distributed(self.stream(from));
-                self.add_table(Some(parent), Origin::Source, stored, Does::Table);
+                self.add_table(Some(parent), Origin::Source, rows(stored), Does::Table);
             }
             Step::Aggregate { from, by, fold } => {
                 let mut from = self.stream(from);
@@ -150,130 +168,115 @@ impl Making {
                     from.rekeyed = true;
                 }
                 let parent = self.distributed(from);
-                self.add_table(Some(parent), Origin::Aggregate, true, |table| Does::Aggregate {
-                    table,
-                    fold,
-                });
+                let input = Input::Only;
+                let does = |table| Does::Aggregate { table, fold, input };
+                self.add_table(Some(parent), Origin::Aggregate, Rows::Stored, does);
             }
-            Step::Windowed {
-                from,
-                size,
-                advance,
-                grace,
-            } => {
+            Step::Cogroup { from, with } => {
+                let parents = self.distributed_both(from, with);
+                let inputs = parents.map(|parent| self.node(&[parent], Does::Pass));
+                let fold = Fold::Text;
+                let table = self.add_table(None, Origin::Aggregate, Rows::Stored, |_| Does::Pass);
+                let together = self.world.tables[table].node;
+                for (node, input) in inputs.into_iter().zip([Input::First, Input::Second]) {
+                    self.world.nodes[node] = Node {
+                        does: Does::Aggregate { table, fold, input },
+                        children: vec![together],
+                    };
+                }
+            }
+            Step::Windowed { from, cut, grace, emit } => {
                 let parent = self.distributed(self.stream(from));
-                let rows = BTreeMap::new();
-                let node = self.node(
-                    &[parent],
-                    Does::Windows {
-                        size,
-                        advance,
-                        grace,
-                        now: -1,
-                        rows,
-                    },
-                );
-                self.push(node, true);
+                let on_close = emit == Emit::Close && cut.closes();
+                self.windowed(&[(parent, Input::Only)], Windows::new(cut, grace, on_close));
+                self.shown(cut, grace, emit);
+            }
+            Step::CogroupWindowed {
+                from,
+                with,
+                cut,
+                grace,
+                emit,
+            } => {
+                let [one, two] = self.distributed_both(from, with);
+                let inputs = [(one, Input::First), (two, Input::Second)];
+                self.windowed(&inputs, Windows::new(cut, grace, false));
+                self.shown(cut, grace, emit);
             }
             _ => self.join(step),
         }
     }
-
-    fn join(&mut self, step: &Step) {
-        match *step {
-            Step::JoinStream {
-                from,
-                with,
-                kind,
-                before,
-                after,
-                grace,
-            } => {
-                let left = self.distributed_for_join(self.stream(from));
-                let right = self.distributed_for_join(self.stream(with));
-                let out = self.node(&[], Does::Pass);
-                let join = self.world.joins.len();
-                self.world.joins.push(Join::new(kind, before, after, grace, out));
-                let sides = [(left, true), (right, false)].map(|(parent, left)| {
-                    let node = self.node(&[], Does::JoinStream { join, left });
-                    self.world.nodes[parent].children.push(node);
-                    node
-                });
-                if kind != Kind::Inner {
-                    self.joins_null_keys.extend(sides);
-                }
-                self.push(out, false);
-            }
-            Step::JoinTable { from, table, left } => {
-                let Some(table) = self.table(table) else { return };
-                let parent = self.distributed_for_join(self.stream(from));
-                self.world.want_rows(table);
-                let node = self.node(&[parent], Does::JoinTable { table, left });
-                if left {
-                    self.joins_null_keys.push(node);
-                }
-                self.push(node, false);
-            }
-            _ => self.table_step(step),
-        }
+    fn distributed_both(&mut self, from: usize, with: usize) -> [usize; 2] {
+        let (from, with) = (self.stream(from), self.stream(with));
+        [self.distributed(from), self.distributed(with)]
     }
 
-    fn stateless(&mut self, from: usize, does: Does, rekeys: bool) {
+    /// The last node takes all results.
+    fn windowed(&mut self, inputs: &[(usize, Input)], windows: Windows) {
+        self.world.windows.push(windows);
+        let windows = self.world.windows.len() - 1;
+        let mut nodes = Vec::new();
+        for (parent, input) in inputs {
+            self.world.clocks.push(-1);
+            let (clock, input) = (self.world.clocks.len() - 1, *input);
+            nodes.push(self.node(&[*parent], Does::Windows { windows, clock, input }));
+        }
+        self.node(&nodes, Does::Pass);
+    }
+    /// Results of windows as a stream.
+    fn shown(&mut self, cut: Cut, grace: i64, emit: Emit) {
+        let mut last = self.world.nodes.len() - 1;
+        if emit == Emit::Suppressed && cut.closes() {
+            let gap = if let Cut::Session { gap } = cut { gap } else { 0 };
+            self.world.buffers.push(Buffer::new(true, grace + gap, None));
+            last = self.node(&[last], Does::Suppress(self.world.buffers.len() - 1));
+        }
+        let node = self.node(&[last], Does::Leave);
+        self.push(node, true);
+    }
+
+    pub(super) fn stateless(&mut self, from: usize, does: Does, rekeys: bool) {
         let from = self.stream(from);
         let node = self.node(&[from.node], does);
         self.push(node, from.rekeyed || rekeys);
     }
 
-    fn table_step(&mut self, step: &Step) {
+    pub(super) fn table_step(&mut self, step: &Step) {
         match *step {
             Step::TableFilter { from, letter, stored } => {
                 let Some(of) = self.table(from) else { return };
                 let tells = self.world.want_old(of, false);
                 let parent = self.world.tables[of].node;
-                let table = self.add_table(Some(parent), Origin::Filter { of, letter }, stored, Does::Table);
+                let table = self.add_table(Some(parent), Origin::Filter { of, letter }, rows(stored), Does::Table);
                 self.world.tables[table].tells_old = tells;
             }
             Step::TableMapValues { from, by, stored } => {
                 let Some(of) = self.table(from) else { return };
                 let parent = self.world.tables[of].node;
-                self.add_table(Some(parent), Origin::Map { of, by }, stored, Does::Table);
-            }
-            Step::TableJoin {
-                from,
-                with,
-                kind,
-                stored,
-            } => {
-                let (Some(left), Some(right)) = (self.table(from), self.table(with)) else {
-                    return;
-                };
-                if kind != Kind::Inner {
-                    self.world.want_old(left, true);
-                }
-                if kind == Kind::Outer {
-                    self.world.want_old(right, true);
-                }
-                self.world.want_rows(left);
-                self.world.want_rows(right);
-                let origin = Origin::Join { left, right, kind };
-                let table = self.add_table(None, origin, stored, |_| Does::Pass);
-                for (side, is_left) in [(left, true), (right, false)] {
-                    let parent = self.world.tables[side].node;
-                    self.node(&[parent], Does::JoinRows { table, left: is_left });
-                }
+                self.add_table(Some(parent), Origin::Map { of, by }, rows(stored), Does::Table);
             }
             Step::TableGroup { from, by } => {
                 let Some(of) = self.table(from) else { return };
                 self.world.want_old(of, true);
                 let (topic, source) = self.topic();
                 let parent = self.world.tables[of].node;
-                self.node(&[parent], Does::Group { by, topic });
-                self.add_table(Some(source), Origin::Aggregate, true, Does::Ungroup);
+                self.node(&[parent], Does::Group { by, topic, of });
+                self.add_table(Some(source), Origin::Aggregate, Rows::Stored, Does::Ungroup);
+            }
+            Step::Suppress { from, wait, most } => {
+                let of = self.table(from).filter(|of| !self.world.has_history(*of));
+                let Some(of) = of else { return };
+                self.world.want_old(of, true);
+                let buffer = self.world.buffers.len();
+                self.world.buffers.push(Buffer::new(false, wait, most));
+                let parent = self.world.tables[of].node;
+                let origin = Origin::Suppressed { of, buffer };
+                self.add_table(Some(parent), origin, Rows::Asked, |_| Does::Suppress(buffer));
             }
             Step::ToStream { from } => {
                 let Some(of) = self.table(from) else { return };
                 let parent = self.world.tables[of].node;
-                let node = self.node(&[parent], Does::Pass);
+                let node = self.node(&[parent], Does::Leave);
                 self.push(node, false);
             }
             _ => unreachable!("not a step of a table: {step:?}"),
@@ -295,6 +298,11 @@ impl Making {
             Does::Split { first, rest, .. } => vec![*first, *rest],
             Does::JoinStream { join, .. } => vec![self.world.joins[*join].out],
             Does::JoinRows { table, .. } => vec![self.world.tables[*table].node],
+            Does::Subscribe(join) => vec![self.world.topics[self.world.foreign[*join].registration].source],
+            Does::Keep(join) | Does::TellSubscribers(join) => {
+                vec![self.world.topics[self.world.foreign[*join].response].source]
+            }
+            Does::Respond(join) => vec![self.world.tables[self.world.foreign[*join].result].node],
             _ => Vec::new(),
         };
         let mut behind = behind.iter().chain(&this.children);
@@ -302,30 +310,26 @@ impl Making {
     }
 }
 
+pub(super) fn rows(stored: bool) -> Rows {
+    if stored { Rows::Stored } else { Rows::Asked }
+}
+
 pub(super) fn world(plan: &Plan) -> World {
-    let world = World {
-        nodes: Vec::new(),
-        topics: Vec::new(),
-        tables: Vec::new(),
-        joins: Vec::new(),
-        sent: Vec::new(),
-        outputs: BTreeMap::new(),
-        dropped: 0,
-    };
-    let mut making = Making {
-        world,
-        streams: Vec::new(),
-        tables: Vec::new(),
-        join_topics: BTreeMap::new(),
-        joins_null_keys: Vec::new(),
-    };
+    let mut making = Making::default();
+    making.world.stream_time = -1;
     for _ in 0..plan.streams {
         let (_, source) = making.topic();
         making.push(source, false);
     }
-    for stored in &plan.tables {
+    for kept in &plan.tables {
         let (_, source) = making.topic();
-        making.add_table(Some(source), Origin::Source, *stored, Does::Table);
+        making.add_table(Some(source), Origin::Source, *kept, Does::Table);
+    }
+    for global in 0..plan.globals {
+        let (topic, source) = making.topic();
+        making.world.topics[topic].global = true;
+        making.world.nodes[source].does = Does::Global(global);
+        making.world.globals.push(BTreeMap::new());
     }
     for step in &plan.steps {
         making.step(step);

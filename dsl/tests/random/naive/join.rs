@@ -22,6 +22,8 @@ pub(super) struct Join {
     sides: [Side; 2],
     /// Time, whether it is a left record, key, value: records without a partner so far.
     waiting: Vec<(i64, bool, Text, Text)>,
+    /// The time that decides whether they are looked at.
+    first_due: i64,
     /// The node that takes the results.
     pub(super) out: usize,
 }
@@ -39,6 +41,7 @@ impl Join {
             now: -1,
             sides: [side(), side()],
             waiting: Vec::new(),
+            first_due: i64::MAX,
             out,
         }
     }
@@ -57,18 +60,44 @@ impl Join {
         Some(if left { joined(own, other) } else { joined(other, own) })
     }
 
-    /// Records that have waited long enough, earliest first; a right one before a left one, then by key.
-    fn closed(&mut self) -> Vec<Message> {
-        let (before, after, grace, now) = (self.before, self.after, self.grace, self.now);
+    /// Records that have waited long enough, earliest first; a right one before a left one, then by key. Their results
+    /// have the headers of the record that made time move on.
+    ///
+    /// Kafka Streams looks at what waits only once the first record is due. It takes that time from the last record it
+    /// looked at, though, and it looks on while records of one side only are not due: so some leave later than they could.
+    fn closed(&mut self, left: bool, m: &Message) -> Vec<Message> {
+        let (before, after) = (self.before, self.after);
         let ahead = |left: bool| if left { after } else { before };
-        let is_closed = |(time, left, ..): &(i64, bool, Text, Text)| time + ahead(*left) + grace < now;
-        let mut closed: Vec<_> = self.waiting.iter().filter(|w| is_closed(w)).cloned().collect();
-        self.waiting.retain(|w| !is_closed(w));
-        closed.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
-        closed
-            .into_iter()
-            .map(|(time, left, key, value)| Message::record(key, Self::result(left, &value, None), time))
-            .collect()
+        let (grace, now) = (self.grace, self.now);
+        let is_open = |time: i64, left: bool| time.wrapping_add(ahead(left) + grace) >= now;
+        if is_open(self.first_due, left) {
+            return Vec::new();
+        }
+        self.first_due = i64::MAX;
+        self.waiting.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
+        let (mut open, mut ended) = ([false; 2], false);
+        let (mut closed, mut stays) = (Vec::new(), Vec::new());
+        for record in std::mem::take(&mut self.waiting) {
+            let (time, left, ..) = record;
+            if !ended {
+                self.first_due = time;
+                ended = open == [true; 2];
+            }
+            if ended || is_open(time, left) {
+                open[usize::from(left)] = true;
+                stays.push(record);
+            } else {
+                closed.push(record);
+            }
+        }
+        self.waiting = stays;
+        let result = |(time, left, key, value): (i64, bool, Text, Text)| Message {
+            key,
+            new: Self::result(left, &value, None),
+            time,
+            ..m.clone()
+        };
+        closed.into_iter().map(result).collect()
     }
 
     /// Results of a record, and whether it is dropped.
@@ -86,7 +115,11 @@ impl Join {
         if m.key.is_none() || m.new.is_none() {
             return (Vec::new(), true);
         }
-        let mut results = if m.time == self.now { self.closed() } else { Vec::new() };
+        let mut results = if m.time == self.now {
+            self.closed(left, m)
+        } else {
+            Vec::new()
+        };
         let (behind, ahead) = if left {
             (self.before, self.after)
         } else {
@@ -105,10 +138,15 @@ impl Join {
         for (key, value, time) in &partners {
             self.waiting.retain(|w| !(w.0 == *time && w.1 != left && w.2 == *key));
             let result = Self::result(left, &m.new, Some(value));
-            results.push(Message::record(m.key.clone(), result, m.time.max(*time)));
+            results.push(Message {
+                new: result,
+                time: m.time.max(*time),
+                ..m.clone()
+            });
         }
         if partners.is_empty() && self.outer(left) {
             if to >= self.now {
+                self.first_due = self.first_due.min(m.time);
                 self.waiting.push((m.time, left, m.key.clone(), m.new.clone()));
             } else {
                 results.push(Message {

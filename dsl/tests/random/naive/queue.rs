@@ -1,6 +1,7 @@
-//! Which topic is next: that with the earliest head; between equal ones whatever a `java.util.PriorityQueue` does.
+//! What is next: the topic with the earliest head, the schedule that is due first; between equal ones whatever a
+//! `java.util.PriorityQueue` does.
 
-/// A binary heap of topics by the time of their heads.
+/// A binary heap of numbers by time.
 #[derive(Default)]
 pub(super) struct Heads(Vec<(i64, usize)>);
 
@@ -12,6 +13,10 @@ impl Heads {
             self.0.swap(child, (child - 1) / 2);
             child = (child - 1) / 2;
         }
+    }
+
+    pub(super) fn first(&self) -> Option<i64> {
+        self.0.first().map(|(time, _)| *time)
     }
 
     pub(super) fn pop(&mut self) -> Option<usize> {

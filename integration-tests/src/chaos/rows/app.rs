@@ -164,6 +164,9 @@ fn orderly_stop(s: &mut Scenario<'_>) -> Attempt {
     s.rounds(&mut scene, |s, scene, _| {
         s.world.random_pause(500, 2_000);
         stop(scene, 0)?;
+        if s.world.proxy.in_transaction(&scene.client(0)) {
+            s.outcome.violation("an orderly stop has left a transaction open");
+        }
         scene.start(0, &[])?;
         let (_, restored) = scene.wait_until_running(0)?;
         if restored > 0 {
@@ -210,6 +213,7 @@ fn twins(s: &mut Scenario<'_>) -> Attempt {
     s.rounds(&mut scene, |s, scene, round| {
         s.world.random_pause(300, 1_500);
         if round % 2 == 0 {
+            s.outcome.variant("state directory");
             let mut twin = scene.launch(0, 0, &[])?;
             if !twin.wait_until_ended(Duration::from_secs(20)) {
                 return Err("two processes run on one state directory".into());
@@ -221,6 +225,7 @@ fn twins(s: &mut Scenario<'_>) -> Attempt {
             }
             return Ok(());
         }
+        s.outcome.variant("transactional id");
         let id = scene.transactional_id(1)?;
         let thief = s.world.observer.producer(Some(&id))?;
         thief.init_transactions(Duration::from_secs(20))?;

@@ -75,13 +75,16 @@ fn bounces(s: &mut Scenario<'_>, who: impl Fn(&mut Scenario<'_>, &Scene, u64) ->
     s.usual(SceneOptions::default(), |s, scene, round| {
         s.world.random_pause(300, 1_500);
         let broker = who(s, scene, round)?;
-        bounce(s.world, broker, round % 2 == 0, AWAY)
+        let hard = round % 2 == 0;
+        s.outcome.variant(if hard { "killed" } else { "clean" });
+        bounce(s.world, broker, hard, AWAY)
     })
 }
 
 fn leader_goes(s: &mut Scenario<'_>) -> Attempt {
     bounces(s, |s, scene, round| {
-        let role = LED[round as usize % LED.len()];
+        // Each role both ways.
+        let role = LED[(round / 2) as usize % LED.len()];
         let topic = scene.topic(s.world, role)?;
         let partition = s.world.random(3) as i32;
         s.world.leader(&topic, partition)
@@ -90,7 +93,7 @@ fn leader_goes(s: &mut Scenario<'_>) -> Attempt {
 
 fn transaction_coordinator_goes(s: &mut Scenario<'_>) -> Attempt {
     bounces(s, |s, scene, round| {
-        let id = scene.transactional_id(round as usize % 2)?;
+        let id = scene.transactional_id((round / 2) as usize % 2)?;
         s.world.transaction_coordinator(&id)
     })
 }
@@ -122,6 +125,7 @@ fn broker_freezes(s: &mut Scenario<'_>) -> Attempt {
 
 fn rolling_restart(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, _, round| {
+        s.outcome.variant(if round % 2 == 0 { "clean" } else { "hard" });
         for broker in 0..s.world.server.brokers() {
             if round % 2 == 0 {
                 bounce(s.world, broker, false, Duration::from_secs(1))?;

@@ -1,4 +1,4 @@
-//! State that is gone, old, damaged or half restored.
+//! State that is gone, old, damaged or half restored; the disk itself is in `failing_disk`, the changelog in `changelog`.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
+use super::{abort_once, restart};
 use crate::kafka::Signal;
-use crate::proxy::{Action, Rule, Side, api};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -44,14 +44,6 @@ pub(super) const ROWS: &[Row] = &[
         run: torn,
     },
     Row {
-        id: "R32",
-        fault: "fsync fails with EIO (strace), from the n-th on",
-        full_count: 50,
-        seconds_each: 12.0,
-        seconds_around: 15.0,
-        run: fsync_fails,
-    },
-    Row {
         id: "R33",
         fault: "memtables are flushed all the time (1 MiB of memory); a transaction is aborted, then `kill -9`",
         full_count: 50,
@@ -61,27 +53,13 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "R34",
-        fault: "restoring is interrupted: orderly and with `kill -9`, at random moments",
+        fault: "restoring is interrupted: orderly and with `kill -9` at random moments, or it dies after the first, second or third batch",
         full_count: 60,
         seconds_each: 8.0,
         seconds_around: 15.0,
         run: restore_interrupted,
     },
-    Row {
-        id: "R35",
-        fault: "a changelog with aborted transactions, markers at its end and rolled segments is restored from its beginning",
-        full_count: 30,
-        seconds_each: 8.0,
-        seconds_around: 15.0,
-        run: changelog_with_aborts,
-    },
 ];
-
-fn restart(scene: &mut Scene, index: usize) -> Attempt {
-    scene.start(index, &[])?;
-    scene.wait_until_running(index)?;
-    Ok(())
-}
 
 fn deleted(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, scene, round| {
@@ -164,58 +142,6 @@ fn torn(s: &mut Scenario<'_>) -> Attempt {
     })
 }
 
-fn fsync_fails(s: &mut Scenario<'_>) -> Attempt {
-    let options = SceneOptions {
-        state_memory_bytes: 1 << 20,
-        ..SceneOptions::default()
-    };
-    let mut ended = 0;
-    let mut scene = s.scene(options)?;
-    s.rounds(&mut scene, |s, scene, round| {
-        scene.kill(0)?;
-        let nth = 1 + s.world.random(if round % 2 == 0 { 10 } else { 60 });
-        let report = scene.log(0).with_extension("strace");
-        scene.start_under(0, &strace(nth, &report))?;
-        std::thread::sleep(Duration::from_secs(6));
-        let injected = fs::read_to_string(&report).unwrap_or_default().contains("(INJECTED)");
-        s.outcome.sometimes("an fsync failed", injected);
-        let mut process = scene.take(0)?;
-        if process.has_ended() {
-            ended += 1;
-            if process.error().is_none_or(|e| e.is_empty()) {
-                s.outcome.violation("ended without an error after a failed fsync");
-            }
-        } else {
-            process.kill()?;
-        }
-        restart(scene, 0)
-    })?;
-    s.outcome
-        .notes
-        .push(format!("ended with an error: {ended}, else went on"));
-    s.close(scene)
-}
-
-/// The tracer stays in the background: the process id is that of the application.
-fn strace(nth: u64, report: &Path) -> Vec<String> {
-    let inject = format!("inject=fsync,fdatasync:error=EIO:when={nth}+");
-    let report = report.display().to_string();
-    [
-        "strace",
-        "-D",
-        "-f",
-        "-q",
-        "-o",
-        &report,
-        "-e",
-        "trace=fsync,fdatasync",
-        "-e",
-        &inject,
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
 fn flush_then_abort(s: &mut Scenario<'_>) -> Attempt {
     let options = SceneOptions {
         state_memory_bytes: 1 << 20,
@@ -230,28 +156,21 @@ fn flush_then_abort(s: &mut Scenario<'_>) -> Attempt {
     })
 }
 
-/// An error that makes the client abort what it has processed.
-fn abort_once(s: &mut Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
-    let unknown_member = Action::Rewrite(25);
-    let rule = Rule::new(api::TXN_OFFSET_COMMIT, Side::Answer, unknown_member).client(&scene.client(index));
-    let armed = s.world.proxy.arm(rule);
-    if armed.wait_matched(1, Duration::from_secs(20)) {
-        Ok(())
-    } else {
-        Err("no offsets were sent into a transaction".into())
-    }
-}
-
 fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, scene, round| {
         s.world.random_pause(300, 1_000);
         scene.kill(0)?;
         fs::remove_dir_all(scene.state_dir(0))?;
+        if round % 3 == 0 {
+            return dies_restoring(s, scene, 1 + (round / 3) % 3);
+        }
         scene.start(0, &[])?;
         s.world.random_pause(50, 1_500);
-        if round % 2 == 0 {
+        if round % 3 == 1 {
+            s.outcome.variant("killed");
             scene.kill(0)?;
         } else {
+            s.outcome.variant("stopped");
             scene.process(0)?.signal(Signal::Terminate)?;
             if !scene.process(0)?.wait_until_ended(Duration::from_secs(20)) {
                 return Err("a stop while restoring takes too long".into());
@@ -262,18 +181,20 @@ fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
     })
 }
 
-fn changelog_with_aborts(s: &mut Scenario<'_>) -> Attempt {
-    s.usual(SceneOptions::default(), |s, scene, _| {
-        s.world.random_pause(200, 800);
-        abort_once(s, scene, 0)?;
-        scene.wait_until_running(0)?;
-        scene.kill(0)?;
-        fs::remove_dir_all(scene.state_dir(0))?;
-        restart(scene, 0)
-    })
+/// A batch has at most ten records here: most of a changelog is still to be read.
+fn dies_restoring(s: &mut Scenario<'_>, scene: &mut Scene, batch: u64) -> Attempt {
+    s.outcome.variant("dies after a batch");
+    let small = ("COUNTING_RESTORE_BATCH", "10");
+    let point = format!("restore.batch:{batch}");
+    scene.start(0, &[small, ("MILLSTREAM_FAILPOINT", &point)])?;
+    if !scene.process(0)?.wait_until_ended(Duration::from_secs(30)) {
+        return Err(format!("the process did not come to {point} (built without failpoints?)").into());
+    }
+    drop(scene.take(0)?);
+    restart(scene, 0)
 }
 
-fn task_dirs(scene: &Scene, index: usize) -> Attempt<Vec<PathBuf>> {
+pub(super) fn task_dirs(scene: &Scene, index: usize) -> Attempt<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     for entry in fs::read_dir(scene.state_dir(index).join(&scene.id))? {
         let path = entry?.path();
@@ -286,7 +207,7 @@ fn task_dirs(scene: &Scene, index: usize) -> Attempt<Vec<PathBuf>> {
 }
 
 /// Files below a directory whose name contains the text.
-fn files_of(dir: &Path, text: &str) -> Attempt<Vec<PathBuf>> {
+pub(super) fn files_of(dir: &Path, text: &str) -> Attempt<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -317,7 +238,7 @@ fn damage(file: &Path, how: usize, random: u64) -> Attempt {
     Ok(open.write_all(&[byte[0] ^ 0x10])?)
 }
 
-fn copy_dir(from: &Path, to: &Path) -> Attempt {
+pub(super) fn copy_dir(from: &Path, to: &Path) -> Attempt {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let path = entry?.path();

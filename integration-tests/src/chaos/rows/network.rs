@@ -3,22 +3,23 @@
 use std::time::Duration;
 
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use crate::proxy::{Action, Rule, Side, Wall, api};
+use super::abort_once;
+use crate::proxy::{Action, Armed, Rule, Side, Wall, api};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "R21",
-        fault: "the coordinator has committed, its answer is lost with the connection; every fifth time for so long that the outcome is unknown",
-        full_count: 50,
-        seconds_each: 6.0,
+        fault: "the end of a transaction is lost, half of the times a commit, half an abort: its answer with the connection, once or for so long that the outcome is unknown; or the commit itself, until the coordinator rolls it back",
+        full_count: 100,
+        seconds_each: 8.0,
         seconds_around: 15.0,
-        run: commit_answer_lost,
+        run: end_lost,
     },
     Row {
         id: "R22",
-        fault: "a commit that was repeated on a new connection arrives late, in the middle of the next transaction; then `kill -9`",
-        full_count: 50,
-        seconds_each: 10.0,
+        fault: "a commit arrives late, in the middle of the next transaction, then `kill -9`; half of the times it was repeated on a new connection with success, half its transaction was aborted",
+        full_count: 100,
+        seconds_each: 12.0,
         seconds_around: 15.0,
         run: late_commit,
     },
@@ -49,57 +50,91 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 const MATCH_LIMIT: Duration = Duration::from_secs(20);
+/// The patience of the client with a commit is 30 s.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 
-fn commit_answer_lost(s: &mut Scenario<'_>) -> Attempt {
+/// Longer than the coordinator lets a transaction be open.
+const BEYOND_THE_TRANSACTION: Duration = Duration::from_secs(8);
+
+fn end_lost(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, scene, round| {
         s.world.random_pause(100, 1_000);
         let client = scene.client(round as usize % 2);
-        let rule = Rule::new(api::END_TXN, Side::Answer, Action::Cut)
-            .commits(true)
-            .client(&client);
-        let for_long = round % 5 == 4;
-        let armed = s.world.proxy.arm(rule.times(if for_long { u64::MAX } else { 1 }));
-        if !armed.wait_matched(1, MATCH_LIMIT) {
-            return Err("no commit was seen".into());
+        let end = |side| Rule::new(api::END_TXN, side, Action::Cut).commits(true).client(&client);
+        match round % 8 {
+            0 | 2 | 4 => {
+                s.outcome.variant("answer to a commit lost");
+                await_match(&s.world.proxy.arm(end(Side::Answer)), "no commit was seen")
+            }
+            6 => {
+                s.outcome.variant("all answers to commits lost for 8 s");
+                let armed = s.world.proxy.arm(end(Side::Answer).times(u64::MAX));
+                await_match(&armed, "no commit was seen")?;
+                std::thread::sleep(BEYOND_THE_TRANSACTION);
+                Ok(())
+            }
+            1 | 5 => {
+                s.outcome.variant("commit lost until it was rolled back");
+                let armed = s.world.proxy.arm(end(Side::Request).times(u64::MAX));
+                await_match(&armed, "no commit was seen")?;
+                std::thread::sleep(BEYOND_THE_TRANSACTION);
+                Ok(())
+            }
+            _ => {
+                // An abort is a new epoch: the coordinator ends what the old one has open.
+                s.outcome.variant("answer to an abort lost");
+                let rule = Rule::new(api::INIT_PRODUCER_ID, Side::Answer, Action::Cut).client(&client);
+                let abort = s.world.proxy.arm(rule);
+                abort_once(s, scene, round as usize % 2)?;
+                await_match(&abort, "nothing was aborted")
+            }
         }
-        if for_long {
-            std::thread::sleep(Duration::from_secs(8));
-            s.outcome
-                .notes
-                .push(format!("{} answers lost in a row", armed.matched()));
-        }
-        Ok(())
     })
 }
 
-/// The commit of transaction 1 is held, and its connection ends; the client repeats it, successfully. Transaction 2 has written
-/// everything and is about to send its offsets: now the held commit arrives, and the instance dies. What transaction 2 wrote
-/// must never be seen.
+fn await_match(armed: &Armed, otherwise: &str) -> Attempt {
+    if armed.wait_matched(1, MATCH_LIMIT) {
+        Ok(())
+    } else {
+        Err(otherwise.into())
+    }
+}
+
+/// The commit of transaction 1 is held, and its connection ends. Then the client repeats it, successfully; or it cannot, gives up,
+/// and aborts. Transaction 2 has written everything and is about to send its offsets: now the held commit arrives, and the instance
+/// dies. What transaction 2 wrote must never be seen.
 fn late_commit(s: &mut Scenario<'_>) -> Attempt {
     let options = SceneOptions {
         instances: 1,
         ..SceneOptions::default()
     };
-    s.usual(options, |s, scene, _| {
+    s.usual(options, |s, scene, round| {
         s.world.random_pause(100, 1_000);
         let client = scene.client(0);
-        let commit = Rule::new(api::END_TXN, Side::Request, Action::Hold)
-            .commits(true)
-            .client(&client);
-        let held = s.world.proxy.arm(commit);
-        if !held.wait_matched(1, MATCH_LIMIT) {
-            return Err("no commit was seen".into());
-        }
-        let repeated = Rule::new(api::END_TXN, Side::Answer, Action::Delay(Duration::ZERO)).client(&client);
-        let repeated = s.world.proxy.arm(repeated);
-        if !repeated.wait_matched(1, MATCH_LIMIT) {
-            return Err("the client did not repeat its commit".into());
+        let commit = |action| {
+            let rule = Rule::new(api::END_TXN, Side::Request, action);
+            rule.commits(true).client(&client)
+        };
+        let held = s.world.proxy.arm(commit(Action::Hold));
+        if round % 2 == 0 {
+            s.outcome.variant("repeated with success");
+            await_match(&held, "no commit was seen")?;
+            let repeated = Rule::new(api::END_TXN, Side::Answer, Action::Delay(Duration::ZERO)).client(&client);
+            await_match(&s.world.proxy.arm(repeated), "the client did not repeat its commit")?;
+        } else {
+            s.outcome.variant("aborted meanwhile");
+            let lost = s.world.proxy.arm(commit(Action::Cut).times(u64::MAX));
+            let renewed = Rule::new(api::INIT_PRODUCER_ID, Side::Answer, Action::Delay(Duration::ZERO)).client(&client);
+            let renewed = s.world.proxy.arm(renewed);
+            await_match(&held, "no commit was seen")?;
+            if !renewed.wait_matched(1, GIVEN_UP) {
+                return Err("the client did not give its commit up".into());
+            }
+            drop(lost);
         }
         let offsets = Rule::new(api::ADD_OFFSETS_TO_TXN, Side::Request, Action::Delay(MATCH_LIMIT)).client(&client);
         let offsets = s.world.proxy.arm(offsets);
-        if !offsets.wait_matched(1, MATCH_LIMIT) {
-            return Err("the next transaction sent no offsets".into());
-        }
+        await_match(&offsets, "the next transaction sent no offsets")?;
         held.release();
         let answer = held.late_answer(MATCH_LIMIT).ok_or("the late commit got no answer")?;
         // Correlation id, throttle time, error code.

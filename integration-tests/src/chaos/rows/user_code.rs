@@ -25,9 +25,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "R38",
-        fault: "hostile records: null and undecodable keys and values, empty, 900 kB, odd times, 10,000 headers; policies skip and fail",
-        full_count: 20,
-        seconds_each: 6.0,
+        fault: "hostile records: null and undecodable keys and values, empty, 900 kB, just below and above what the broker takes, odd times, 10,000 headers; policies fail, skip, dead letter",
+        full_count: 30,
+        seconds_each: 10.0,
         seconds_around: 15.0,
         run: hostile_records,
     },
@@ -145,19 +145,36 @@ fn hostile() -> Vec<NewRecord> {
 
 fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
     let mut sent = 0;
+    let mut expected_letters = 0;
     let mut scene = s.scene(SceneOptions {
         arguments: vec!["--skip-failed".to_owned()],
         ..SceneOptions::default()
     })?;
+    let letters = format!("{}-letters", scene.id);
+    s.world.observer.create_topic(&letters, 1)?;
     s.rounds(&mut scene, |s, scene, round| {
         let input = scene.topic(s.world, "in")?;
-        let stops = round % 4 == 3;
-        if stops {
-            restart_with(scene, &[])?;
+        let mut records = hostile();
+        match round % 3 {
+            0 => {
+                s.outcome.variant("skip");
+                restart_with(scene, &["--skip-failed"])?;
+                too_large(s, &input)?;
+                records.push(as_large_as_possible());
+            }
+            1 => {
+                s.outcome.variant("dead letter");
+                restart_with(scene, &["--skip-failed", "--dead-letters", &letters])?;
+                expected_letters += records.len();
+            }
+            _ => {
+                s.outcome.variant("fail");
+                restart_with(scene, &[])?;
+            }
         }
-        s.world.observer.produce(&input, &hostile())?;
-        sent += hostile().len();
-        if stops {
+        s.world.observer.produce(&input, &records)?;
+        sent += records.len();
+        if round % 3 == 2 {
             both_fail(s, scene)?;
             restart_with(scene, &["--skip-failed"])?;
         }
@@ -177,7 +194,43 @@ fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
         .notes
         .push(format!("{sent} hostile records, {dropped} times dropped"));
     s.outcome.sometimes("a record was dropped", dropped > 0);
+    let letters = s.world.observer.read_committed(&letters)?.len();
+    if letters != expected_letters {
+        let sentence = format!("{letters} dead letters for {expected_letters} hostile records");
+        s.outcome.violation(sentence);
+    }
     s.close(scene)
+}
+
+/// What a topic takes by default: `message.max.bytes`, with the heads of batch and record.
+const LARGEST_BATCH: usize = 1_048_588;
+
+fn of_size(bytes: usize) -> NewRecord {
+    NewRecord {
+        partition: Some(0),
+        key: Some(vec![0xff]),
+        value: Some(vec![0xff; bytes]),
+        ..NewRecord::default()
+    }
+}
+
+fn as_large_as_possible() -> NewRecord {
+    of_size(LARGEST_BATCH - 128)
+}
+
+/// The broker must refuse it, or there would be nothing behind the word "possible". It says so in a delivery report, which the
+/// observer does not read.
+fn too_large(s: &mut Scenario<'_>, input: &str) -> Attempt {
+    let hostile = |s: &Scenario<'_>| -> Attempt<usize> {
+        let all = s.world.observer.read_committed(input)?;
+        Ok(all.iter().filter(|r| !r.key_text().starts_with('k')).count())
+    };
+    let before = hostile(s)?;
+    s.world.observer.produce(input, &[of_size(LARGEST_BATCH + 1)])?;
+    if hostile(s)? != before {
+        return Err("the broker took a record that is too large".into());
+    }
+    Ok(())
 }
 
 fn mentions(log: &std::path::Path, words: &str) -> usize {

@@ -1,18 +1,15 @@
 //! Rows in this process; nothing survives.
-use std::collections::BTreeMap;
-use std::ops::Bound;
+mod family;
+mod grouped;
+
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use self::family::Family;
 use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow, is_sound};
 use crate::Result;
+use crate::packed::{Key, Value};
 
-#[derive(Clone, Default)]
-struct Family {
-    rows: BTreeMap<Box<[u8]>, Box<[u8]>>,
-    mark: Mark,
-}
-
-/// Families of ordered rows.
+/// Families of rows.
 #[derive(Clone)]
 pub(crate) struct MemoryDatabase {
     families: Vec<Family>,
@@ -21,7 +18,7 @@ pub(crate) struct MemoryDatabase {
 impl MemoryDatabase {
     pub(crate) fn new(families: usize) -> Self {
         Self {
-            families: (0..families).map(|_| Family::default()).collect(),
+            families: vec![Family::default(); families],
         }
     }
 
@@ -35,25 +32,20 @@ impl MemoryDatabase {
                 continue;
             };
             match change {
-                Change::Put(_, key, value) => drop(family.rows.insert(key, value)),
-                Change::Delete(_, key) => drop(family.rows.remove(&key)),
-                Change::DeleteBelow(_, end) => family.rows = family.rows.split_off(&end),
+                Change::Put(_, key, value) => family.put(key, value),
+                Change::Delete(_, key) => family.delete(&key),
+                Change::DeleteBelow(_, end) => family.delete_below(&end),
                 Change::Mark(_, mark) => family.mark = mark,
             }
         }
     }
 }
 
-#[expect(clippy::borrowed_box, reason = "what a map of boxes lends")]
-fn owned((key, value): (&Box<[u8]>, &Box<[u8]>)) -> RawRow {
-    (key.clone(), value.clone())
-}
-
 #[derive(Clone)]
 enum Change {
-    Put(usize, Box<[u8]>, Box<[u8]>),
-    Delete(usize, Box<[u8]>),
-    DeleteBelow(usize, Box<[u8]>),
+    Put(usize, Key, Value),
+    Delete(usize, Key),
+    DeleteBelow(usize, Key),
     Mark(usize, Mark),
 }
 
@@ -64,7 +56,7 @@ pub(crate) struct Changes(Vec<Change>);
 impl BatchWriter for Changes {
     fn put(&mut self, family: usize, key: &[u8], prefix: &[u8], value: &[u8]) {
         self.0
-            .push(Change::Put(family, key.into(), [prefix, value].concat().into()));
+            .push(Change::Put(family, key.into(), Value::of_both(prefix, value)));
     }
     fn delete(&mut self, family: usize, key: &[u8]) {
         self.0.push(Change::Delete(family, key.into()));
@@ -80,7 +72,7 @@ impl BatchWriter for Changes {
 impl Database for MemoryDatabase {
     fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         out.clear();
-        let value = self.families.get(family).and_then(|f| f.rows.get(key));
+        let value = self.families.get(family).and_then(|f| f.get(key));
         if let Some(value) = value {
             out.extend_from_slice(value);
         }
@@ -91,16 +83,22 @@ impl Database for MemoryDatabase {
         let Some(family) = self.families.get(family).filter(|_| is_sound(range)) else {
             return Ok(Vec::new());
         };
-        let rows = family.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
-        Ok(if reverse {
-            rows.rev().take(max_rows).map(owned).collect()
-        } else {
-            rows.take(max_rows).map(owned).collect()
-        })
+        Ok(family.page(range, reverse, max_rows))
+    }
+
+    fn page_of_group(
+        &self,
+        family: usize,
+        group: (&[u8], usize),
+        range: KeyRange<'_>,
+        max_rows: usize,
+    ) -> Result<Vec<RawRow>> {
+        let family = self.families.get(family).filter(|_| is_sound(range));
+        Ok(family.map_or_else(Vec::new, |family| family.page_of_group(group, range, max_rows)))
     }
 
     fn approximate_count(&self, family: usize) -> Result<u64> {
-        Ok(self.families.get(family).map_or(0, |f| f.rows.len() as u64))
+        Ok(self.families.get(family).map_or(0, |f| f.len() as u64))
     }
 
     fn mark(&self, family: usize) -> Mark {

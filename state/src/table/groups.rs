@@ -1,0 +1,255 @@
+//! Of which keys are all windows or sessions in memory? A read of them then needs no scan of the database.
+//!
+//! A row key ends with the times of its window or session; what is before them (segment and key) is the group. A group is
+//! learned by the first read and kept up to date by every write. It is known from some time on: what is older may have left
+//! memory. All its rows are in the overlay, so a row that leaves takes the times up to its own with it.
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::ops::Bound;
+
+use rustc_hash::FxHasher;
+use smallvec::SmallVec;
+
+use super::{Found, Table};
+use crate::Result;
+use crate::database::Database;
+use crate::packed::Key;
+
+/// The end of a row key, filled up with zeros: all of a table are equally long.
+pub(crate) type Suffix = [u8; 16];
+/// Times of one group, both ends inclusive.
+pub(crate) type Times = (Suffix, Suffix);
+
+/// Groups with more rows than that are scanned each time.
+const MAX_ROWS: usize = 1_024;
+/// What a group takes beside its rows.
+const GROUP_BYTES: usize = size_of::<(Key, Group)>() + 8;
+
+#[derive(Default)]
+struct Group {
+    /// All rows from here on are known.
+    from: Suffix,
+    /// In order; those before `from` are leftovers.
+    rows: Vec<Suffix>,
+    /// Since the last sweep.
+    used: bool,
+}
+
+/// The groups of a table.
+#[derive(Default)]
+pub(super) struct Groups {
+    /// Bytes of a row key behind its group; 0: there are no groups.
+    suffix_bytes: usize,
+    known: HashMap<Key, Group, BuildHasherDefault<FxHasher>>,
+    rows: usize,
+}
+
+impl Groups {
+    pub(super) fn new(suffix_bytes: usize) -> Self {
+        Self {
+            suffix_bytes,
+            ..Self::default()
+        }
+    }
+
+    fn split<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], Suffix)> {
+        let (group, end) = key.split_at_checked(key.len().checked_sub(self.suffix_bytes)?)?;
+        let mut suffix = Suffix::default();
+        suffix.get_mut(..end.len())?.copy_from_slice(end);
+        Some((group, suffix))
+    }
+
+    /// A row has come into being or has gone.
+    pub(super) fn changed(&mut self, key: &[u8], present: bool) {
+        if self.known.is_empty() {
+            return;
+        }
+        let Some((group, suffix)) = self.split(key) else { return };
+        let Some(group) = self.known.get_mut(group).filter(|group| group.from <= suffix) else {
+            return;
+        };
+        // Most rows come in the order of time.
+        let at = match group.rows.last() {
+            Some(last) if *last >= suffix => group.rows.binary_search(&suffix),
+            _ => Err(group.rows.len()),
+        };
+        match at {
+            Err(at) if present => {
+                group.rows.insert(at, suffix);
+                self.rows += 1;
+            }
+            Ok(at) if !present => {
+                group.rows.remove(at);
+                self.rows = self.rows.saturating_sub(1);
+            }
+            _ => {}
+        }
+    }
+
+    /// A row leaves memory.
+    pub(super) fn left(&mut self, key: &[u8]) {
+        if self.known.is_empty() {
+            return;
+        }
+        let Some((group, suffix)) = self.split(key) else { return };
+        if let Some(group) = self.known.get_mut(group).filter(|group| group.from <= suffix) {
+            group.from = (u128::from_be_bytes(suffix).saturating_add(1)).to_be_bytes();
+        }
+    }
+
+    /// Rows have left: groups that were not read since the last time go too, and those below `expired`.
+    pub(super) fn sweep(&mut self, expired: &[u8]) {
+        let mut rows = 0;
+        self.known.retain(|key, group| {
+            let keep = std::mem::take(&mut group.used) && **key >= *expired;
+            if keep {
+                let old = group.rows.partition_point(|row| *row < group.from);
+                group.rows.drain(..old);
+                rows += group.rows.len();
+            }
+            keep
+        });
+        self.rows = rows;
+        if self.known.len() < self.known.capacity() / 4 {
+            self.known.shrink_to_fit();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.suffix_bytes);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.known.len() * GROUP_BYTES + self.rows * size_of::<Suffix>()
+    }
+
+    /// Rows of these times, if the group is known.
+    fn find(&mut self, group: &[u8], (lo, hi): &Times) -> Option<SmallVec<[Suffix; 8]>> {
+        let group = self.known.get_mut(group).filter(|group| group.from <= *lo)?;
+        group.used = true;
+        let first = group.rows.partition_point(|row| row < lo);
+        let rows = group.rows.get(first..)?.iter().take_while(|row| *row <= hi);
+        Some(rows.copied().collect())
+    }
+}
+
+impl Table {
+    /// The rows of a group (what row keys begin with) at these times; nothing may be put behind `end`. `None`: there are
+    /// too many to be kept in memory, they have to be scanned.
+    pub(crate) fn of_group(
+        &mut self,
+        database: &dyn Database,
+        group: &[u8],
+        times: &Times,
+        end: Suffix,
+        reverse: bool,
+    ) -> Result<Option<Vec<Found>>> {
+        // What lingers is not in the overlay.
+        if self.groups.suffix_bytes == 0 || !self.lingering.is_empty() {
+            return Ok(None);
+        }
+        let known = match self.groups.find(group, times) {
+            Some(rows) => rows,
+            None if !self.learn(database, group, (times.0, end))? => return Ok(None),
+            None => self.groups.find(group, times).unwrap_or_default(),
+        };
+        let mut key = group.to_vec();
+        let mut found = Vec::with_capacity(known.len());
+        let mut add = |suffix: &Suffix| {
+            key.truncate(group.len());
+            key.extend_from_slice(suffix.get(..self.groups.suffix_bytes).unwrap_or_default());
+            let position = self.overlay.position(&key)?;
+            self.overlay.slot_mut(position)?.1.used = true;
+            found.push(self.overlay.found(position)?);
+            Some(())
+        };
+        let all = if reverse {
+            known.iter().rev().try_for_each(&mut add)
+        } else {
+            known.iter().try_for_each(&mut add)
+        };
+        Ok(all.map(|()| found))
+    }
+
+    /// Reads a group into the overlay. False: it has too many rows.
+    fn learn(&mut self, database: &dyn Database, group: &[u8], (from, end): Times) -> Result<bool> {
+        let suffix_bytes = self.groups.suffix_bytes;
+        let row_key = |suffix: &Suffix| [group, suffix.get(..suffix_bytes).unwrap_or_default()].concat();
+        let (lo, hi) = (row_key(&from), row_key(&end));
+        let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
+        let family = self.family;
+        let page = self.page_over(range, false, MAX_ROWS, &|range| {
+            database.page_of_group(family, (group, suffix_bytes), range, MAX_ROWS)
+        })?;
+        if page.len() >= MAX_ROWS {
+            return Ok(false);
+        }
+        let mut rows = Vec::new();
+        // Rows of longer keys may lie between.
+        for row in page.iter().filter(|row| row.key.len() == lo.len()) {
+            let Some((_, suffix)) = self.groups.split(&row.key) else {
+                continue;
+            };
+            if self.overlay.position(&row.key).is_none() {
+                self.insert_clean(&row.key, Some((&row.value, row.timestamp)));
+            }
+            rows.push(suffix);
+        }
+        self.groups.rows += rows.len();
+        let learned = Group { from, rows, used: true };
+        if let Some(old) = self.groups.known.insert(group.into(), learned) {
+            self.groups.rows = self.groups.rows.saturating_sub(old.rows.len());
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(time: u64) -> Vec<u8> {
+        [&b"group"[..], &time.to_be_bytes(), &[0; 4]].concat()
+    }
+
+    fn suffix(time: u64) -> Suffix {
+        let mut suffix = Suffix::default();
+        suffix[..8].copy_from_slice(&time.to_be_bytes());
+        suffix
+    }
+
+    fn times(groups: &mut Groups, from: u64, to: u64) -> Option<Vec<u64>> {
+        let found = groups.find(b"group", &(suffix(from), suffix(to)))?;
+        Some(
+            found
+                .iter()
+                .map(|row| u64::from_be_bytes(*row.first_chunk().unwrap()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_group_is_known_from_behind_the_last_row_that_left() {
+        let mut groups = Groups::new(12);
+        groups.changed(&row(1), true);
+        assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
+        groups.known.insert(b"group"[..].into(), Group::default());
+        for time in [3, 1, 5, 4, 4] {
+            groups.changed(&row(time), true);
+        }
+        groups.changed(&row(4), false);
+        assert_eq!(times(&mut groups, 2, 5), Some(vec![3, 5]));
+        groups.left(&row(3));
+        groups.sweep(b"");
+        assert_eq!(
+            (times(&mut groups, 3, 9), times(&mut groups, 4, 9)),
+            (None, Some(vec![5]))
+        );
+        groups.changed(&row(2), true);
+        assert_eq!(groups.rows, 1);
+        groups.sweep(b"");
+        groups.sweep(b"");
+        assert_eq!(times(&mut groups, 4, 9), None, "nobody has read it for a while");
+        assert_eq!(groups.bytes(), 0);
+    }
+}
