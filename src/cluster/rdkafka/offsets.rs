@@ -45,11 +45,14 @@ impl<J: Send + 'static> Calls<J> {
         job: impl FnOnce() -> Result<J, RawError>,
     ) -> Option<Result<(), RawError>> {
         if !self.under_way {
-            match job() {
-                Ok(job) if self.jobs.send(job).is_ok() => self.under_way = true,
-                Ok(_) => return Some(Err(ended())),
+            let job = match job() {
+                Ok(job) => job,
                 Err(e) => return Some(Err(e)),
+            };
+            if self.jobs.send(job).is_err() {
+                return Some(Err(ended()));
             }
+            self.under_way = true;
         }
         let answer = match self.answers.recv_timeout(wait) {
             Ok(answer) => answer,
