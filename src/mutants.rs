@@ -53,6 +53,7 @@ pub enum Mutant {
     /// What was fetched and not processed when the application stops counts as processed.
     LastBatchDropped,
     /// Bytes that cannot be read are taken for null.
+    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "made in the DSL"))]
     DecodeErrorIsNull,
     /// A task begins empty where a copy of its state was kept.
     CopyIsNotUsed,

@@ -3,14 +3,11 @@
 
 mod support;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream::{
     CloseOptions, KafkaStreams,
-    cluster::{Cluster, Isolation, Producer, ProducerRecord, Sent, Step, memory::MemoryCluster},
+    cluster::{Isolation, Producer, ProducerRecord, Sent, Step, memory::MemoryCluster},
     dsl::prelude::*,
 };
 use support::{PARTITIONS, PATIENCE, visit};

@@ -87,6 +87,7 @@ mod tests {
             source: SourceIndex(0),
             committed: Some((7, metadata.encode())),
             reset: OffsetReset::Earliest,
+            since: None,
         }
     }
 

@@ -104,7 +104,7 @@ fn topology(kind: usize, in_memory: bool) -> Result<Topology, BuildError> {
             "windows",
             history,
             millis(10),
-            kind % 2 == 0,
+            kind.is_multiple_of(2),
         ))
         .with_store(Store::<String, String>::session("sessions", history))
         .with_store(Store::<String, String>::versioned("versions", history));
