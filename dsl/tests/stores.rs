@@ -147,6 +147,23 @@ fn sessions_of_keys() -> TestResult {
     Ok(())
 }
 
+/// The newest row was told, although it stayed.
+#[test]
+fn what_is_too_old_to_be_deleted_is_not_told() -> TestResult {
+    let found = looked_up(Store::versioned("versions", millis(10)), |ctx| {
+        let versions = ctx.store::<VersionedKeyValueStore<String, i64>>("versions")?;
+        let (a, b) = (text("a"), text("b"));
+        versions.put(&a, Some(&1), 20)?;
+        versions.put(&b, Some(&2), 60)?;
+        let deleted = versions.delete(&a, 49)?.map(|row| row.value);
+        let kept = versions.get(&a)?.map(|row| row.value);
+        let now = versions.delete(&a, 50)?.map(|row| row.value);
+        Ok(vec![format!("{deleted:?} {kept:?} {now:?}")])
+    })?;
+    assert_eq!(found, ["None Some(1) Some(1)"]);
+    Ok(())
+}
+
 #[test]
 fn versions_of_keys() -> TestResult {
     let found = looked_up(Store::versioned("versions", hours(1)), |ctx| {

@@ -33,11 +33,12 @@ impl<K, V> VersionedKeyValueStore<K, V> {
         self.0.count_late(end != i64::MIN);
         Ok(end)
     }
-    /// Ends the value at `timestamp` and gives what was valid then.
+    /// Ends the value at `timestamp` and gives what was valid then. None also where the time is behind the history: then
+    /// nothing is changed.
     pub fn delete(&self, key: &K, timestamp: i64) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
         let old = self.get_as_of(key, timestamp)?;
-        self.put(key, None, timestamp)?;
-        Ok(old)
+        let end = self.put(key, None, timestamp)?;
+        Ok(old.filter(|_| end != i64::MIN))
     }
     /// The newest value.
     pub fn get(&self, key: &K) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
