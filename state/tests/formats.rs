@@ -167,7 +167,8 @@ fn copy_task(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let needed = ["CURRENT", "IDENTITY", "MANIFEST"].iter().any(|n| name.starts_with(n)) || name.ends_with(".sst");
+        let needed = ["CURRENT", "IDENTITY", "MANIFEST"].iter().any(|n| name.starts_with(n))
+            || [".sst", ".log"].iter().any(|n| name.ends_with(n));
         if needed {
             fs::copy(&path, to.join(name)).unwrap();
         }

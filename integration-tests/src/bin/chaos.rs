@@ -121,6 +121,11 @@ fn chosen(names: &[String]) -> Attempt<Vec<Row>> {
 
 fn run(arguments: &Arguments) -> Attempt<bool> {
     let begin = Instant::now();
+    let app = std::env::current_exe()?.with_file_name("counting-app");
+    #[cfg(feature = "mutants")]
+    if arguments.teeth {
+        return teeth(&mut World::start(&app, arguments.seed)?);
+    }
     let rows = chosen(&arguments.rows)?;
     let limit = Duration::from_secs(60 * arguments.minutes);
     let share = share_that_fits(&rows, limit);
@@ -139,12 +144,7 @@ fn run(arguments: &Arguments) -> Attempt<bool> {
     if arguments.list {
         return Ok(true);
     }
-    let app = std::env::current_exe()?.with_file_name("counting-app");
     let mut world = World::start(&app, arguments.seed)?;
-    #[cfg(feature = "mutants")]
-    if arguments.teeth {
-        return teeth(&mut world);
-    }
     let outcomes = run_all(&mut world, &rows, arguments, begin, limit)?;
     let text = document(&facts(arguments, &outcomes, begin), &outcomes);
     println!("\n{text}");

@@ -4,7 +4,7 @@
 //! than ours means that the rows are not read but restored, a kind that nobody knows is an error, and one instance after the other
 //! is replaced. That this version reads what it writes today for ever, byte for byte, is what `state/tests/formats.rs` is about.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rocksdb::{DB, Options};
@@ -23,6 +23,8 @@ pub(super) const ROWS: &[Row] = &[Row {
     run: other_versions,
 }];
 
+/// As in `state/src/layout.rs`.
+const PRESENT: u32 = 1;
 const MARKS: &str = "millstream-marks";
 const LAYOUT: &[u8] = b"\0layout counts";
 const END_LIMIT: Duration = Duration::from_secs(30);
@@ -37,45 +39,44 @@ enum Found {
 }
 
 fn other_versions(s: &mut Scenario<'_>) -> Attempt {
-    s.usual(SceneOptions::default(), |s, scene, round| {
-        let found = match round % 4 {
-            0 => Found::Format(2),
-            1 => Found::UnknownKind,
-            2 => Found::Format(0),
-            _ => Found::Nothing,
-        };
-        for index in 0..2 {
-            s.world.random_pause(300, 1_000);
-            let stopped = scene.take(index)?.stop(END_LIMIT)?;
-            if !stopped {
-                return Err(format!("instance {index} did not stop in order").into());
-            }
-            replace(s, scene, index, found)?;
-        }
-        Ok(())
+    s.usual(SceneOptions::default(), |s, scene, round| match round % 4 {
+        0 => replaced(s, scene, Found::Format(PRESENT + 1)),
+        1 => unknown_kind(s, scene, (round / 4) as usize % 2),
+        2 => replaced(s, scene, Found::Format(PRESENT - 1)),
+        _ => replaced(s, scene, Found::Nothing),
     })
 }
 
-/// The instance is stopped; it runs again afterwards.
-fn replace(s: &mut Scenario<'_>, scene: &mut Scene, index: usize, found: Found) -> Attempt {
-    let mut written = Vec::new();
-    for task in task_dirs(scene, index)? {
-        if let Some(before) = rewrite(&task, found)? {
-            written.push((task, before));
-        }
+fn stop(scene: &mut Scene, index: usize) -> Attempt {
+    if scene.take(index)?.stop(END_LIMIT)? {
+        Ok(())
+    } else {
+        Err(format!("instance {index} did not stop in order").into())
     }
-    if written.is_empty() {
-        return Err("no task of the instance has a store".into());
-    }
-    if !matches!(found, Found::UnknownKind) {
-        s.outcome.variant(match found {
-            Found::Nothing => "no format",
-            _ => "another format",
-        });
+}
+
+/// One instance after the other, each with state of another version.
+fn replaced(s: &mut Scenario<'_>, scene: &mut Scene, found: Found) -> Attempt {
+    s.outcome.variant(match found {
+        Found::Nothing => "no format",
+        _ => "another format",
+    });
+    for index in 0..2 {
+        s.world.random_pause(300, 1_000);
+        stop(scene, index)?;
+        rewrite_all(scene, index, found)?;
         restart(scene, index)?;
-        return Ok(());
     }
+    Ok(())
+}
+
+/// Whoever gets the tasks must not read them. The other instance is down, so it gets them all.
+fn unknown_kind(s: &mut Scenario<'_>, scene: &mut Scene, index: usize) -> Attempt {
     s.outcome.variant("unknown kind");
+    stop(scene, 1 - index)?;
+    s.world.random_pause(1_000, 2_000);
+    stop(scene, index)?;
+    let written = rewrite_all(scene, index, Found::UnknownKind)?;
     scene.start(index, &[])?;
     let mut process = scene.take(index)?;
     if !process.wait_until_ended(END_LIMIT) {
@@ -92,7 +93,22 @@ fn replace(s: &mut Scenario<'_>, scene: &mut Scene, index: usize, found: Found) 
         let marks = database.cf_handle(MARKS).ok_or("no marks")?;
         database.put_cf(marks, LAYOUT, before)?;
     }
-    restart(scene, index)
+    restart(scene, index)?;
+    restart(scene, 1 - index)
+}
+
+/// The instance is stopped. Gives the databases with what was there.
+fn rewrite_all(scene: &Scene, index: usize, found: Found) -> Attempt<Vec<(PathBuf, Vec<u8>)>> {
+    let mut written = Vec::new();
+    for task in task_dirs(scene, index)? {
+        if let Some(before) = rewrite(&task, found)? {
+            written.push((task, before));
+        }
+    }
+    if written.is_empty() {
+        return Err("no task of the instance has a store".into());
+    }
+    Ok(written)
 }
 
 fn open(task: &Path) -> Attempt<DB> {
@@ -114,7 +130,7 @@ fn rewrite(task: &Path, found: Found) -> Attempt<Option<Vec<u8>>> {
             database.delete_cf(marks, LAYOUT)?;
             return Ok(Some(before));
         }
-        Found::Format(number) => text.replace("format 1", &format!("format {number}")),
+        Found::Format(number) => text.replace(&format!("format {PRESENT}"), &format!("format {number}")),
         Found::UnknownKind => format!("heap of {text}"),
     };
     if another == text {

@@ -22,7 +22,7 @@ const BUDGET: usize = 64 << 20;
 /// What it may take besides: code, threads, buffers of the clients.
 const BESIDES: u64 = 256 << 20;
 /// Not even enough to start with.
-const TOO_LITTLE: u64 = 12 << 20;
+const TOO_LITTLE: u64 = 4 << 20;
 const UNDER_LOAD: Duration = Duration::from_secs(6);
 const DEATH_LIMIT: Duration = Duration::from_secs(30);
 

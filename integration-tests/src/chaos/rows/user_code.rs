@@ -151,7 +151,9 @@ fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
         ..SceneOptions::default()
     })?;
     let letters = format!("{}-letters", scene.id);
-    s.world.observer.create_topic(&letters, 1)?;
+    // A letter has the time of its record.
+    let any_time = [("message.timestamp.after.max.ms", "9223372036854775807")];
+    s.world.observer.create_topic_with(&letters, 1, &any_time)?;
     s.rounds(&mut scene, |s, scene, round| {
         let input = scene.topic(s.world, "in")?;
         let mut records = hostile();
