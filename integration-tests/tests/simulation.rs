@@ -203,6 +203,11 @@ fn a_task_is_not_restored_from_the_beginning_where_its_state_was_copied() {
     };
     let simulator = counting().instances(3).standbys(1).faults(faults);
     survives(&simulator, "copy of a task's state taken over", 10);
+    // What a takeover reads beyond its target was taken for read again.
+    for seed in [5_044_814, 5_061_971, 5_092_691] {
+        let scenario = scenario(seed).unwrap();
+        run_seed(&scenario, seed, &mut Tally::default()).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    }
 }
 
 /// A thread that could not look up a topic in the middle of a record ended with an error.

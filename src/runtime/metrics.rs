@@ -51,7 +51,7 @@ pub struct MetricsSnapshot {
     pub standby_records: u64,
     /// Tasks that came to run where a copy of their state was kept.
     pub standby_takeovers: u64,
-    /// Those of them that read more of their changelogs than the copy was behind: it did not fit.
+    /// Those of them that read again what the copy had already: it did not fit.
     pub standby_misfits: u64,
     /// Stream threads that ended with an error.
     #[doc(alias = "failed-stream-threads")]

@@ -121,8 +121,8 @@ enum Stage {
 /// What is known of a task before its state is up to date.
 struct Prepared {
     inputs: Vec<CommittedInput>,
-    /// There was a copy of its state here, and its changelogs had so many more offsets.
-    copy_behind: Option<u64>,
+    /// There was a copy of its state here, and its stores stood at these offsets of their changelogs.
+    copy: Option<Vec<(StoreIndex, i64)>>,
 }
 
 pub(crate) struct StateUpdater {
@@ -248,12 +248,13 @@ impl StateUpdater {
         let restored = task.restored();
         tracing::info!(task = &**task.task(), records = restored, "state restored");
         add(&self.parts.metrics.tasks_restored, 1);
-        if let Some(behind) = prepared.copy_behind {
+        let database = task.finish(self.parts.consumer.as_mut());
+        if let Some(marks) = prepared.copy {
+            let misfit = restored > gained(&database, &marks);
             add(&self.parts.metrics.standby_takeovers, 1);
-            add(&self.parts.metrics.standby_misfits, u64::from(restored > behind));
+            add(&self.parts.metrics.standby_misfits, u64::from(misfit));
         }
         let inputs = prepared.inputs;
-        let database = task.finish(self.parts.consumer.as_mut());
         answer(request, Ok(OpenedTask { database, inputs }));
     }
 
@@ -279,10 +280,10 @@ impl StateUpdater {
         let inputs = self.inputs(subtopology, request, wall_ms)?;
         let changelogs = self.parts.changelogs(subtopology, task, Some(&inputs))?;
         let name = task_name(task);
-        let mut copy_behind = None;
+        let mut copy = None;
         let database = match self.standbys.take(task, &mut self.parts) {
             Some(mut kept) => {
-                copy_behind = Some(behind(&kept, &changelogs));
+                copy = Some(marks(&kept, &changelogs));
                 if planted(Mutant::CopyIsNotUsed) {
                     for changelog in &changelogs {
                         kept.wipe(changelog.store)
@@ -300,7 +301,7 @@ impl StateUpdater {
             Purpose::Run,
             self.parts.consumer.as_mut(),
         )?;
-        Ok((restoring, Prepared { inputs, copy_behind }))
+        Ok((restoring, Prepared { inputs, copy }))
     }
 
     /// The partitions of the task, which not every source topic has, with what is committed.
@@ -483,16 +484,17 @@ fn answer(request: &OpenRequest, result: Result<OpenedTask>) {
     request.waker.wake();
 }
 
-/// How many offsets the changelogs have that the database does not stand for.
-fn behind(database: &TaskDatabase, changelogs: &[Changelog]) -> u64 {
-    let of = |changelog: &Changelog| {
-        let end = changelog
-            .limit
-            .map_or(changelog.bounds.end, |l| l.min(changelog.bounds.end));
-        let from = database.offset(changelog.store).unwrap_or(changelog.bounds.first);
-        u64::try_from(end - from).unwrap_or(0)
-    };
-    changelogs.iter().map(of).sum()
+/// Where each store of a copy stands.
+fn marks(copy: &TaskDatabase, changelogs: &[Changelog]) -> Vec<(StoreIndex, i64)> {
+    let of = |c: &Changelog| (c.store, copy.offset(c.store).unwrap_or(c.bounds.first));
+    changelogs.iter().map(of).collect()
+}
+
+/// How many offsets further than these marks the database has come.
+fn gained(database: &TaskDatabase, marks: &[(StoreIndex, i64)]) -> u64 {
+    let of =
+        |(store, mark): &(StoreIndex, i64)| u64::try_from(database.offset(*store).unwrap_or(0) - mark).unwrap_or(0);
+    marks.iter().map(of).sum()
 }
 
 pub(super) fn sooner(a: Next, b: Next) -> Next {

@@ -423,7 +423,7 @@ impl<'a> Simulation<'a> {
         // What retention takes away while it is being read is read again from the beginning.
         if misfits > 0 && !self.compacted {
             return Err(format!(
-                "{misfits} tasks read more of their changelogs than the copies of their state were behind"
+                "{misfits} tasks read of their changelogs what the copies of their state had already"
             ));
         }
         Ok(())
