@@ -44,7 +44,7 @@ fn a_thousand_seeds_lose_nothing_and_repeat_nothing() {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         stop_at_first: false,
     };
-    let tally = run_batch(&batch, |_, _| {});
+    let tally = run_batch(&batch, |_, _| {}, |_, _| {});
     let failures: Vec<String> = tally
         .failures
         .iter()

@@ -28,6 +28,19 @@ pub struct WindowStore {
     core: Rc<Core>,
     segments: Segments,
     retain_duplicates: bool,
+    order: Cell<RowOrder>,
+}
+
+/// How rows of several keys are given out. One key's rows always come by their start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowOrder {
+    /// By key and then start on disk, by start and then key in memory, as in Kafka Streams.
+    #[default]
+    OfBackend,
+    /// By start and then key: Kafka Streams' store of windows that are emitted when they close.
+    ByStart,
+    /// The same, but by key and then start where a bound of the keys is given: its store with an index by key.
+    ByStartOverAllKeys,
 }
 
 impl WindowStore {
@@ -43,7 +56,13 @@ impl WindowStore {
             core,
             segments,
             retain_duplicates,
+            order: Cell::default(),
         }
+    }
+
+    /// Changes the order of rows of several keys, for all who hold the store.
+    pub fn set_order(&self, order: RowOrder) {
+        self.order.set(order);
     }
 
     /// Index among the stores of the task.
@@ -182,7 +201,12 @@ impl WindowStore {
 
     fn rows(&self, keys: Keys, from: i64, to: i64, reverse: bool) -> WindowRows {
         let from = from.max(0);
-        let single = keys.single().is_some();
+        let by_start = match (self.core.spec.backend, self.order.get()) {
+            (StoreBackend::InMemory, _) | (_, RowOrder::ByStart) => true,
+            (_, RowOrder::OfBackend) => false,
+            (_, RowOrder::ByStartOverAllKeys) => keys.lo.is_none() && keys.hi.is_none(),
+        };
+        let by_key = keys.single().is_some() || !by_start;
         let readable = self.segments.readable_from(self.core.observed());
         let scans = SegmentScans::new(
             Rc::clone(&self.core),
@@ -198,10 +222,7 @@ impl WindowStore {
             to,
             sorted: None,
         };
-        if single || self.core.spec.backend == StoreBackend::Persistent {
-            return rows;
-        }
-        rows.by_start(reverse)
+        if by_key { rows } else { rows.by_start(reverse) }
     }
 
     /// Logs every cached update and gives it to `f`, in the order of the last update of each window.
@@ -413,7 +434,7 @@ pub struct WindowRows {
 }
 
 impl WindowRows {
-    /// Over several keys, Kafka Streams' store in memory goes by (start, key), the one on disk by (key, start).
+    /// All rows, by start and then key.
     fn by_start(mut self, reverse: bool) -> Self {
         let mut rows: Vec<Result<WindowRow>> = std::iter::from_fn(|| self.advance()).collect();
         rows.sort_by(|a, b| match (a, b) {

@@ -1,7 +1,7 @@
 //! How the rows of a table are stored.
 use std::{sync::Arc, time::Duration};
 
-use millstream_state::{LoggedHeaders, StoreBackend, StoreKind, StoreSpec};
+use millstream_state::{LoggedHeaders, RowOrder, StoreBackend, StoreKind, StoreSpec};
 
 use crate::{
     serde::{SharedSerde, serde_options},
@@ -324,6 +324,12 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 value,
                 reuse_key_bytes: self.key.is_none() && inherited_key.is_some(),
                 size_ms: extent.size_ms,
+                // Kafka Streams' stores of sliding windows have an index by key.
+                order_on_close: if extent.cached_on_close {
+                    RowOrder::ByStart
+                } else {
+                    RowOrder::ByStartOverAllKeys
+                },
             },
         })
     }

@@ -1,7 +1,7 @@
 //! Where the updates of a table go: into its store if it has one, and on to whoever listens, now or at the commit.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{CachedUpdate, SessionStore, StateError, WindowStore};
+use millstream_state::{CachedUpdate, RowOrder, SessionStore, StateError, WindowStore};
 
 use crate::{
     engine::{Change, NodeScope, ProcessError, ProcessResult, TableChildren, TaskContext},
@@ -323,6 +323,8 @@ pub(crate) struct WindowPlan<K, V> {
     pub(crate) reuse_key_bytes: bool,
     /// Length of the windows, to know the end of a row read from the store.
     pub(crate) size_ms: i64,
+    /// How readers see the rows where windows are emitted when they close.
+    pub(crate) order_on_close: RowOrder,
 }
 impl<K, V> Clone for WindowPlan<K, V> {
     fn clone(&self) -> Self {
@@ -332,6 +334,7 @@ impl<K, V> Clone for WindowPlan<K, V> {
             value: self.value.clone(),
             reuse_key_bytes: self.reuse_key_bytes,
             size_ms: self.size_ms,
+            order_on_close: self.order_on_close,
         }
     }
 }
@@ -348,6 +351,9 @@ impl<K: 'static, V: 'static> WindowPlan<K, V> {
     ) -> Result<OpenWindow<K, V>, Box<ProcessError>> {
         let Emission { strategy, send_old } = emission;
         let store = getter::window(scope, &self.store)?;
+        if strategy == EmitStrategy::OnWindowClose {
+            store.set_order(self.order_on_close);
+        }
         let (key, size_ms) = (self.key.clone(), self.size_ms);
         let forwarder = Rc::new(Forwarder {
             node: scope.name().clone(),

@@ -166,11 +166,14 @@ fn many(arguments: &Arguments) -> bool {
         stop_at_first: !arguments.keep_going,
     };
     let start = Instant::now();
-    let tally = run_batch(&batch, |done, failed| {
+    let progress = |done: u64, failed: u64| {
         let seconds = start.elapsed().as_secs_f64();
         let rate = done as f64 / seconds;
         let left = (arguments.seeds - done.min(arguments.seeds)) as f64 / rate.max(0.001);
         println!("{done:>8} seeds, {failed} failed, {rate:.1} a second, about {left:.0} s left");
+    };
+    let tally = run_batch(&batch, progress, |seed, violation| {
+        println!("FAILED seed {seed}: {violation}")
     });
     report(&tally, start.elapsed().as_secs_f64());
     verdict(arguments, &tally)

@@ -133,8 +133,8 @@ fn merge_counts<K: Ord>(into: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
     }
 }
 
-/// Runs the seeds; `progress` is told now and then how many are done and how many have failed.
-pub fn run_batch(batch: &Batch, progress: impl Fn(u64, u64) + Sync) -> Tally {
+/// Runs the seeds; `progress` is told now and then how many are done and how many have failed, `failure` at once which one and why.
+pub fn run_batch(batch: &Batch, progress: impl Fn(u64, u64) + Sync, failure: impl Fn(u64, &str) + Sync) -> Tally {
     let next = AtomicU64::new(batch.seeds.start);
     let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
@@ -149,6 +149,9 @@ pub fn run_batch(batch: &Batch, progress: impl Fn(u64, u64) + Sync) -> Tally {
                         break;
                     }
                     if !tally.add(seed) {
+                        if let Some((_, violation)) = tally.failures.get(&seed) {
+                            failure(seed, violation);
+                        }
                         failed.fetch_add(1, Ordering::Relaxed);
                         stop.fetch_or(batch.stop_at_first, Ordering::Relaxed);
                     }
