@@ -88,7 +88,8 @@ const TEETH: [Tooth; 13] = [
     tooth("StateBeforeCommit", "R33", 0, 2),
     tooth("NoSeekBack", "R33", 0, 2),
     tooth("RestoredTooHigh", "R34", 0, 1),
-    tooth("RestoreUncommitted", "R35", 0, 1),
+    // What was aborted last is not written again before it is read.
+    tooth("RestoreUncommitted", "R35", 1, 1),
 ];
 #[cfg(feature = "mutants")]
 const TEETH_BOUND: Duration = Duration::from_secs(30);
@@ -130,7 +131,7 @@ fn run(arguments: &Arguments) -> Attempt<bool> {
     let app = std::env::current_exe()?.with_file_name("counting-app");
     #[cfg(feature = "mutants")]
     if arguments.teeth {
-        return teeth(&mut World::start(&app, arguments.seed)?);
+        return teeth(&mut World::start(&app, arguments.seed)?, &arguments.rows);
     }
     let rows = chosen(&arguments.rows)?;
     let limit = Duration::from_secs(60 * arguments.minutes);
@@ -210,18 +211,20 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
 
 /// Each mistake must turn its row red; without one the same injections must do no harm.
 #[cfg(feature = "mutants")]
-fn teeth(world: &mut World) -> Attempt<bool> {
+fn teeth(world: &mut World, rows: &[String]) -> Attempt<bool> {
     let begin = Instant::now();
     let mut all = true;
     let mut harmless = Vec::new();
-    for (index, tooth) in TEETH.iter().enumerate() {
+    let wanted = |tooth: &&Tooth| rows.is_empty() || rows.iter().any(|r| r.eq_ignore_ascii_case(tooth.row));
+    let planted: Vec<&Tooth> = TEETH.iter().filter(wanted).collect();
+    for (index, tooth) in planted.iter().enumerate() {
         let Tooth {
             mutant,
             row: id,
             first,
             count,
             within,
-        } = *tooth;
+        } = **tooth;
         let row = chosen(&[id.to_owned()])?.into_iter().next().ok_or("no such row")?;
         world.set_recovery_bound(within);
         if !harmless.contains(&(id, first, count)) {
@@ -248,7 +251,7 @@ fn teeth(world: &mut World) -> Attempt<bool> {
         println!(
             "    {} of {}, {:.1} min so far",
             index + 1,
-            TEETH.len(),
+            planted.len(),
             minutes(begin.elapsed())
         );
     }
