@@ -39,6 +39,9 @@ struct Args {
     client_id: Option<String>,
     #[arg(long, default_value_t = 10_000)]
     transaction_timeout_ms: u64,
+    /// 0: the guarantee's own.
+    #[arg(long, default_value_t = 0)]
+    commit_interval_ms: u64,
     /// Go on without records that cannot be read or processed.
     #[arg(long)]
     skip_failed: bool,
@@ -135,6 +138,9 @@ async fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     let mut builder = KafkaStreams::builder(args.application_id.as_str());
     if let Some(id) = &args.client_id {
         builder = builder.client_id(id.as_str());
+    }
+    if args.commit_interval_ms > 0 {
+        builder = builder.commit_interval(Duration::from_millis(args.commit_interval_ms));
     }
     let app = builder
         .bootstrap_servers(args.bootstrap.as_str())

@@ -85,11 +85,19 @@ fn hard_kill(s: &mut Scenario<'_>) -> Attempt {
     Ok(())
 }
 
+/// Whatever happens to an instance finds a transaction open.
+fn seldom_committed() -> SceneOptions {
+    SceneOptions {
+        arguments: vec!["--commit-interval-ms".to_owned(), "1000".to_owned()],
+        ..SceneOptions::default()
+    }
+}
+
 /// The order of Kafka's own system test of exactly-once.
 fn chain(s: &mut Scenario<'_>) -> Attempt {
     let options = SceneOptions {
         instances: 1,
-        ..SceneOptions::default()
+        ..seldom_committed()
     };
     let mut scene = s.scene(options)?;
     s.rounds(&mut scene, |s, scene, _| {
@@ -158,7 +166,7 @@ fn complaints(log: &std::path::Path) -> usize {
 }
 
 fn orderly_stop(s: &mut Scenario<'_>) -> Attempt {
-    let mut scene = s.scene(SceneOptions::default())?;
+    let mut scene = s.scene(seldom_committed())?;
     // With one instance the tasks come back to the state they left.
     stop(&mut scene, 1)?;
     s.rounds(&mut scene, |s, scene, _| {

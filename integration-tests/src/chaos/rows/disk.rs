@@ -184,6 +184,8 @@ fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
 /// A batch has at most ten records here: most of a changelog is still to be read.
 fn dies_restoring(s: &mut Scenario<'_>, scene: &mut Scene, batch: u64) -> Attempt {
     s.outcome.variant("dies after a batch");
+    // Alone it gets every task.
+    scene.kill(1)?;
     let small = ("COUNTING_RESTORE_BATCH", "10");
     let point = format!("restore.batch:{batch}");
     scene.start(0, &[small, ("MILLSTREAM_FAILPOINT", &point)])?;
@@ -191,7 +193,8 @@ fn dies_restoring(s: &mut Scenario<'_>, scene: &mut Scene, batch: u64) -> Attemp
         return Err(format!("the process did not come to {point} (built without failpoints?)").into());
     }
     drop(scene.take(0)?);
-    restart(scene, 0)
+    restart(scene, 0)?;
+    restart(scene, 1)
 }
 
 pub(super) fn task_dirs(scene: &Scene, index: usize) -> Attempt<Vec<PathBuf>> {

@@ -39,17 +39,24 @@ pub(super) fn all() -> Vec<Row> {
 }
 
 const MATCH_LIMIT: Duration = Duration::from_secs(20);
+/// Until the tasks have gone back to what is committed.
+const UNDONE: Duration = Duration::from_millis(300);
 
-/// An error that makes the client abort what it has processed.
+/// An error that makes the client abort what it has processed; returns when its next producer is ready.
 fn abort_once(s: &mut Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
-    let unknown_member = Action::Rewrite(25);
-    let rule = Rule::new(api::TXN_OFFSET_COMMIT, Side::Answer, unknown_member).client(&scene.client(index));
-    let armed = s.world.proxy.arm(rule);
-    if armed.wait_matched(1, MATCH_LIMIT) {
-        Ok(())
-    } else {
-        Err("no offsets were sent into a transaction".into())
+    let (client, unknown_member) = (scene.client(index), Action::Rewrite(25));
+    let renewed = Rule::new(api::INIT_PRODUCER_ID, Side::Answer, Action::Delay(Duration::ZERO)).client(&client);
+    let renewed = s.world.proxy.arm(renewed);
+    let refused = Rule::new(api::TXN_OFFSET_COMMIT, Side::Answer, unknown_member).client(&client);
+    let refused = s.world.proxy.arm(refused);
+    if !refused.wait_matched(1, MATCH_LIMIT) {
+        return Err("no offsets were sent into a transaction".into());
     }
+    if !renewed.wait_matched(1, MATCH_LIMIT) {
+        return Err("nothing was aborted".into());
+    }
+    std::thread::sleep(UNDONE);
+    Ok(())
 }
 
 /// Starts an instance, on the state it left, and waits until it runs.
