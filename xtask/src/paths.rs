@@ -1,10 +1,12 @@
 //! Where the repository lies and where its build output goes.
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Root of the clone.
 pub(crate) fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_path_buf()
+    // As `cargo run` says it: with build output in common, another clone may have compiled this.
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let xtask = told.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    xtask.parent().unwrap_or(&xtask).to_path_buf()
 }
 
 /// `${XDG_CACHE_HOME:-~/.cache}/millstream`; inside the clone when there is no home.
