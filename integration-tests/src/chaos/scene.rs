@@ -329,6 +329,15 @@ impl Scene {
         self.feeder.as_ref().map(Feeder::sent).unwrap_or_default()
     }
 
+    /// Waits until so many results of each key are committed: there is something to restore.
+    pub(super) fn wait_for_results(&self, of_each_key: u64) -> Attempt {
+        let wanted = vec![of_each_key; self.sent().len()];
+        if self.witness.wait_for(&wanted, Duration::from_secs(30)) {
+            return Ok(());
+        }
+        Err(format!("no results: {}", self.witness.seen().missing(&wanted)).into())
+    }
+
     /// Instances that nobody has killed and that are gone; they are started again.
     fn ended_by_themselves(&mut self) -> Vec<(usize, String)> {
         let mut ended = Vec::new();

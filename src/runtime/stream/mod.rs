@@ -287,7 +287,11 @@ fn state_failed(error: &Error) -> ClusterError {
     ClusterError {
         class: ErrorClass::Corrupted,
         code: 0,
-        message: error.to_string(),
+        // What the disk said is what helps whoever reads the log.
+        message: match error.state_error() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
         partition: None,
     }
 }

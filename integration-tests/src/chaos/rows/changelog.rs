@@ -58,16 +58,26 @@ fn control_record_last(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     scene.kill(1)?;
     lose_state(scene)?;
     let topic = scene.topic(s.world, "-changelog")?;
-    let ends = s.world.observer.watermarks(&topic)?;
-    let all = s.world.observer.read_all(&topic, View::Everything)?;
+    // What was open when they died is rolled back after `transaction_timeout`, with a marker.
+    let deadline = Instant::now() + LIMIT;
+    let mut any = ends_with_a_marker(s, &topic)?;
+    while !any && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(500));
+        any = ends_with_a_marker(s, &topic)?;
+    }
+    s.outcome.sometimes("a control record was the last", any);
+    restart(scene, 0)?;
+    restart(scene, 1)
+}
+
+fn ends_with_a_marker(s: &Scenario<'_>, topic: &str) -> Attempt<bool> {
+    let ends = s.world.observer.watermarks(topic)?;
+    let all = s.world.observer.read_all(topic, View::Everything)?;
     let marker_last = |partition: i32, end: i64| {
         let last = all.iter().filter(|r| r.partition == partition).map(|r| r.offset).max();
         last.is_some_and(|last| last + 1 < end)
     };
-    let any = (0..).zip(&ends).any(|(p, (_, end))| marker_last(p, *end));
-    s.outcome.sometimes("a control record was the last", any);
-    restart(scene, 0)?;
-    restart(scene, 1)
+    Ok((0..).zip(&ends).any(|(p, (_, end))| marker_last(p, *end)))
 }
 
 /// Segments are rolled and cleaned every second, also while it is read, which is made to take its time.

@@ -48,9 +48,12 @@ fn crash_points(s: &mut Scenario<'_>) -> Attempt {
         s.world.random_pause(200, 800);
         let (point, most, way) = POINTS[round as usize % POINTS.len()];
         let crossing = 1 + s.world.random(most);
-        scene.kill(0)?;
         if way == Way::Restore {
+            scene.wait_for_results(1)?;
+            scene.kill(0)?;
             std::fs::remove_dir_all(scene.state_dir(0))?;
+        } else {
+            scene.kill(0)?;
         }
         scene.start(0, &[("MILLSTREAM_FAILPOINT", &format!("{point}:{crossing}"))])?;
         match way {

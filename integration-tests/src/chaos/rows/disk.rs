@@ -159,6 +159,8 @@ fn flush_then_abort(s: &mut Scenario<'_>) -> Attempt {
 fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, scene, round| {
         s.world.random_pause(300, 1_000);
+        // More than the batches after which it may die.
+        scene.wait_for_results(20)?;
         scene.kill(0)?;
         fs::remove_dir_all(scene.state_dir(0))?;
         if round % 3 == 0 {

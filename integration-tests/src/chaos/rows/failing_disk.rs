@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
@@ -98,11 +98,11 @@ fn full(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt<bool> {
     let before = complaints(&log);
     disk.fill()?;
     // What the database has reserved lasts for a while: the next start needs new files at once.
-    std::thread::sleep(FAILING / 2);
+    disk.stay_full(FAILING / 2)?;
     if !scene.process(0)?.has_ended() {
         scene.kill(0)?;
         scene.start(0, &[])?;
-        std::thread::sleep(FAILING);
+        disk.stay_full(FAILING)?;
     }
     let noticed = scene.process(0)?.has_ended() || complaints(&log) > before;
     s.outcome.sometimes("a write met a full disk", noticed);
@@ -150,10 +150,20 @@ impl SmallDisk {
 
     /// Until not a byte fits.
     fn fill(&self) -> Attempt {
-        let mut file = fs::File::create(self.filler())?;
+        let mut file = fs::File::options().create(true).append(true).open(self.filler())?;
         for size in [1 << 20, 1 << 12, 1] {
             let block = vec![0; size];
             while file.write_all(&block).is_ok() {}
+        }
+        Ok(())
+    }
+
+    /// Takes at once what the database gives back: it deletes old files when it is opened.
+    fn stay_full(&self, time: Duration) -> Attempt {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.fill()?;
+            std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
