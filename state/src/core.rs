@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
+use crate::keys::Suffix;
 use crate::lru::Recency;
 use crate::segments::{CachedSegments, suffix_bytes};
-use crate::table::{Found, Suffix, Table, Times};
+use crate::table::{Found, Table, Times};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 

@@ -15,6 +15,7 @@ mod error;
 mod global;
 mod headers;
 mod key_value;
+mod keys;
 #[cfg(any(feature = "rocksdb", test))]
 mod layout;
 mod lru;

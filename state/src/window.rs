@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
+use crate::keys::Suffix;
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
-use crate::table::{Found, Suffix};
+use crate::table::Found;
 use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
 
 /// A window row.

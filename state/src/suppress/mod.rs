@@ -16,6 +16,7 @@ pub(crate) use value::{BufferValue, encode};
 
 use crate::core::Core;
 use crate::key_value::Scan;
+use crate::keys::sortable;
 use crate::table::Found;
 use crate::{Headers, RecordContext, Result, StateError, StoreIndex};
 
@@ -318,11 +319,10 @@ fn index_key(key: &[u8], out: &mut Vec<u8>) {
     out.push(INDEX);
     out.extend_from_slice(key);
 }
-/// Times before the epoch come first, hence the turned sign.
 fn row_key(time: i64, key: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.push(ROW);
-    out.extend_from_slice(&(time ^ i64::MIN).to_be_bytes());
+    out.extend_from_slice(&sortable(time));
     out.extend_from_slice(key);
 }
 fn time_of_index(bytes: &[u8]) -> Option<i64> {

@@ -13,10 +13,9 @@ use smallvec::SmallVec;
 use super::{Found, Table};
 use crate::Result;
 use crate::database::Database;
+use crate::keys::{Suffix, place, split};
 use crate::packed::Key;
 
-/// The end of a row key, filled up with zeros: all of a table are equally long.
-pub(crate) type Suffix = [u8; 16];
 /// Times of one group, both ends inclusive.
 pub(crate) type Times = (Suffix, Suffix);
 
@@ -52,28 +51,18 @@ impl Groups {
         }
     }
 
-    fn split<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], Suffix)> {
-        let (group, end) = key.split_at_checked(key.len().checked_sub(self.suffix_bytes)?)?;
-        let mut suffix = Suffix::default();
-        suffix.get_mut(..end.len())?.copy_from_slice(end);
-        Some((group, suffix))
-    }
-
     /// A row has come into being or has gone.
     pub(super) fn changed(&mut self, key: &[u8], present: bool) {
         if self.known.is_empty() {
             return;
         }
-        let Some((group, suffix)) = self.split(key) else { return };
+        let Some((group, suffix)) = split(key, self.suffix_bytes) else {
+            return;
+        };
         let Some(group) = self.known.get_mut(group).filter(|group| group.from <= suffix) else {
             return;
         };
-        // Most rows come in the order of time.
-        let at = match group.rows.last() {
-            Some(last) if *last >= suffix => group.rows.binary_search(&suffix),
-            _ => Err(group.rows.len()),
-        };
-        match at {
+        match place(&group.rows, &suffix) {
             Err(at) if present => {
                 group.rows.insert(at, suffix);
                 self.rows += 1;
@@ -91,7 +80,9 @@ impl Groups {
         if self.known.is_empty() {
             return;
         }
-        let Some((group, suffix)) = self.split(key) else { return };
+        let Some((group, suffix)) = split(key, self.suffix_bytes) else {
+            return;
+        };
         if let Some(group) = self.known.get_mut(group).filter(|group| group.from <= suffix) {
             group.from = (u128::from_be_bytes(suffix).saturating_add(1)).to_be_bytes();
         }
@@ -187,7 +178,7 @@ impl Table {
         let mut rows = Vec::new();
         // Rows of longer keys may lie between.
         for row in page.iter().filter(|row| row.key.len() == lo.len()) {
-            let Some((_, suffix)) = self.groups.split(&row.key) else {
+            let Some((_, suffix)) = split(&row.key, suffix_bytes) else {
                 continue;
             };
             if self.overlay.position(&row.key).is_none() {

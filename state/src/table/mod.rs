@@ -13,7 +13,7 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 use self::groups::Groups;
-pub(crate) use self::groups::{Suffix, Times};
+pub(crate) use self::groups::Times;
 use self::lingering::Lingering;
 use self::overlay::{Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use super::*;
 use crate::database::Mark;
 use crate::database::memory::MemoryDatabase;
+use crate::keys::Suffix;
 
 /// Counts reads.
 struct Counting {

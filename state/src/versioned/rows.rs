@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::{Retention, VALID_TO_UNDEFINED, VersionedRow};
 use crate::database::Database;
+use crate::keys::{sortable, sorted_time};
 use crate::table::Table;
 use crate::{Result, StateError};
 
@@ -20,11 +21,6 @@ const NEWEST: u8 = 1;
 const NOTE: u8 = 2;
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 256;
-
-/// Times before the epoch come first, hence the turned sign.
-fn sortable(time: i64) -> [u8; 8] {
-    (time ^ i64::MIN).to_be_bytes()
-}
 
 /// Rows below this key are of older segments.
 pub(super) fn segment_start(segment: i64) -> [u8; 9] {
@@ -173,7 +169,7 @@ impl Rows<'_> {
         let superseded = found.into_iter().filter_map(|found| {
             let to = found.key.last_chunk::<8>()?;
             Some(Superseded {
-                to: i64::from_be_bytes(*to) ^ i64::MIN,
+                to: sorted_time(*to),
                 row: found.value,
             })
         });

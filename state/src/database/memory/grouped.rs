@@ -6,10 +6,8 @@ use std::ops::Bound;
 use rustc_hash::FxHasher;
 
 use crate::database::KeyRange;
+use crate::keys::{Suffix, place, split};
 use crate::packed::Key;
-
-/// The end of a row key, filled up with zeros.
-type Suffix = [u8; 16];
 
 /// Keys of rows that all end with equally many bytes of time, by what is before that.
 #[derive(Clone)]
@@ -18,6 +16,7 @@ pub(super) struct Grouped {
     groups: HashMap<Key, Vec<Suffix>, BuildHasherDefault<FxHasher>>,
 }
 
+/// Of a bound, which may be longer.
 fn padded(end: &[u8]) -> Suffix {
     let mut suffix = Suffix::default();
     suffix.iter_mut().zip(end).for_each(|(to, from)| *to = *from);
@@ -42,32 +41,26 @@ impl Grouped {
         self.suffix_bytes
     }
 
-    fn split<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], Suffix)> {
-        let (group, end) = key.split_at_checked(key.len().checked_sub(self.suffix_bytes)?)?;
-        Some((group, padded(end)))
-    }
-
     pub(super) fn insert(&mut self, key: &[u8]) {
-        let Some((group, suffix)) = self.split(key) else { return };
+        let Some((group, suffix)) = split(key, self.suffix_bytes) else {
+            return;
+        };
         let Some(rows) = self.groups.get_mut(group) else {
             self.groups.insert(group.into(), vec![suffix]);
             return;
         };
-        match rows.last() {
-            Some(last) if *last >= suffix => {
-                if let Err(at) = rows.binary_search(&suffix) {
-                    rows.insert(at, suffix);
-                }
-            }
-            _ => rows.push(suffix),
+        if let Err(at) = place(rows, &suffix) {
+            rows.insert(at, suffix);
         }
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        let Some((group, suffix)) = self.split(key) else { return };
+        let Some((group, suffix)) = split(key, self.suffix_bytes) else {
+            return;
+        };
         // An empty group stays until its segment goes: a session that grows is taken out and put in again.
         if let Some(rows) = self.groups.get_mut(group)
-            && let Ok(at) = rows.binary_search(&suffix)
+            && let Ok(at) = place(rows, &suffix)
         {
             rows.remove(at);
         }

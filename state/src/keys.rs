@@ -1,0 +1,31 @@
+//! Parts of row keys that several kinds of stores have.
+
+/// Times before the epoch come first, hence the turned sign.
+pub(crate) fn sortable(time: i64) -> [u8; 8] {
+    (time ^ i64::MIN).to_be_bytes()
+}
+
+/// The time that [`sortable`] was given.
+pub(crate) fn sorted_time(bytes: [u8; 8]) -> i64 {
+    i64::from_be_bytes(bytes) ^ i64::MIN
+}
+
+/// The end of a row key: the times of a window or session, behind its segment and key, which are its group. Filled up with zeros: all
+/// of a store are equally long.
+pub(crate) type Suffix = [u8; 16];
+
+/// The group and the end of a row key; `None`: it is too short, or its end too long.
+pub(crate) fn split(key: &[u8], suffix_bytes: usize) -> Option<(&[u8], Suffix)> {
+    let (group, end) = key.split_at_checked(key.len().checked_sub(suffix_bytes)?)?;
+    let mut suffix = Suffix::default();
+    suffix.get_mut(..end.len())?.copy_from_slice(end);
+    Some((group, suffix))
+}
+
+/// Where it is among ends in order, or where it belongs. Most come in the order of time.
+pub(crate) fn place(rows: &[Suffix], suffix: &Suffix) -> Result<usize, usize> {
+    match rows.last() {
+        Some(last) if last >= suffix => rows.binary_search(suffix),
+        _ => Err(rows.len()),
+    }
+}
