@@ -94,14 +94,15 @@ struct Buffers {
     value: Vec<u8>,
 }
 
-struct StoreGetter<K, V> {
+/// Reads a store; `K` is what its serde makes key bytes of.
+struct Getter<S, K, V> {
     node: Arc<str>,
-    store: TableStore,
+    store: S,
     key: SharedSerde<K>,
     value: SharedSerde<V>,
     buffers: RefCell<Buffers>,
 }
-impl<K, V> StoreGetter<K, V> {
+impl<S, K, V> Getter<S, K, V> {
     fn read(
         &self,
         key: &K,
@@ -124,7 +125,7 @@ impl<K, V> StoreGetter<K, V> {
         decode(&self.node, &*self.value, found, value_buffer)
     }
 }
-impl<K, V> ValueGetter<K, V> for StoreGetter<K, V> {
+impl<K, V> ValueGetter<K, V> for Getter<TableStore, K, V> {
     fn get(&self, _cx: &TaskContext, key: &K, key_bytes: Option<&[u8]>) -> Result<RowOf<V>, Box<ProcessError>> {
         self.read(key, key_bytes, |key, buffer| self.store.get(key, buffer))
     }
@@ -153,18 +154,22 @@ fn decode<V>(
         .transpose()
 }
 
-/// Reads the rows of a key-value store.
-pub(crate) fn store_view<K: 'static, V: 'static>(
+type FindStore<S> = fn(&NodeScope<'_>, &Arc<str>) -> Result<S, Box<ProcessError>>;
+
+fn view_of<S: 'static, Row, K: 'static, V: 'static>(
+    find: FindStore<S>,
     store: Arc<str>,
-    key: SharedSerde<K>,
-    value: SharedSerde<V>,
-) -> View<K, V> {
+    (key, value): (SharedSerde<K>, SharedSerde<V>),
+) -> View<Row, V>
+where
+    Getter<S, K, V>: ValueGetter<Row, V>,
+{
     let name = store.clone();
     View {
         factory: Arc::new(move |scope| {
-            Ok(Rc::new(StoreGetter {
+            Ok(Rc::new(Getter {
                 node: scope.name().clone(),
-                store: table_store(scope, &name)?,
+                store: find(scope, &name)?,
                 key: key.clone(),
                 value: value.clone(),
                 buffers: RefCell::default(),
@@ -172,6 +177,14 @@ pub(crate) fn store_view<K: 'static, V: 'static>(
         }),
         stores: vec![store],
     }
+}
+/// Reads the rows of a key-value store.
+pub(crate) fn store_view<K: 'static, V: 'static>(
+    store: Arc<str>,
+    key: SharedSerde<K>,
+    value: SharedSerde<V>,
+) -> View<K, V> {
+    view_of(table_store, store, (key, value))
 }
 
 /// Rows with windows: the timestamp of the one that was read into the buffer, if there is one.
@@ -190,64 +203,31 @@ impl WindowedRows for SessionStore {
     }
 }
 
-struct WindowedGetter<S, K, V> {
-    node: Arc<str>,
-    store: Rc<S>,
-    key: SharedSerde<K>,
-    value: SharedSerde<V>,
-    buffers: RefCell<Buffers>,
-}
-impl<S: WindowedRows, K, V> ValueGetter<Windowed<K>, V> for WindowedGetter<S, K, V> {
+impl<S: WindowedRows, K, V> ValueGetter<Windowed<K>, V> for Getter<Rc<S>, K, V> {
     fn get(
         &self,
         _cx: &TaskContext,
         key: &Windowed<K>,
         _key_bytes: Option<&[u8]>,
     ) -> Result<RowOf<V>, Box<ProcessError>> {
-        let mut buffers = self.buffers.borrow_mut();
-        let Buffers {
-            key: key_buffer,
-            value: value_buffer,
-        } = &mut *buffers;
-        write(&*self.key, &key.key, key_buffer).map_err(|e| faults::write("key", &self.node, e))?;
-        let found = self.store.read(key_buffer, key.window, value_buffer);
-        let found = found.map_err(|e| faults::store(&self.node, e))?;
-        decode(&self.node, &*self.value, found, value_buffer)
+        // Key bytes of the caller are those of the key with its window.
+        self.read(&key.key, None, |bytes, buffer| {
+            self.store.read(bytes, key.window, buffer)
+        })
     }
 }
 
-type FindStore<S> = fn(&NodeScope<'_>, &Arc<str>) -> Result<Rc<S>, Box<ProcessError>>;
-
-fn windowed_view<S: WindowedRows + 'static, K: 'static, V: 'static>(
-    find: FindStore<S>,
-    store: Arc<str>,
-    (key, value): (SharedSerde<K>, SharedSerde<V>),
-) -> View<Windowed<K>, V> {
-    let name = store.clone();
-    View {
-        factory: Arc::new(move |scope| {
-            Ok(Rc::new(WindowedGetter {
-                node: scope.name().clone(),
-                store: find(scope, &name)?,
-                key: key.clone(),
-                value: value.clone(),
-                buffers: RefCell::default(),
-            }))
-        }),
-        stores: vec![store],
-    }
-}
 /// Reads the rows of a window store; the serdes are those of the key inside the window, and of the value.
 pub(crate) fn window_view<K: 'static, V: 'static>(
     store: Arc<str>,
     serdes: (SharedSerde<K>, SharedSerde<V>),
 ) -> View<Windowed<K>, V> {
-    windowed_view(window, store, serdes)
+    view_of(window, store, serdes)
 }
 /// The same of a session store.
 pub(crate) fn session_view<K: 'static, V: 'static>(
     store: Arc<str>,
     serdes: (SharedSerde<K>, SharedSerde<V>),
 ) -> View<Windowed<K>, V> {
-    windowed_view(session, store, serdes)
+    view_of(session, store, serdes)
 }
