@@ -64,6 +64,7 @@ pub(crate) struct Task {
 
 /// Name under which a commit without progress is numbered, among the processors' values of the metadata.
 const ATTEMPT: &str = "millstream-commit";
+
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Self {
         let inputs: Vec<Input> = parts
@@ -352,11 +353,7 @@ impl Task {
             positions.iter_mut().for_each(|(_, position)| *position += 3);
         }
         if self.dirty || !positions.is_empty() {
-            self.graph.state().commit(&positions).map_err(|e| {
-                Error::new(ErrorKind::State, "the state cannot be written")
-                    .task(self.name.clone())
-                    .caused_by(e)
-            })?;
+            self.write_state(&positions)?;
         }
         self.dirty = false;
         fail_point!("commit.applied");
@@ -374,8 +371,15 @@ impl Task {
 
     /// A mistake to be planted: rows without the offsets they stand for.
     pub(crate) fn write_state_early(&mut self) -> Result<()> {
-        let written = self.graph.state().commit(&[]);
-        written.map_err(|e| Error::new(ErrorKind::State, "the state cannot be written").caused_by(e))
+        self.write_state(&[])
+    }
+
+    fn write_state(&self, positions: &[(StoreIndex, i64)]) -> Result<()> {
+        self.graph.state().commit(positions).map_err(|e| {
+            Error::new(ErrorKind::State, "the state cannot be written")
+                .task(self.name.clone())
+                .caused_by(e)
+        })
     }
 
     /// None of them may have gone back.
