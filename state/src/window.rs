@@ -9,7 +9,7 @@ use crate::key_value::Scan;
 use crate::keys::Suffix;
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
-use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
+use crate::{Headers, RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
 
 /// A window row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct WindowRow {
     pub value: Rc<[u8]>,
     /// Time of the last update; -1 in plain stores.
     pub timestamp: i64,
+    /// Those the row keeps; none in other stores.
+    pub headers: Headers,
 }
 
 /// Windows of keys; rows older than the retention cannot be read and leave in segments.
@@ -91,14 +93,29 @@ impl WindowStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<i64>> {
+        Ok(self
+            .get_with_headers(key, start, value)?
+            .map(|(timestamp, _)| timestamp))
+    }
+
+    /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get_with_headers(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
         value.clear();
         self.with_row_key(key, start, 0, |row_key| {
             if self.segments.shows(&self.core, start, row_key) {
-                self.core.get(row_key, value)
+                self.core.get_with_headers(row_key, value)
             } else {
                 Ok(None)
             }
         })
+    }
+
+    /// Whether its rows keep headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.core.spec.keeps_headers()
     }
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
@@ -273,7 +290,7 @@ impl Keys {
 /// Rows of a range of keys, segment by segment. What is outside of the range of keys is left out, and what has expired,
 /// unless it is still in the record cache.
 pub(crate) struct SegmentScans {
-    core: Rc<Core>,
+    pub(crate) core: Rc<Core>,
     segments: Segments,
     ids: VecDeque<i64>,
     keys: Keys,
@@ -455,11 +472,13 @@ impl WindowRows {
             };
             if (self.from..=self.to).contains(&start) {
                 let Found { value, timestamp, .. } = found;
-                return Some(Ok(WindowRow {
+                let row = self.scans.core.value_and_headers(value);
+                return Some(row.map(|(value, headers)| WindowRow {
                     key,
                     start,
                     value,
                     timestamp,
+                    headers,
                 }));
             }
         }

@@ -1,7 +1,9 @@
 //! Typed views of the stores of a driver.
 use std::rc::Rc;
 
-use millstream_state::{KeyValueStore, RecordContext, SessionStore, VersionedRow, VersionedStore, WindowStore};
+use millstream_state::{
+    KeyValueStore, RecordContext, SessionStore, VersionedRow, VersionedStore, WindowStore, keep_headers,
+};
 
 use super::error::{DriverError, Result};
 use crate::{
@@ -118,7 +120,10 @@ impl<K, V> KeyValueView<K, V> {
             timestamp: timestamp_ms,
             headers: millstream_state::Headers::new(),
         };
-        let (key, value) = (self.codec.key_bytes(key)?, self.codec.value_bytes(value)?);
+        let (key, mut value) = (self.codec.key_bytes(key)?, self.codec.value_bytes(value)?);
+        if let Some(value) = value.as_mut().filter(|_| self.store.keeps_headers()) {
+            keep_headers(&context.headers, value);
+        }
         Ok(self.store.put(&key, value.as_deref(), timestamp_ms, &context)?)
     }
 
