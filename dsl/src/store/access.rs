@@ -3,6 +3,7 @@ use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
 
 use millstream_state::{Headers, RecordContext, StateError, keep_headers};
 
+use super::TimedRow;
 use crate::{
     engine::{ProcessErrorKind, TaskContext},
     serde::{SerdeError, SharedSerde, read, write},
@@ -101,6 +102,12 @@ pub(crate) enum Keeps {
     Timestamp,
     /// Headers, too.
     Headers,
+}
+
+impl Keeps {
+    pub(crate) fn of<V, R: TimedRow<V>>() -> Self {
+        if R::HAS_HEADERS { Self::Headers } else { Self::Timestamp }
+    }
 }
 
 /// Why a store could not do what it was asked.

@@ -1,10 +1,10 @@
 //! Key-value stores for processors.
-use std::rc::Rc;
+use std::{marker::PhantomData, rc::Rc};
 
 use millstream_state::Headers;
 
 use super::{
-    Handle, StoreAccess, StoreFailure, ValueAndTimestamp, ValueTimestampHeaders,
+    Handle, StoreAccess, StoreFailure, TimedRow, ValueAndTimestamp, ValueTimestampHeaders,
     access::{Keeps, Typed},
 };
 
@@ -14,7 +14,9 @@ type Raw = millstream_state::KeyValueStore;
 pub struct KeyValueStore<K, V>(Rows<K, V>);
 
 /// Key to value and timestamp. Kafka Streams: `TimestampedKeyValueStore`.
-pub struct TimestampedKeyValueStore<K, V>(Rows<K, V>);
+///
+/// With another type of rows it is [`TimestampedKeyValueStoreWithHeaders`].
+pub struct TimestampedKeyValueStore<K, V, R = ValueAndTimestamp<V>>(Rows<K, V>, PhantomData<fn() -> R>);
 
 /// Key to value, timestamp and headers. Kafka Streams: `TimestampedKeyValueStoreWithHeaders`.
 ///
@@ -61,7 +63,7 @@ pub struct TimestampedKeyValueStore<K, V>(Rows<K, V>);
 /// assert_eq!(out.read_values()?, ["nothing", "3 at 1000 of r1"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TimestampedKeyValueStoreWithHeaders<K, V>(Rows<K, V>);
+pub type TimestampedKeyValueStoreWithHeaders<K, V> = TimestampedKeyValueStore<K, V, ValueTimestampHeaders<V>>;
 
 /// Reads and writes shared by all of them; `shape` makes of a row what its store gives out.
 struct Rows<K, V>(Typed<K, V, Raw>);
@@ -80,14 +82,9 @@ impl<K: 'static, V: 'static> Handle for KeyValueStore<K, V> {
         Rows::open(access, Keeps::Value).map(Self)
     }
 }
-impl<K: 'static, V: 'static> Handle for TimestampedKeyValueStore<K, V> {
+impl<K: 'static, V: 'static, R: TimedRow<V>> Handle for TimestampedKeyValueStore<K, V, R> {
     fn open(access: &StoreAccess) -> Result<Self, String> {
-        Rows::open(access, Keeps::Timestamp).map(Self)
-    }
-}
-impl<K: 'static, V: 'static> Handle for TimestampedKeyValueStoreWithHeaders<K, V> {
-    fn open(access: &StoreAccess) -> Result<Self, String> {
-        Rows::open(access, Keeps::Headers).map(Self)
+        Rows::open(access, Keeps::of::<V, R>()).map(|rows| Self(rows, PhantomData))
     }
 }
 
@@ -212,10 +209,6 @@ impl<K, V> KeyValueStore<K, V> {
 }
 
 impl<K, V> TimestampedKeyValueStore<K, V> {
-    /// The value of a key.
-    pub fn get(&self, key: &K) -> Result<Option<ValueAndTimestamp<V>>, StoreFailure> {
-        self.0.get(key, ValueAndTimestamp::of_row)
-    }
     /// Sets value and timestamp of a key.
     pub fn put(&self, key: &K, value: &V, timestamp: i64) -> Result<(), StoreFailure> {
         self.0.put_timed(key, value, timestamp, None)
@@ -227,46 +220,11 @@ impl<K, V> TimestampedKeyValueStore<K, V> {
         value: &V,
         timestamp: i64,
     ) -> Result<Option<ValueAndTimestamp<V>>, StoreFailure> {
-        let old = self.get(key)?;
-        if old.is_none() {
-            self.put(key, value, timestamp)?;
-        }
-        Ok(old)
-    }
-    /// About how many rows there are.
-    #[doc(alias = "approximateNumEntries")]
-    pub fn approximate_count(&self) -> Result<u64, StoreFailure> {
-        self.0.approximate_count()
-    }
-    /// Removes a key and gives its value.
-    pub fn delete(&self, key: &K) -> Result<Option<ValueAndTimestamp<V>>, StoreFailure> {
-        self.0.delete(key, ValueAndTimestamp::of_row)
-    }
-    /// Rows with `lo <= key <= hi` (None = open) by the bytes of the key, or last key first.
-    pub fn range(
-        &self,
-        lo: Option<&K>,
-        hi: Option<&K>,
-        reverse: bool,
-    ) -> Result<impl Iterator<Item = Result<(K, ValueAndTimestamp<V>), StoreFailure>>, StoreFailure> {
-        self.0.range(lo, hi, reverse, ValueAndTimestamp::of_row)
-    }
-    /// All rows by the bytes of the key.
-    pub fn all(&self) -> impl Iterator<Item = Result<(K, ValueAndTimestamp<V>), StoreFailure>> {
-        self.0
-            .typed(self.0.0.raw.range(None, None, false), ValueAndTimestamp::of_row)
-    }
-    /// Rows whose key bytes begin with `prefix`.
-    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(K, ValueAndTimestamp<V>), StoreFailure>> {
-        self.0.typed(self.0.0.raw.prefix(prefix), ValueAndTimestamp::of_row)
+        self.unless_present(key, || self.put(key, value, timestamp))
     }
 }
 
 impl<K, V> TimestampedKeyValueStoreWithHeaders<K, V> {
-    /// The value of a key.
-    pub fn get(&self, key: &K) -> Result<Option<ValueTimestampHeaders<V>>, StoreFailure> {
-        self.0.get(key, ValueTimestampHeaders::of_row)
-    }
     /// Sets value, timestamp and headers of a key.
     pub fn put(&self, key: &K, value: &V, timestamp: i64, headers: &Headers) -> Result<(), StoreFailure> {
         self.0.put_timed(key, value, timestamp, Some(headers))
@@ -279,20 +237,34 @@ impl<K, V> TimestampedKeyValueStoreWithHeaders<K, V> {
         timestamp: i64,
         headers: &Headers,
     ) -> Result<Option<ValueTimestampHeaders<V>>, StoreFailure> {
+        self.unless_present(key, || self.put(key, value, timestamp, headers))
+    }
+}
+
+impl<K, V, R: TimedRow<V>> TimestampedKeyValueStore<K, V, R> {
+    fn unless_present(
+        &self,
+        key: &K,
+        put: impl FnOnce() -> Result<(), StoreFailure>,
+    ) -> Result<Option<R>, StoreFailure> {
         let old = self.get(key)?;
         if old.is_none() {
-            self.put(key, value, timestamp, headers)?;
+            put()?;
         }
         Ok(old)
+    }
+    /// The row of a key.
+    pub fn get(&self, key: &K) -> Result<Option<R>, StoreFailure> {
+        self.0.get(key, R::of_row)
     }
     /// About how many rows there are.
     #[doc(alias = "approximateNumEntries")]
     pub fn approximate_count(&self) -> Result<u64, StoreFailure> {
         self.0.approximate_count()
     }
-    /// Removes a key and gives its value.
-    pub fn delete(&self, key: &K) -> Result<Option<ValueTimestampHeaders<V>>, StoreFailure> {
-        self.0.delete(key, ValueTimestampHeaders::of_row)
+    /// Removes a key and gives its row.
+    pub fn delete(&self, key: &K) -> Result<Option<R>, StoreFailure> {
+        self.0.delete(key, R::of_row)
     }
     /// Rows with `lo <= key <= hi` (None = open) by the bytes of the key, or last key first.
     pub fn range(
@@ -300,16 +272,15 @@ impl<K, V> TimestampedKeyValueStoreWithHeaders<K, V> {
         lo: Option<&K>,
         hi: Option<&K>,
         reverse: bool,
-    ) -> Result<impl Iterator<Item = Result<(K, ValueTimestampHeaders<V>), StoreFailure>>, StoreFailure> {
-        self.0.range(lo, hi, reverse, ValueTimestampHeaders::of_row)
+    ) -> Result<impl Iterator<Item = Result<(K, R), StoreFailure>>, StoreFailure> {
+        self.0.range(lo, hi, reverse, R::of_row)
     }
     /// All rows by the bytes of the key.
-    pub fn all(&self) -> impl Iterator<Item = Result<(K, ValueTimestampHeaders<V>), StoreFailure>> {
-        self.0
-            .typed(self.0.0.raw.range(None, None, false), ValueTimestampHeaders::of_row)
+    pub fn all(&self) -> impl Iterator<Item = Result<(K, R), StoreFailure>> {
+        self.0.typed(self.0.0.raw.range(None, None, false), R::of_row)
     }
     /// Rows whose key bytes begin with `prefix`.
-    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(K, ValueTimestampHeaders<V>), StoreFailure>> {
-        self.0.typed(self.0.0.raw.prefix(prefix), ValueTimestampHeaders::of_row)
+    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(K, R), StoreFailure>> {
+        self.0.typed(self.0.0.raw.prefix(prefix), R::of_row)
     }
 }

@@ -12,6 +12,6 @@ pub use add::Store;
 pub(crate) use add::default_segment_ms;
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders};
 pub use session::{SessionStore, SessionStoreWithHeaders};
-pub use value::{AggregationWithHeaders, ValueAndTimestamp, ValueTimestampHeaders};
+pub use value::{AggregationWithHeaders, TimedRow, ValueAndTimestamp, ValueTimestampHeaders};
 pub use versioned::{VersionedKeyValueStore, VersionedRecord};
 pub use window::{TimestampedWindowStore, TimestampedWindowStoreWithHeaders, WindowStore};

@@ -1,6 +1,15 @@
 //! What stores keep beside a value.
 use millstream_state::Headers;
 
+/// What reads of a store with timestamps give: [`ValueAndTimestamp`] or [`ValueTimestampHeaders`].
+pub trait TimedRow<V> {
+    /// Whether its store keeps headers.
+    const HAS_HEADERS: bool;
+
+    /// The row, of what its store keeps.
+    fn of_row(value: V, timestamp: i64, headers: Headers) -> Self;
+}
+
 /// A value and when it was valid from. Kafka Streams: `ValueAndTimestamp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueAndTimestamp<V> {
@@ -10,8 +19,10 @@ pub struct ValueAndTimestamp<V> {
     pub timestamp: i64,
 }
 
-impl<V> ValueAndTimestamp<V> {
-    pub(super) fn of_row(value: V, timestamp: i64, _: Headers) -> Self {
+impl<V> TimedRow<V> for ValueAndTimestamp<V> {
+    const HAS_HEADERS: bool = false;
+
+    fn of_row(value: V, timestamp: i64, _: Headers) -> Self {
         Self { value, timestamp }
     }
 }
@@ -27,8 +38,10 @@ pub struct ValueTimestampHeaders<V> {
     pub headers: Headers,
 }
 
-impl<V> ValueTimestampHeaders<V> {
-    pub(super) fn of_row(value: V, timestamp: i64, headers: Headers) -> Self {
+impl<V> TimedRow<V> for ValueTimestampHeaders<V> {
+    const HAS_HEADERS: bool = true;
+
+    fn of_row(value: V, timestamp: i64, headers: Headers) -> Self {
         Self {
             value,
             timestamp,

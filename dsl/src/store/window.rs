@@ -1,9 +1,11 @@
 //! Window stores for processors.
+use std::marker::PhantomData;
+
 use millstream_state::{Headers, WindowRow};
 
 use super::{
-    Handle, StoreAccess, StoreFailure, ValueAndTimestamp, ValueTimestampHeaders,
-    access::{Keeps, Row, Typed},
+    Handle, StoreAccess, StoreFailure, TimedRow, ValueAndTimestamp, ValueTimestampHeaders,
+    access::{Keeps, Typed},
 };
 
 type Raw = millstream_state::WindowStore;
@@ -54,7 +56,7 @@ pub struct WindowStore<K, V>(Windows<K, V>);
 /// assert_eq!(out, ["0: 3 at 1000", "0: 7 at 2000", "0: 7 at 2000, 10000: 5 at 12000"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TimestampedWindowStore<K, V>(Windows<K, V>);
+pub struct TimestampedWindowStore<K, V, R = ValueAndTimestamp<V>>(Windows<K, V>, PhantomData<fn() -> R>);
 
 /// Key and time to value, timestamp and headers. Kafka Streams: `TimestampedWindowStoreWithHeaders`.
 ///
@@ -102,7 +104,7 @@ pub struct TimestampedWindowStore<K, V>(Windows<K, V>);
 /// assert_eq!(out.read_values()?, ["nothing", "3 at 100", "4 of a probe"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TimestampedWindowStoreWithHeaders<K, V>(Windows<K, V>);
+pub type TimestampedWindowStoreWithHeaders<K, V> = TimestampedWindowStore<K, V, ValueTimestampHeaders<V>>;
 
 /// Reads and writes shared by all of them; `shape` makes of a row what its store gives out.
 struct Windows<K, V>(Typed<K, V, Raw>);
@@ -121,14 +123,9 @@ impl<K: 'static, V: 'static> Handle for WindowStore<K, V> {
         Windows::open(access, Keeps::Value).map(Self)
     }
 }
-impl<K: 'static, V: 'static> Handle for TimestampedWindowStore<K, V> {
+impl<K: 'static, V: 'static, R: TimedRow<V>> Handle for TimestampedWindowStore<K, V, R> {
     fn open(access: &StoreAccess) -> Result<Self, String> {
-        Windows::open(access, Keeps::Timestamp).map(Self)
-    }
-}
-impl<K: 'static, V: 'static> Handle for TimestampedWindowStoreWithHeaders<K, V> {
-    fn open(access: &StoreAccess) -> Result<Self, String> {
-        Windows::open(access, Keeps::Headers).map(Self)
+        Windows::open(access, Keeps::of::<V, R>()).map(|windows| Self(windows, PhantomData))
     }
 }
 
@@ -241,38 +238,6 @@ impl<K, V> TimestampedWindowStore<K, V> {
         self.0.0.check_time(timestamp)?;
         self.0.put(key, Some(value), start, timestamp, None)
     }
-    /// Deletes a window. False: it has expired. Kafka Streams: `put` of null.
-    pub fn delete(&self, key: &K, start: i64) -> Result<bool, StoreFailure> {
-        self.0.delete(key, start)
-    }
-    /// The value of a key in the window that begins at `start`.
-    pub fn get(&self, key: &K, start: i64) -> Result<Option<ValueAndTimestamp<V>>, StoreFailure> {
-        self.0.get(key, start, ValueAndTimestamp::of_row)
-    }
-    /// [`WindowStore::fetch`].
-    pub fn fetch(
-        &self,
-        key: &K,
-        from: i64,
-        to: i64,
-        reverse: bool,
-    ) -> Result<impl Iterator<Item = Result<(i64, ValueAndTimestamp<V>), StoreFailure>>, StoreFailure> {
-        self.0.fetch(key, (from, to), reverse, ValueAndTimestamp::of_row)
-    }
-    /// [`WindowStore::fetch_range`].
-    pub fn fetch_range(
-        &self,
-        keys: (Option<&K>, Option<&K>),
-        from: i64,
-        to: i64,
-        reverse: bool,
-    ) -> Result<impl Iterator<Item = Row<(K, i64, ValueAndTimestamp<V>)>>, StoreFailure> {
-        self.0.fetch_range(keys, (from, to), reverse, ValueAndTimestamp::of_row)
-    }
-    /// All windows as (key, start, value).
-    pub fn all(&self, reverse: bool) -> impl Iterator<Item = Row<(K, i64, ValueAndTimestamp<V>)>> {
-        self.0.whole_rows(self.0.0.raw.all(reverse), ValueAndTimestamp::of_row)
-    }
 }
 
 impl<K, V> TimestampedWindowStoreWithHeaders<K, V> {
@@ -281,38 +246,39 @@ impl<K, V> TimestampedWindowStoreWithHeaders<K, V> {
         self.0.0.check_time(timestamp)?;
         self.0.put(key, Some(value), start, timestamp, Some(headers))
     }
+}
+
+impl<K, V, R: TimedRow<V>> TimestampedWindowStore<K, V, R> {
     /// Deletes a window. False: it has expired. Kafka Streams: `put` of null.
     pub fn delete(&self, key: &K, start: i64) -> Result<bool, StoreFailure> {
         self.0.delete(key, start)
     }
-    /// The value of a key in the window that begins at `start`.
-    pub fn get(&self, key: &K, start: i64) -> Result<Option<ValueTimestampHeaders<V>>, StoreFailure> {
-        self.0.get(key, start, ValueTimestampHeaders::of_row)
+    /// The row of a key in the window that begins at `start`.
+    pub fn get(&self, key: &K, start: i64) -> Result<Option<R>, StoreFailure> {
+        self.0.get(key, start, R::of_row)
     }
-    /// [`WindowStore::fetch`].
+    /// Windows of a key with `from <= start <= to`, as (start, row).
     pub fn fetch(
         &self,
         key: &K,
         from: i64,
         to: i64,
         reverse: bool,
-    ) -> Result<impl Iterator<Item = Result<(i64, ValueTimestampHeaders<V>), StoreFailure>>, StoreFailure> {
-        self.0.fetch(key, (from, to), reverse, ValueTimestampHeaders::of_row)
+    ) -> Result<impl Iterator<Item = Result<(i64, R), StoreFailure>>, StoreFailure> {
+        self.0.fetch(key, (from, to), reverse, R::of_row)
     }
-    /// [`WindowStore::fetch_range`].
+    /// Windows of several keys as (key, start, row); see [`WindowStore::fetch_range`].
     pub fn fetch_range(
         &self,
         keys: (Option<&K>, Option<&K>),
         from: i64,
         to: i64,
         reverse: bool,
-    ) -> Result<impl Iterator<Item = Row<(K, i64, ValueTimestampHeaders<V>)>>, StoreFailure> {
-        self.0
-            .fetch_range(keys, (from, to), reverse, ValueTimestampHeaders::of_row)
+    ) -> Result<impl Iterator<Item = Result<(K, i64, R), StoreFailure>>, StoreFailure> {
+        self.0.fetch_range(keys, (from, to), reverse, R::of_row)
     }
-    /// All windows as (key, start, value).
-    pub fn all(&self, reverse: bool) -> impl Iterator<Item = Row<(K, i64, ValueTimestampHeaders<V>)>> {
-        self.0
-            .whole_rows(self.0.0.raw.all(reverse), ValueTimestampHeaders::of_row)
+    /// All windows as (key, start, row).
+    pub fn all(&self, reverse: bool) -> impl Iterator<Item = Result<(K, i64, R), StoreFailure>> {
+        self.0.whole_rows(self.0.0.raw.all(reverse), R::of_row)
     }
 }
