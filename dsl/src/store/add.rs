@@ -13,6 +13,41 @@ use super::StoreSerdes;
 /// A store for processors. Kafka Streams: `Stores`, `StoreBuilder`.
 ///
 /// Defaults as in Kafka Streams: persistent, no cache, with a changelog.
+///
+/// ```
+/// use millstream_dsl::prelude::*;
+/// let builder = StreamsBuilder::new();
+/// let counts = Store::<String, i64>::key_value("counts")
+///     .with(StringSerde, I64Serde)
+///     .in_memory()
+///     .caching(true)
+///     .topic_config("segment.bytes", "1000000");
+/// assert_eq!(&**counts.name(), "counts");
+/// let process = Processing::new()
+///     .with_store(counts)
+///     .with_store(Store::<String, String>::timestamped_key_value("last"))
+///     .with_store(Store::<String, i64>::lru("recent", 100))
+///     .with_store(Store::<String, i64>::window("sums", hours(1), minutes(1), false).segments(minutes(10)))
+///     .with_store(Store::<String, i64>::session("visits", hours(1)).logging(false))
+///     .with_store(Store::<String, i64>::versioned("prices", days(1)));
+/// struct Nothing;
+/// impl FixedKeyProcessor<String, i64, i64> for Nothing {
+///     fn process(
+///         &mut self,
+///         _: &FixedKeyContext<'_, '_, String, i64>,
+///         _: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         Ok(())
+///     }
+/// }
+/// builder.stream::<String, i64>("in").process_values_with(|| Nothing, process);
+/// let topology = builder.build()?;
+/// let stores = &topology.subtopologies()[0].stores;
+/// let changelogs: Vec<_> = stores.iter().filter(|s| s.changelog.is_some()).map(|s| &*s.spec.name).collect();
+/// assert_eq!(changelogs.len(), 5);
+/// assert!(!changelogs.contains(&"visits"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "Stores")]
 pub struct Store<K, V> {
     pub(crate) spec: StoreSpec,

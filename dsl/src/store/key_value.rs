@@ -10,11 +10,54 @@ use super::{
 
 type Raw = millstream_state::KeyValueStore;
 
-/// Key to value. Kafka Streams: `KeyValueStore`.
+/// Key to value. Kafka Streams: `KeyValueStore`. A processor takes it in `init`: `ctx.store("counts")?`.
+///
+/// ```
+/// # use millstream_dsl::{prelude::*, testing::with_store};
+/// # with_store(Store::<String, i64>::key_value("counts"), |counts: &KeyValueStore<String, i64>| {
+/// let [a, b, c] = ["a", "ab", "c"].map(str::to_owned);
+/// counts.put(&a, &1)?;
+/// counts.put_all([(&b, &2), (&c, &3)])?;
+/// assert_eq!(counts.put_if_absent(&a, &9)?, Some(1));
+/// assert_eq!(counts.get(&a)?, Some(1));
+/// let keys = |rows: Vec<(String, i64)>| rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+/// assert_eq!(keys(counts.all().collect::<Result<_, _>>()?), ["a", "ab", "c"]);
+/// assert_eq!(keys(counts.reverse_all().collect::<Result<_, _>>()?), ["c", "ab", "a"]);
+/// assert_eq!(keys(counts.range(Some(&b), None)?.collect::<Result<_, _>>()?), ["ab", "c"]);
+/// assert_eq!(keys(counts.reverse_range(None, Some(&b))?.collect::<Result<_, _>>()?), ["ab", "a"]);
+/// assert_eq!(keys(counts.prefix(b"a").collect::<Result<_, _>>()?), ["a", "ab"]);
+/// assert_eq!(counts.delete(&a)?, Some(1));
+/// assert_eq!(counts.get(&a)?, None);
+/// # counts.approximate_count()?;
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct KeyValueStore<K, V>(Rows<K, V>);
 
 /// Key to value and timestamp. Kafka Streams: `TimestampedKeyValueStore`.
 ///
+/// ```
+/// # use millstream_dsl::{prelude::*, testing::with_store};
+/// # let store = Store::<String, i64>::timestamped_key_value("last");
+/// # with_store(store, |last: &TimestampedKeyValueStore<String, i64>| {
+/// let [a, ab] = ["a", "ab"].map(str::to_owned);
+/// last.put(&a, &1, 1_000)?;
+/// let row = ValueAndTimestamp { value: 1, timestamp: 1_000 };
+/// assert_eq!(last.get(&a)?, Some(row));
+/// assert_eq!(last.put_if_absent(&a, &2, 2_000)?, Some(row));
+/// assert_eq!(last.put_if_absent(&ab, &2, 2_000)?, None);
+/// let backwards = last.range(None, None, true)?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(backwards[1], (a.clone(), row));
+/// assert_eq!(last.all().count(), 2);
+/// assert_eq!(last.prefix(b"ab").count(), 1);
+/// assert_eq!(last.delete(&a)?, Some(row));
+/// assert_eq!(last.get(&a)?, None);
+/// # last.approximate_count()?;
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 /// With another type of rows it is [`TimestampedKeyValueStoreWithHeaders`].
 pub struct TimestampedKeyValueStore<K, V, R = ValueAndTimestamp<V>>(Rows<K, V>, PhantomData<fn() -> R>);
 

@@ -9,6 +9,26 @@ use super::{
 };
 
 /// Key and session to aggregate. Kafka Streams: `SessionStore`.
+///
+/// ```
+/// # use millstream_dsl::{prelude::*, testing::with_store};
+/// # with_store(Store::<String, i64>::session("visits", minutes(1)), |visits: &SessionStore<String, i64>| {
+/// let [a, b] = ["a", "b"].map(str::to_owned);
+/// let (first, second) = (Window { start: 10, end: 20 }, Window { start: 50, end: 80 });
+/// assert!(visits.put(&a, first, Some(&1))?);
+/// visits.put(&a, second, Some(&2))?;
+/// visits.put(&b, second, Some(&3))?;
+/// assert_eq!(visits.get(&a, first)?, Some(1));
+/// assert_eq!(visits.fetch(&a)?.collect::<Result<Vec<_>, _>>()?, [(first, 1), (second, 2)]);
+/// assert_eq!(visits.find(&a, 30, 100)?.collect::<Result<Vec<_>, _>>()?, [(second, 2)]);
+/// let of_both = visits.find_range((None, None), 30, 100, true)?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(of_both, [(b, second, 3), (a.clone(), second, 2)]);
+/// visits.remove(&a, first)?;
+/// assert_eq!(visits.get(&a, first)?, None);
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SessionStore<K, V>(Sessions<K, V>);
 
 /// Key and session to aggregate and headers. Kafka Streams: `SessionStoreWithHeaders`.

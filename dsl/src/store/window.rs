@@ -11,6 +11,29 @@ use super::{
 type Raw = millstream_state::WindowStore;
 
 /// Key and time to value. Kafka Streams: `WindowStore`.
+///
+/// ```
+/// # use millstream_dsl::{prelude::*, testing::with_store};
+/// # let store = Store::<String, i64>::window("sums", minutes(1), millis(10), false);
+/// # with_store(store, |sums: &WindowStore<String, i64>| {
+/// let [a, b] = ["a", "b"].map(str::to_owned);
+/// assert!(sums.put(&a, Some(&1), 10)?);
+/// sums.put(&a, Some(&2), 20)?;
+/// sums.put(&b, Some(&3), 20)?;
+/// assert_eq!(sums.get(&a, 10)?, Some(1));
+/// assert_eq!(sums.fetch(&a, 0, 100, false)?.collect::<Result<Vec<_>, _>>()?, [(10, 1), (20, 2)]);
+/// assert_eq!(sums.fetch(&a, 0, 100, true)?.collect::<Result<Vec<_>, _>>()?, [(20, 2), (10, 1)]);
+/// let of_both = sums.fetch_range((None, None), 20, 20, false)?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(of_both, [(a.clone(), 20, 2), (b, 20, 3)]);
+/// assert_eq!(sums.all(false).count(), 3);
+/// sums.put(&a, None, 10)?;
+/// assert_eq!(sums.get(&a, 10)?, None);
+/// sums.put(&a, Some(&9), 200_000)?;
+/// assert!(!sums.put(&a, Some(&1), 10)?, "behind the retention");
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct WindowStore<K, V>(Windows<K, V>);
 
 /// Key and time to value and timestamp. Kafka Streams: `TimestampedWindowStore`.
