@@ -43,7 +43,10 @@ pub(super) fn rewrite(api_key: i16, version: i16, answer: &[u8], code: i16) -> R
                 .for_each(|p| p.error_code = code);
         }),
         api::FIND_COORDINATOR => change(answer, version, |r: &mut FindCoordinatorResponse| {
-            r.error_code = code;
+            // Since version 4 each coordinator has a code of its own.
+            if version < 4 {
+                r.error_code = code;
+            }
             r.coordinators.iter_mut().for_each(|c| c.error_code = code);
         }),
         api::INIT_PRODUCER_ID => change(answer, version, |r: &mut InitProducerIdResponse| r.error_code = code),
