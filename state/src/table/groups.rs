@@ -51,6 +51,20 @@ impl Groups {
         }
     }
 
+    /// Whether rows are windows or sessions.
+    pub(super) fn are_there(&self) -> bool {
+        self.suffix_bytes > 0
+    }
+
+    /// Whether the database has no such row, which is not in the overlay either.
+    pub(super) fn lacks(&self, key: &[u8]) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        split(key, self.suffix_bytes)
+            .is_some_and(|(group, suffix)| self.known.get(group).is_some_and(|group| group.from <= suffix))
+    }
+
     /// A row has come into being or has gone.
     pub(super) fn changed(&mut self, key: &[u8], present: bool) {
         if self.known.is_empty() {
