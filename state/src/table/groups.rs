@@ -163,7 +163,7 @@ impl Table {
         Ok(all.then_some(found))
     }
 
-    /// Lends the values of the same rows to `f`, earliest first. False: they have to be scanned, and `f` may have heard
+    /// Lends the ends of the keys and the values of the same rows to `f`, earliest first. False: they have to be scanned, and `f` may have heard
     /// of some of them.
     pub(crate) fn values_of_group(
         &mut self,
@@ -173,7 +173,10 @@ impl Table {
         f: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
         self.visit_group(database, (group, end), times, false, &mut |key, slot| {
-            f(key, slot.value().unwrap_or_default());
+            f(
+                key.get(group.len()..).unwrap_or_default(),
+                slot.value().unwrap_or_default(),
+            );
         })
     }
 
