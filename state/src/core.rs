@@ -228,6 +228,17 @@ impl Core {
         self.read(|database, table| table.of_group(database, group, times, end, reverse))
     }
 
+    /// Lends ends of keys and values to `f`; see [`Table::values_of_group`].
+    pub(crate) fn values_of_group(
+        &self,
+        group: &[u8],
+        times: &Times,
+        end: Suffix,
+        f: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<bool> {
+        self.read(|database, table| table.values_of_group(database, (group, end), times, f))
+    }
+
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
         if !self.spec.logging {
             return Ok(());

@@ -45,4 +45,4 @@ pub use suppress::{BufferTotals, Evicted, SuppressBuffer};
 pub use task::{TaskOptions, TaskState, row_cache_bytes};
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};
-pub use window::{RowOrder, WindowRow, WindowRows, WindowStore};
+pub use window::{RowOrder, WindowList, WindowRow, WindowRows, WindowStore};

@@ -175,6 +175,49 @@ impl WindowStore {
         self.rows(Keys::of(key), from, to, reverse)
     }
 
+    /// The same in order of start, into a list that is cleared first: a read that allocates nothing once the list is big
+    /// enough.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_into(self: &Rc<Self>, key: &[u8], from: i64, to: i64, list: &mut WindowList) -> Result<()> {
+        list.clear();
+        if self.fetch_known(key, from, to, list)? {
+            return Ok(());
+        }
+        list.clear();
+        for row in self.fetch(key, from, to, false) {
+            let row = row?;
+            list.push(row.start, &row.value);
+        }
+        Ok(())
+    }
+
+    /// False: some of the rows have to be scanned.
+    fn fetch_known(&self, key: &[u8], from: i64, to: i64, list: &mut WindowList) -> Result<bool> {
+        if self.core.is_cached() {
+            return Ok(false);
+        }
+        let observed = self.core.observed();
+        let from = from.max(0).max(self.segments.readable_from(observed));
+        let to = to.min(observed);
+        if from > to {
+            return Ok(true);
+        }
+        let times = (suffix(from, 0), suffix(to, u8::MAX));
+        for segment in self.segments.id(from)..=self.segments.id(to) {
+            let end = suffix(self.segments.last_time(segment), u8::MAX);
+            let known = self.core.with_row_key(segment, key, &[], |group| {
+                let add = &mut |suffix: &[u8], value: &[u8]| list.push(number(suffix.get(..8)), value);
+                self.core.values_of_group(group, &times, end, add)
+            })?;
+            if !known {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Windows of lo <= key <= hi (`None` = open).
     pub fn fetch_range(
         self: &Rc<Self>,
@@ -242,6 +285,43 @@ impl WindowStore {
     /// Of the database or of the changelog.
     pub fn log_cache(&self) -> Result<u64> {
         self.segments.flush(&self.core, None)
+    }
+}
+
+/// The end of a row key of this time; what is behind it is filled with a byte.
+fn suffix(time: i64, fill: u8) -> Suffix {
+    let mut suffix = [fill; size_of::<Suffix>()];
+    suffix[..8].copy_from_slice(&time.to_be_bytes());
+    suffix
+}
+
+/// Windows of one key, side by side in memory that is reused.
+#[derive(Debug, Default)]
+pub struct WindowList {
+    bytes: Vec<u8>,
+    /// Starts, and where the values end.
+    rows: Vec<(i64, usize)>,
+}
+
+impl WindowList {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+    }
+
+    fn push(&mut self, start: i64, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.rows.push((start, self.bytes.len()));
+    }
+
+    /// Starts and values.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &[u8])> {
+        let mut from = 0;
+        self.rows.iter().map(move |(start, end)| {
+            let value = self.bytes.get(from..*end).unwrap_or_default();
+            from = *end;
+            (*start, value)
+        })
     }
 }
 
@@ -317,11 +397,6 @@ impl SegmentScans {
     fn known(&self, segment: i64) -> Result<Option<Scan>> {
         let Some(key) = self.keys.single() else {
             return Ok(None);
-        };
-        let suffix = |time: i64, fill: u8| {
-            let mut suffix = [fill; size_of::<Suffix>()];
-            suffix[..8].copy_from_slice(&time.to_be_bytes());
-            suffix
         };
         let times = (suffix(self.times.0, 0), suffix(self.times.1, u8::MAX));
         let end = suffix(self.segments.last_time(segment), u8::MAX);

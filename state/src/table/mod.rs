@@ -323,20 +323,6 @@ impl Table {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
-        let family = self.family;
-        self.page_over(range, reverse, max_rows, &|range| {
-            database.page(family, range, reverse, max_rows)
-        })
-    }
-
-    /// `base`: the rows of a range in the database.
-    fn page_over(
-        &mut self,
-        range: KeyRange<'_>,
-        reverse: bool,
-        max_rows: usize,
-        base: &dyn Fn(KeyRange<'_>) -> Result<Vec<RawRow>>,
-    ) -> Result<Vec<Found>> {
         if !is_sound(range) {
             return Ok(Vec::new());
         }
@@ -354,7 +340,7 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let mut rows = base(current)?;
+            let mut rows = database.page(self.family, current, reverse, max_rows)?;
             self.lingering.join(&mut rows, current, reverse, max_rows);
             let last = (rows.len() == max_rows)
                 .then(|| rows.last().map(|(key, _)| key.clone()))
@@ -414,17 +400,19 @@ impl Table {
     }
 
     fn decode(&self, key: &[u8], row: &[u8]) -> Found {
+        let (value, timestamp) = self.parts(row);
+        Found {
+            key: key.into(),
+            value: value.into(),
+            timestamp,
+        }
+    }
+
+    /// Value and timestamp of a row as the database has it.
+    fn parts<'r>(&self, row: &'r [u8]) -> (&'r [u8], i64) {
         match row.split_first_chunk::<8>() {
-            Some((time, value)) if self.timestamped => Found {
-                key: key.into(),
-                value: value.into(),
-                timestamp: i64::from_be_bytes(*time),
-            },
-            _ => Found {
-                key: key.into(),
-                value: row.into(),
-                timestamp: -1,
-            },
+            Some((time, value)) if self.timestamped => (value, i64::from_be_bytes(*time)),
+            _ => (row, -1),
         }
     }
 
