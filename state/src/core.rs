@@ -229,6 +229,17 @@ impl Core {
         self.read(|database, table| table.of_group(database, group, times, end, reverse))
     }
 
+    /// Lends ends of keys, values and timestamps to `f`; see [`Table::lend_group`].
+    pub(crate) fn lend_group(
+        &self,
+        (group, end): (&[u8], Suffix),
+        times: &Times,
+        reverse: bool,
+        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
+    ) -> Result<bool> {
+        self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f))
+    }
+
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
         if !self.spec.logging {
             return Ok(());

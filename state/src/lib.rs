@@ -31,6 +31,7 @@ mod task;
 mod task_database;
 mod versioned;
 mod window;
+mod window_list;
 
 pub use self::core::CachedUpdate;
 pub use database::disk::{DiskCopy, MemoryDisk};
@@ -48,3 +49,4 @@ pub use task::{TaskOptions, TaskState, row_cache_bytes};
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};
 pub use window::{RowOrder, WindowRow, WindowRows, WindowStore};
+pub use window_list::{ListedRow, WindowList};

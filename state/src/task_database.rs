@@ -26,7 +26,7 @@ pub struct TaskDatabase {
 
 impl TaskDatabase {
     pub(crate) fn new(specs: &[StoreSpec], persistent: Box<dyn Database>, lock: TaskLock) -> Self {
-        let memory = Box::new(MemoryDatabase::new(specs.len()));
+        let memory = Box::new(MemoryDatabase::of(specs));
         Self::of_both(specs, persistent, memory, Some(lock))
     }
 

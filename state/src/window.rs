@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
-use crate::keys::Suffix;
+use crate::keys::{number, time_suffix};
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
+use crate::window_list::WindowList;
 use crate::{Headers, RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
 
 /// A window row.
@@ -192,6 +193,57 @@ impl WindowStore {
         self.rows(Keys::of(key), from, to, reverse)
     }
 
+    /// The same in order of start, into a list that is cleared first: a read that allocates nothing once the list is big
+    /// enough.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_into(self: &Rc<Self>, key: &[u8], from: i64, to: i64, list: &mut WindowList) -> Result<()> {
+        self.read_into(key, (from, to), false, list, &mut |_| false)
+    }
+
+    /// The same, newest first; nothing behind the first window of which `is_last` is true is read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_back_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        (from, to): (i64, i64),
+        list: &mut WindowList,
+        is_last: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        self.read_into(key, (from, to), true, list, is_last)
+    }
+
+    fn read_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        (from, to): (i64, i64),
+        reverse: bool,
+        list: &mut WindowList,
+        is_last: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        let from = from.max(0);
+        list.clear();
+        let add = &mut |times: [i64; 2], value: &[u8], timestamp| {
+            list.push(times, value, timestamp);
+            !is_last(times[0])
+        };
+        if self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
+            return Ok(());
+        }
+        list.clear();
+        for row in self.fetch(key, from, to, reverse) {
+            let row = row?;
+            list.push([row.start, 0], &row.value, row.timestamp);
+            if is_last(row.start) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Windows of lo <= key <= hi (`None` = open).
     pub fn fetch_range(
         self: &Rc<Self>,
@@ -335,13 +387,8 @@ impl SegmentScans {
         let Some(key) = self.keys.single() else {
             return Ok(None);
         };
-        let suffix = |time: i64, fill: u8| {
-            let mut suffix = [fill; size_of::<Suffix>()];
-            suffix[..8].copy_from_slice(&time.to_be_bytes());
-            suffix
-        };
-        let times = (suffix(self.times.0, 0), suffix(self.times.1, u8::MAX));
-        let end = suffix(self.segments.last_time(segment), u8::MAX);
+        let times = (time_suffix(self.times.0, 0), time_suffix(self.times.1, u8::MAX));
+        let end = time_suffix(self.segments.last_time(segment), u8::MAX);
         let rows = self.core.with_row_key(segment, key, &[], |group| {
             self.core.of_group(group, &times, end, self.reverse)
         })?;
@@ -434,13 +481,6 @@ impl Iterator for SegmentScans {
             }
         }
     }
-}
-
-fn number(bytes: Option<&[u8]>) -> i64 {
-    bytes
-        .unwrap_or_default()
-        .iter()
-        .fold(0, |number, byte| (number << 8) | i64::from(*byte))
 }
 
 /// Windows of a range read.
