@@ -75,6 +75,22 @@ impl<K: 'static, V: 'static> From<&str> for Joined<K, V> {
 }
 
 /// Options of a stream-stream join. Kafka Streams: `StreamJoined`.
+/// ```
+/// use millstream_dsl::prelude::*;
+/// let builder = StreamsBuilder::new();
+/// let (left, right) = (builder.stream::<String, i64>("left"), builder.stream::<String, i64>("right"));
+/// let options = StreamJoined::named("sums")
+///     .store_named("kept")
+///     .with(StringSerde, I64Serde, I64Serde)
+///     .in_memory()
+///     .topic_config("segment.bytes", "1000000");
+/// left.try_join_stream_with(&right, |_, l, r| Ok::<_, BoxError>(l + r), JoinWindows::of(seconds(5)), options).to("out");
+/// let topology = builder.build()?;
+/// let stores = &topology.subtopologies()[0].stores;
+/// let names: Vec<&str> = stores.iter().map(|store| &*store.spec.name).collect();
+/// assert_eq!(names, ["kept-this-join-store", "kept-other-join-store"]);
+/// # Ok::<(), BuildError>(())
+/// ```
 pub struct StreamJoined<K, V1, V2> {
     pub(crate) name: Named,
     pub(crate) store_name: Option<Arc<str>>,

@@ -136,6 +136,22 @@ impl<F> BufferConfig<F> {
 }
 
 /// Until when updates of a table are held back. Kafka Streams: `Suppressed`.
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let buffer = BufferConfig::max_records(2).with_max_bytes(1 << 20).emit_early_when_full().logging(false);
+/// let last = Suppressed::until_time_limit(seconds(1), buffer).named("last");
+/// builder.table::<String, i64>("in").suppress(last).to_stream().to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// for (key, n, time) in [("a", 1, 0), ("a", 2, 10), ("b", 3, 20), ("c", 4, 30), ("a", 5, 2_000)] {
+///     input.at_ms(time).pipe(key, n)?;
+/// }
+/// let out = driver.output("out", StringSerde, OptionSerde::new(I64Serde))?.read_key_values()?;
+/// let out: Vec<_> = out.iter().map(|(key, n)| (key.as_str(), n.unwrap_or(0))).collect();
+/// assert_eq!(out, [("a", 2), ("b", 3), ("c", 4)], "a when c came, as there was no room; b and c in time");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Suppressed<K> {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) bounds: Bounds,
