@@ -244,15 +244,15 @@ impl Core {
         self.read(|database, table| table.of_group(database, group, times, end, reverse))
     }
 
-    /// Lends ends of keys and values to `f`; see [`Table::values_of_group`].
-    pub(crate) fn values_of_group(
+    /// Lends ends of keys, values and timestamps to `f`; see [`Table::lend_group`].
+    pub(crate) fn lend_group(
         &self,
-        group: &[u8],
+        (group, end): (&[u8], Suffix),
         times: &Times,
-        end: Suffix,
-        f: &mut dyn FnMut(&[u8], &[u8]),
+        reverse: bool,
+        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
     ) -> Result<bool> {
-        self.read(|database, table| table.values_of_group(database, (group, end), times, f))
+        self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f))
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {

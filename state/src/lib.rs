@@ -30,6 +30,7 @@ mod task;
 mod task_database;
 mod versioned;
 mod window;
+mod window_list;
 
 pub use self::core::CachedUpdate;
 pub use database::disk::{DiskCopy, MemoryDisk};
@@ -45,4 +46,5 @@ pub use suppress::{BufferTotals, Evicted, SuppressBuffer};
 pub use task::{TaskOptions, TaskState, row_cache_bytes};
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};
-pub use window::{RowOrder, WindowList, WindowRow, WindowRows, WindowStore};
+pub use window::{RowOrder, WindowRow, WindowRows, WindowStore};
+pub use window_list::{ListedRow, WindowList};

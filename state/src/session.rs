@@ -4,6 +4,7 @@ use std::rc::Rc;
 use crate::core::{CachedUpdate, Core};
 use crate::segments::{PREFIX_BYTES, Segments};
 use crate::window::{Keys, SegmentScans};
+use crate::window_list::WindowList;
 use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 /// A session row.
@@ -66,6 +67,37 @@ impl SessionStore {
             hi: hi.map(Into::into),
         };
         self.rows(keys, (earliest_end, i64::MAX), readable, latest_start, reverse)
+    }
+
+    /// Sessions of a key with end >= `earliest_end` and start <= `latest_start`, in order of (end, start), into a list that
+    /// is cleared first: a read that allocates nothing once the list is big enough.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        earliest_end: i64,
+        latest_start: i64,
+        list: &mut WindowList,
+    ) -> Result<()> {
+        list.clear();
+        let add = &mut |times: [i64; 2], value: &[u8], timestamp| {
+            if times[1] <= latest_start {
+                list.push(times, value, timestamp);
+            }
+            true
+        };
+        let times = (earliest_end.max(0), i64::MAX);
+        if self.segments.lend_rows(&self.core, key, times, false, add)? {
+            return Ok(());
+        }
+        list.clear();
+        for row in self.find(Some(key), Some(key), earliest_end, latest_start, false) {
+            let row = row?;
+            list.push([row.end, row.start], &row.value, -1);
+        }
+        Ok(())
     }
 
     /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
-use crate::keys::Suffix;
+use crate::keys::{number, time_suffix};
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
+use crate::window_list::WindowList;
 use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
 
 /// A window row.
@@ -181,41 +182,49 @@ impl WindowStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn fetch_into(self: &Rc<Self>, key: &[u8], from: i64, to: i64, list: &mut WindowList) -> Result<()> {
+        self.read_into(key, (from, to), false, list, &mut |_| false)
+    }
+
+    /// The same, newest first; nothing behind the first window of which `is_last` is true is read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_back_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        (from, to): (i64, i64),
+        list: &mut WindowList,
+        is_last: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        self.read_into(key, (from, to), true, list, is_last)
+    }
+
+    fn read_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        (from, to): (i64, i64),
+        reverse: bool,
+        list: &mut WindowList,
+        is_last: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        let from = from.max(0);
         list.clear();
-        if self.fetch_known(key, from, to, list)? {
+        let add = &mut |times: [i64; 2], value: &[u8], timestamp| {
+            list.push(times, value, timestamp);
+            !is_last(times[0])
+        };
+        if self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
             return Ok(());
         }
         list.clear();
-        for row in self.fetch(key, from, to, false) {
+        for row in self.fetch(key, from, to, reverse) {
             let row = row?;
-            list.push(row.start, &row.value);
-        }
-        Ok(())
-    }
-
-    /// False: some of the rows have to be scanned.
-    fn fetch_known(&self, key: &[u8], from: i64, to: i64, list: &mut WindowList) -> Result<bool> {
-        if self.core.is_cached() {
-            return Ok(false);
-        }
-        let observed = self.core.observed();
-        let from = from.max(0).max(self.segments.readable_from(observed));
-        let to = to.min(observed);
-        if from > to {
-            return Ok(true);
-        }
-        let times = (suffix(from, 0), suffix(to, u8::MAX));
-        for segment in self.segments.id(from)..=self.segments.id(to) {
-            let end = suffix(self.segments.last_time(segment), u8::MAX);
-            let known = self.core.with_row_key(segment, key, &[], |group| {
-                let add = &mut |suffix: &[u8], value: &[u8]| list.push(number(suffix.get(..8)), value);
-                self.core.values_of_group(group, &times, end, add)
-            })?;
-            if !known {
-                return Ok(false);
+            list.push([row.start, 0], &row.value, row.timestamp);
+            if is_last(row.start) {
+                break;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Windows of lo <= key <= hi (`None` = open).
@@ -285,43 +294,6 @@ impl WindowStore {
     /// Of the database or of the changelog.
     pub fn log_cache(&self) -> Result<u64> {
         self.segments.flush(&self.core, None)
-    }
-}
-
-/// The end of a row key of this time; what is behind it is filled with a byte.
-fn suffix(time: i64, fill: u8) -> Suffix {
-    let mut suffix = [fill; size_of::<Suffix>()];
-    suffix[..8].copy_from_slice(&time.to_be_bytes());
-    suffix
-}
-
-/// Windows of one key, side by side in memory that is reused.
-#[derive(Debug, Default)]
-pub struct WindowList {
-    bytes: Vec<u8>,
-    /// Starts, and where the values end.
-    rows: Vec<(i64, usize)>,
-}
-
-impl WindowList {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.rows.clear();
-    }
-
-    fn push(&mut self, start: i64, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
-        self.rows.push((start, self.bytes.len()));
-    }
-
-    /// Starts and values.
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &[u8])> {
-        let mut from = 0;
-        self.rows.iter().map(move |(start, end)| {
-            let value = self.bytes.get(from..*end).unwrap_or_default();
-            from = *end;
-            (*start, value)
-        })
     }
 }
 
@@ -398,8 +370,8 @@ impl SegmentScans {
         let Some(key) = self.keys.single() else {
             return Ok(None);
         };
-        let times = (suffix(self.times.0, 0), suffix(self.times.1, u8::MAX));
-        let end = suffix(self.segments.last_time(segment), u8::MAX);
+        let times = (time_suffix(self.times.0, 0), time_suffix(self.times.1, u8::MAX));
+        let end = time_suffix(self.segments.last_time(segment), u8::MAX);
         let rows = self.core.with_row_key(segment, key, &[], |group| {
             self.core.of_group(group, &times, end, self.reverse)
         })?;
@@ -492,13 +464,6 @@ impl Iterator for SegmentScans {
             }
         }
     }
-}
-
-fn number(bytes: Option<&[u8]>) -> i64 {
-    bytes
-        .unwrap_or_default()
-        .iter()
-        .fold(0, |number, byte| (number << 8) | i64::from(*byte))
 }
 
 /// Windows of a range read.

@@ -68,6 +68,20 @@ impl Groups {
         self.new_from.is_some_and(|from| *group >= from[..])
     }
 
+    /// Whether rows are windows or sessions.
+    pub(super) fn are_there(&self) -> bool {
+        self.suffix_bytes > 0
+    }
+
+    /// Whether the database has no such row, which is not in the overlay either.
+    pub(super) fn lacks(&self, key: &[u8]) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        split(key, self.suffix_bytes)
+            .is_some_and(|(group, suffix)| self.known.get(group).is_some_and(|group| group.from <= suffix))
+    }
+
     /// A row has come into being or has gone.
     pub(super) fn changed(&mut self, key: &[u8], present: bool) {
         if !self.complete {
@@ -172,25 +186,25 @@ impl Table {
             let value = slot.value().unwrap_or_default().into();
             let (key, timestamp) = (key.into(), slot.timestamp);
             found.push(Found { key, value, timestamp });
+            true
         };
         let all = self.visit_group(database, (group, end), times, reverse, &mut add)?;
         Ok(all.then_some(found))
     }
 
-    /// Lends the ends of the keys and the values of the same rows to `f`, earliest first. False: they have to be scanned, and `f` may have heard
-    /// of some of them.
-    pub(crate) fn values_of_group(
+    /// Lends the ends of the keys, the values and the timestamps of the same rows to `f`, as long as it returns true.
+    /// False: they have to be scanned, and `f` may have heard of some of them.
+    pub(crate) fn lend_group(
         &mut self,
         database: &dyn Database,
         (group, end): (&[u8], Suffix),
         times: &Times,
-        f: &mut dyn FnMut(&[u8], &[u8]),
+        reverse: bool,
+        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
     ) -> Result<bool> {
-        self.visit_group(database, (group, end), times, false, &mut |key, slot| {
-            f(
-                key.get(group.len()..).unwrap_or_default(),
-                slot.value().unwrap_or_default(),
-            );
+        self.visit_group(database, (group, end), times, reverse, &mut |key, slot| {
+            let suffix = key.get(group.len()..).unwrap_or_default();
+            f(suffix, slot.value().unwrap_or_default(), slot.timestamp)
         })
     }
 
@@ -200,7 +214,7 @@ impl Table {
         (group, end): (&[u8], Suffix),
         times: &Times,
         reverse: bool,
-        f: &mut dyn FnMut(&[u8], &Slot),
+        f: &mut dyn FnMut(&[u8], &Slot) -> bool,
     ) -> Result<bool> {
         // What lingers is not in the overlay.
         if self.groups.suffix_bytes == 0 || !self.lingering.is_empty() {
@@ -219,15 +233,17 @@ impl Table {
             let (key, slot) = self.overlay.slot_mut(position)?;
             slot.used = true;
             slot.value.as_ref()?;
-            f(key, slot);
-            Some(())
+            Some(f(key, slot))
         };
-        let all = if reverse {
-            known.iter().rev().try_for_each(&mut visit)
-        } else {
-            known.iter().try_for_each(&mut visit)
-        };
-        Ok(all.is_some())
+        for n in 0..known.len() {
+            let n = if reverse { known.len() - 1 - n } else { n };
+            match known.get(n).and_then(&mut visit) {
+                None => return Ok(false),
+                Some(false) => break,
+                Some(true) => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Reads a group into the overlay. False: it has too many rows.
@@ -288,7 +304,7 @@ impl Table {
         self.groups.complete = true;
         for position in &self.dirty {
             if let Some((key, slot)) = self.overlay.slot(*position)
-                && slot.dirty
+                && slot.is_dirty()
                 && slot.value.is_some()
             {
                 self.groups.changed(key, true);

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use self::groups::Groups;
 pub(crate) use self::groups::Times;
 use self::lingering::Lingering;
-use self::overlay::{Overlay, Slot, commit_bytes, row_bytes};
+use self::overlay::{Change, Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
@@ -78,7 +78,8 @@ impl Table {
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
-            self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+            let position = self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+            self.note_unstored(position, found.is_none());
         }
         Ok(found)
     }
@@ -129,9 +130,45 @@ impl Table {
         let position = match self.overlay.position(key) {
             Some(position) => position,
             // What the row was does not matter: it is written at once.
-            None => self.insert_clean(key, None),
+            None => {
+                let unstored = self.groups.lacks(key);
+                let position = self.insert_clean(key, None);
+                self.note_unstored(position, unstored);
+                position
+            }
         };
         self.write_row(position, value, timestamp);
+        if value.is_none() {
+            self.undo(position);
+        }
+    }
+
+    fn note_unstored(&mut self, position: usize, unstored: bool) {
+        if let Some((_, slot)) = self.overlay.slot_mut(position) {
+            slot.unstored = unstored;
+        }
+    }
+
+    /// A row was deleted. If the database never had it, there is nothing to delete: a session that grows with each record
+    /// would leave all its former ends behind.
+    fn undo(&mut self, position: usize) {
+        let windowed = self.groups.are_there();
+        let Some((key, slot)) = self.overlay.slot_mut(position) else {
+            return;
+        };
+        if !slot.unstored || !slot.is_dirty() || slot.waits_at().is_some() {
+            return;
+        }
+        slot.change = Change::Undone;
+        self.dirty_bytes -= row_bytes(key, None) + commit_bytes(key, None);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.remove(key);
+        }
+        // That a key has no row is worth knowing, but not that a session or window has gone.
+        if windowed && !slot.cached {
+            self.bytes = self.bytes.saturating_sub(row_bytes(key, None));
+            self.overlay.remove(position);
+        }
     }
 
     /// As `put`, and the update waits in the record cache with the value the row had before.
@@ -149,7 +186,9 @@ impl Table {
             None => {
                 let mut out = Vec::new();
                 let found = self.read(database, key, &mut out)?;
-                self.insert_clean(key, found.map(|time| (out.as_slice(), time)))
+                let position = self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+                self.note_unstored(position, found.is_none());
+                position
             }
         };
         let Some((_, slot)) = self.overlay.slot_mut(position) else {
@@ -179,11 +218,13 @@ impl Table {
         let written = row_bytes(key, value);
         self.bytes = (self.bytes + written).saturating_sub(replaced);
         self.dirty_bytes += written + commit_bytes(key, value);
-        if slot.dirty {
+        if slot.is_dirty() {
             self.dirty_bytes -= replaced + commit_bytes(key, slot.value());
         } else {
-            slot.dirty = true;
-            self.dirty.push(position);
+            if slot.change == Change::None {
+                self.dirty.push(position);
+            }
+            slot.change = Change::Dirty;
             if let Some(ordered) = &mut self.ordered {
                 ordered.insert(key.into(), position);
             }
@@ -235,7 +276,11 @@ impl Table {
         let Some((key, slot)) = self.overlay.position(key).and_then(|at| self.overlay.slot_mut(at)) else {
             return;
         };
-        slot.dirty = false;
+        // It may have been undone already.
+        if !slot.is_dirty() {
+            return;
+        }
+        slot.change = Change::Undone;
         self.dirty_bytes -= row_bytes(key, None) + commit_bytes(key, None);
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(key);
@@ -284,7 +329,7 @@ impl Table {
         if self.ordered.is_none() {
             let row = |position: &usize| {
                 let (key, slot) = self.overlay.slot(*position)?;
-                slot.dirty.then(|| (key.into(), *position))
+                slot.is_dirty().then(|| (key.into(), *position))
             };
             self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
@@ -383,7 +428,7 @@ impl Table {
                 continue;
             };
             match slot.value() {
-                _ if !slot.dirty => {}
+                _ if !slot.is_dirty() => {}
                 _ if expired.is_some_and(|end| key < end) => {}
                 Some(value) if self.timestamped => batch.put(self.family, key, &slot.timestamp.to_be_bytes(), value),
                 Some(value) => batch.put(self.family, key, &[], value),
@@ -394,11 +439,22 @@ impl Table {
 
     /// The database has taken the dirty rows; those below `expired` have gone.
     pub(crate) fn committed(&mut self, expired: Option<&[u8]>) {
+        let windowed = self.groups.are_there();
         for position in self.dirty.drain(..) {
-            if let Some((_, slot)) = self.overlay.slot_mut(position) {
-                slot.dirty = false;
+            let Some((key, slot)) = self.overlay.slot_mut(position) else {
+                continue;
+            };
+            let gone = slot.value.is_none();
+            if slot.is_dirty() {
+                slot.unstored = gone;
+            }
+            slot.change = Change::None;
+            if gone && windowed && !slot.cached && slot.waits_at().is_none() {
+                self.bytes = self.bytes.saturating_sub(row_bytes(key, None));
+                self.overlay.remove(position);
             }
         }
+        self.overlay.listed_none();
         self.dirty_bytes = 0;
         self.ordered = None;
         let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;

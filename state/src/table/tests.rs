@@ -167,6 +167,82 @@ fn a_smaller_budget_holds_from_the_next_commit_on() {
     assert!(table.bytes <= 10 * row, "{} bytes", table.bytes);
 }
 
+/// What a batch was told to write.
+#[derive(Default)]
+struct Written {
+    puts: usize,
+    deletes: usize,
+}
+
+impl BatchWriter for Written {
+    fn put(&mut self, _: usize, _: &[u8], _: &[u8], _: &[u8]) {
+        self.puts += 1;
+    }
+    fn delete(&mut self, _: usize, _: &[u8]) {
+        self.deletes += 1;
+    }
+    fn delete_below(&mut self, _: usize, _: &[u8]) {}
+    fn mark(&mut self, _: usize, _: Mark) {}
+}
+
+#[test]
+fn a_session_that_grows_leaves_nothing_of_what_it_was_in_memory_or_in_the_batch() {
+    let row = |end: u64| [&b"segment0key"[..], &end.to_be_bytes(), &[0; 8]].concat();
+    let all = (Suffix::default(), [u8::MAX; 16]);
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 16, 1 << 20);
+    for commits in 0..3 {
+        for end in 1..=100 {
+            let end = commits * 100 + end;
+            let found = table.of_group(&database, b"segment0key", &all, all.1, false).unwrap();
+            for session in found.unwrap() {
+                table.put(&session.key, None, -1);
+            }
+            table.put(&row(end), Some(b"v"), -1);
+        }
+        let mut written = Written::default();
+        table.write(&mut written, None);
+        assert_eq!((written.puts, written.deletes), (1, usize::from(commits > 0)));
+        let dirty = table.dirty_bytes();
+        assert!(
+            dirty <= 2 * (row_bytes(&row(0), Some(b"v")) + commit_bytes(&row(0), Some(b"v"))),
+            "{dirty} bytes"
+        );
+        commit(&mut table, &mut database);
+        assert_eq!(table.bytes, row_bytes(&row(0), Some(b"v")));
+    }
+    let mut value = Vec::new();
+    assert_eq!(table.get(&database, &row(299), &mut value).unwrap(), None);
+    assert_eq!(table.get(&database, &row(300), &mut value).unwrap(), Some(-1));
+}
+
+#[test]
+fn a_row_that_the_database_never_had_is_not_deleted_there() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 0, 1 << 20);
+    let mut value = Vec::new();
+    let deletes = |table: &mut Table| {
+        let mut written = Written::default();
+        table.write(&mut written, None);
+        (written.puts, written.deletes)
+    };
+    assert_eq!(table.get(&database, &key(1), &mut value).unwrap(), None);
+    table.put(&key(1), Some(b"v"), -1);
+    table.put(&key(1), None, -1);
+    table.put(&key(2), None, -1);
+    assert_eq!(deletes(&mut table), (0, 1), "nobody has asked for the second");
+    table.put(&key(1), Some(b"w"), -1);
+    assert_eq!(deletes(&mut table), (1, 1));
+    commit(&mut table, &mut database);
+    table.put(&key(1), None, -1);
+    table.put(&key(1), Some(b"w"), -1);
+    table.put(&key(1), None, -1);
+    assert_eq!(deletes(&mut table), (0, 1));
+    commit(&mut table, &mut database);
+    assert_eq!(table.get(&database, &key(1), &mut value).unwrap(), None);
+    assert_eq!(database.reads.get(), 1);
+}
+
 #[test]
 fn what_a_commit_will_take_counts_before_it() {
     let mut database = Counting::new();
