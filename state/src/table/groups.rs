@@ -57,9 +57,9 @@ impl Groups {
         }
     }
 
-    /// Whether rows are windows or sessions.
-    pub(super) fn are_there(&self) -> bool {
-        self.suffix_bytes > 0
+    /// Bytes of a row key behind its group; 0: rows are neither windows nor sessions.
+    pub(super) fn suffix_bytes(&self) -> usize {
+        self.suffix_bytes
     }
 
     /// Whether the database has no such row, which is not in the overlay either.
