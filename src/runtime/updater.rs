@@ -25,7 +25,7 @@ use crate::{
     mutants::{Mutant, planted},
     restore::{Changelog, ChangelogBounds, Progress, Purpose, RestoringTask},
     state::{StateEngine, StateError, StoreIndex, StoreSpec, TaskDatabase},
-    task::{CommittedInput, has_logged, task_name},
+    task::{CommittedInput, logged_stores, task_name},
 };
 
 /// A task to be opened and restored.
@@ -366,6 +366,7 @@ impl UpdaterParts {
         task: TaskId,
         inputs: Option<&[CommittedInput]>,
     ) -> Result<Vec<Changelog>> {
+        let with_records = inputs.map(logged_stores).unwrap_or_default();
         let mut wanted = Vec::new();
         for (index, store) in subtopology.stores.iter().enumerate() {
             let (topic, limit) = match (&store.changelog, &store.source_changelog) {
@@ -384,7 +385,7 @@ impl UpdaterParts {
                 topic: topic.into(),
                 partition: task.partition,
             };
-            let logged = limit.is_none() && inputs.is_some_and(|all| has_logged(all, &store.spec.name));
+            let logged = limit.is_none() && with_records.contains(&*store.spec.name);
             wanted.push((StoreIndex(index as u32), partition, limit, logged));
         }
         if wanted.is_empty() {

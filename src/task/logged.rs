@@ -4,7 +4,7 @@
 //! it; and the committed offsets say, in their metadata, of which stores there are records. The second holds also where the disk of
 //! the instance holds nothing to compare with.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{CommittedInput, CommittedMetadata};
 use crate::{
@@ -49,12 +49,13 @@ pub(super) fn is_mark(name: &str) -> bool {
     name.starts_with(LOGGED)
 }
 
-/// Whether the committed offsets say that the changelog of this store has records.
-pub(crate) fn has_logged(inputs: &[CommittedInput], store: &str) -> bool {
+/// The stores of whose changelogs the committed offsets say that they have records.
+pub(crate) fn logged_stores(inputs: &[CommittedInput]) -> BTreeSet<String> {
     let metadata = inputs.iter().filter_map(|i| i.committed.as_ref());
     metadata
         .flat_map(|(_, text)| CommittedMetadata::decode(text).processors)
-        .any(|(name, _)| name.strip_prefix(LOGGED) == Some(store))
+        .filter_map(|(name, _)| name.strip_prefix(LOGGED).map(str::to_owned))
+        .collect()
 }
 
 #[cfg(test)]
@@ -97,8 +98,8 @@ mod tests {
             committed(Vec::new()),
             committed(store(Some(3)).mark().into_iter().collect()),
         ];
-        assert!(has_logged(&inputs, "counts"));
-        assert!(!has_logged(&inputs, "count") && !has_logged(&inputs[..1], "counts"));
+        assert_eq!(logged_stores(&inputs), BTreeSet::from(["counts".to_owned()]));
+        assert_eq!(logged_stores(&inputs[..1]), BTreeSet::new());
         assert_eq!((store(None).mark(), store(Some(0)).mark()), (None, None));
     }
 

@@ -18,7 +18,7 @@ mod task_impl;
 
 pub(crate) use collector::TaskCollector;
 pub(crate) use lifecycle::Phase;
-pub(crate) use logged::{LoggedStore, has_logged};
+pub(crate) use logged::{LoggedStore, logged_stores};
 pub(crate) use metadata::CommittedMetadata;
 pub(crate) use output::{Output, ProducerFactory};
 pub use partitioner::partition_of;

@@ -192,7 +192,27 @@ impl AppProcess {
         })
     }
 
-    /// SIGSTOP or SIGCONT.
+    /// Records it had processed when it stopped, once it has said so; of a process that has ended.
+    pub fn processed_at_its_end(&self, limit: Duration) -> Option<u64> {
+        let deadline = Instant::now() + limit;
+        loop {
+            // What it said last is still being read when it is gone.
+            let ended = self.events().iter().any(|e| matches!(e, AppEvent::Ended { .. }));
+            if ended || Instant::now() >= deadline {
+                return self.events().iter().rev().find_map(|event| match event {
+                    AppEvent::State {
+                        state,
+                        processed_records,
+                        ..
+                    } if ended && state == "NOT_RUNNING" => Some(*processed_records),
+                    _ => None,
+                });
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGSTOP, SIGCONT or SIGTERM.
     ///
     /// # Errors
     /// When the process is gone.

@@ -51,6 +51,12 @@ struct Args {
     /// Where failed records go.
     #[arg(long)]
     dead_letters: Option<String>,
+    /// Go on without records whose timestamp is negative.
+    #[arg(long)]
+    skip_timestamps: bool,
+    /// A property of librdkafka, as in `consumer.fetch.max.bytes=1000`.
+    #[arg(long)]
+    property: Vec<String>,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -81,8 +87,13 @@ fn topology(args: &Args) -> Result<Topology, Failure> {
     let builder = StreamsBuilder::new();
     if args.sequenced {
         let patched = args.patched;
+        let timestamps = if args.skip_timestamps {
+            TimestampExtractor::LogAndSkip
+        } else {
+            TimestampExtractor::Record
+        };
         builder
-            .stream::<String, String>(args.input.as_str())
+            .stream::<String, String>(Consumed::topic(args.input.as_str()).timestamps(timestamps))
             .try_map_values(move |value| user_code(value, patched))
             .select_key(|key: &String, _| key.clone())
             .group_by_key()
@@ -141,6 +152,9 @@ async fn run(args: &Args, begin: Instant) -> Result<(), Failure> {
     }
     if args.commit_interval_ms > 0 {
         builder = builder.commit_interval(Duration::from_millis(args.commit_interval_ms));
+    }
+    for (key, value) in args.property.iter().filter_map(|p| p.split_once('=')) {
+        builder = builder.property(key, value);
     }
     let app = builder
         .bootstrap_servers(args.bootstrap.as_str())

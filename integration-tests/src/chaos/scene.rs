@@ -252,7 +252,18 @@ impl Scene {
             runner: runner.to_vec(),
             ..self.app_options(index, index, &[])
         };
-        let process = AppProcess::start(&self.app, &options, &self.log(index))?;
+        self.start_as(index, &options)
+    }
+
+    /// Starts an instance with more arguments than the others have.
+    pub(super) fn start_with(&mut self, index: usize, arguments: &[&str]) -> Attempt {
+        let mut options = self.app_options(index, index, &[]);
+        options.arguments.extend(arguments.iter().map(|a| (*a).to_owned()));
+        self.start_as(index, &options)
+    }
+
+    fn start_as(&mut self, index: usize, options: &AppOptions) -> Attempt {
+        let process = AppProcess::start(&self.app, options, &self.log(index))?;
         if let Some(slot) = self.instances.get_mut(index) {
             *slot = Some(process);
         }

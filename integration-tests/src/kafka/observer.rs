@@ -211,7 +211,8 @@ impl Observer {
         Ok(())
     }
 
-    /// Deletes the records of each partition that lie before its offset, as retention does.
+    /// Deletes the records of each partition that lie before its offset, as retention does. A topic without `delete` in its
+    /// `cleanup.policy` is an error.
     pub fn delete_records(&self, topic: &str, before: &[i64]) -> Result<()> {
         let what = || format!("deleting records of {topic}");
         let mut list = TopicPartitionList::new();
@@ -220,10 +221,11 @@ impl Observer {
                 .context(what)?;
         }
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
-        self.runtime
-            .block_on(self.admin.delete_records(&list, &options))
-            .context(what)
-            .map(drop)
+        let answer = self.runtime.block_on(self.admin.delete_records(&list, &options));
+        for partition in answer.context(what)?.elements() {
+            partition.error().context(what)?;
+        }
+        Ok(())
     }
 
     /// Names of all topics, sorted; the brokers' own (`__...`) are left out.

@@ -176,7 +176,8 @@ impl Link {
             let head = frame::correlation_at(&answer, 0).and_then(|c| self.pending().remove(&c));
             if let Some(head) = head {
                 self.pass_walls(Side::Answer, &head.client_id).await;
-                match self.verdict(Side::Answer, &head).map(|(action, _)| action) {
+                let (action, rule) = self.verdict(Side::Answer, &head).unzip();
+                match action {
                     Some(Action::Drop) => continue,
                     Some(Action::Cut | Action::Hold) => return None,
                     Some(Action::CutAfter(bytes)) => {
@@ -188,6 +189,7 @@ impl Link {
                         Ok(rewritten) => answer = rewritten,
                         Err(error) => {
                             tracing::error!(%error, api = head.api_key, version = head.version, "an answer could not be rewritten");
+                            rule.iter().for_each(|rule| rule.not_done());
                             return None;
                         }
                     },

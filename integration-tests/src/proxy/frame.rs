@@ -26,6 +26,8 @@ pub mod api {
     pub const TXN_OFFSET_COMMIT: i16 = 28;
     /// StreamsGroupHeartbeat.
     pub const STREAMS_GROUP_HEARTBEAT: i16 = 88;
+    /// StreamsGroupDescribe.
+    pub const STREAMS_GROUP_DESCRIBE: i16 = 89;
 }
 
 /// No frame of a broker or client of ours is larger.

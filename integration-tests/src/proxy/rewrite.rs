@@ -43,7 +43,10 @@ pub(super) fn rewrite(api_key: i16, version: i16, answer: &[u8], code: i16) -> R
                 .for_each(|p| p.error_code = code);
         }),
         api::FIND_COORDINATOR => change(answer, version, |r: &mut FindCoordinatorResponse| {
-            r.error_code = code;
+            // Since version 4 each coordinator has a code of its own.
+            if version < 4 {
+                r.error_code = code;
+            }
             r.coordinators.iter_mut().for_each(|c| c.error_code = code);
         }),
         api::INIT_PRODUCER_ID => change(answer, version, |r: &mut InitProducerIdResponse| r.error_code = code),
@@ -59,15 +62,17 @@ pub(super) fn rewrite(api_key: i16, version: i16, answer: &[u8], code: i16) -> R
             let partitions = r.topics.iter_mut().flat_map(|t| &mut t.partitions);
             partitions.for_each(|p| p.error_code = code);
         }),
-        api::STREAMS_GROUP_HEARTBEAT => heartbeat(answer, code),
+        api::STREAMS_GROUP_HEARTBEAT => patched(answer, 9, code),
+        // One group is described, as the length of the list says, plus one.
+        api::STREAMS_GROUP_DESCRIBE if answer.get(9) == Some(&2) => patched(answer, 10, code),
         _ => Err(NotRewritten::UnknownApi),
     }
 }
 
-/// The codec does not know it: correlation id, no tagged fields, throttle time, error code.
-fn heartbeat(answer: &[u8], code: i16) -> Result<Vec<u8>, NotRewritten> {
+/// For answers the codec does not know: correlation id, no tagged fields, throttle time; then, or soon after, the error code.
+fn patched(answer: &[u8], at: usize, code: i16) -> Result<Vec<u8>, NotRewritten> {
     let mut rewritten = answer.to_vec();
-    match rewritten.get_mut(9..11) {
+    match rewritten.get_mut(at..at + 2) {
         Some(field) => field.copy_from_slice(&code.to_be_bytes()),
         None => return Err(NotRewritten::Malformed("too short".to_owned())),
     }
@@ -102,6 +107,15 @@ mod tests {
         let fine = [0, 0, 0, 7, 0, 0, 0, 0, 0, 0];
         let refused = rewrite(api::END_TXN, 1, &fine, 51).unwrap();
         assert_eq!(refused, [0, 0, 0, 7, 0, 0, 0, 0, 0, 51]);
+    }
+
+    #[test]
+    fn a_description_of_one_group_gets_the_code_and_of_several_stays_as_it_is() {
+        // Correlation id 7, no tags, throttle time 0, so many groups and one, the code of the first.
+        let described = |groups: u8| [0, 0, 0, 7, 0, 0, 0, 0, 0, groups + 1, 0, 0];
+        let refused = rewrite(api::STREAMS_GROUP_DESCRIBE, 0, &described(1), 16).unwrap();
+        assert_eq!(refused, [0, 0, 0, 7, 0, 0, 0, 0, 0, 2, 0, 16]);
+        assert!(rewrite(api::STREAMS_GROUP_DESCRIBE, 0, &described(2), 16).is_err());
     }
 
     #[test]

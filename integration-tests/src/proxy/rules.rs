@@ -141,6 +141,11 @@ impl ActiveRule {
         })
     }
 
+    /// A frame that matched could not be disturbed as it should have been: it does not count.
+    pub(super) fn not_done(&self) {
+        self.matched.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn answered_late(&self, answer: Vec<u8>) {
         *self.late_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }

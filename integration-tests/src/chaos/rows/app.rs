@@ -1,10 +1,12 @@
 //! Faults of the application's own processes.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use crate::kafka::Signal;
+use super::{mentions, stop};
+use crate::kafka::{ObservedRecord, Signal};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -33,9 +35,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "R05",
-        fault: "orderly stop (SIGTERM) under load; the next start restores nothing",
+        fault: "orderly stop (SIGTERM) under load, which commits what was processed, all of it; the next start restores nothing",
         full_count: 30,
-        seconds_each: 6.0,
+        seconds_each: 9.0,
         seconds_around: 15.0,
         run: orderly_stop,
     },
@@ -126,14 +128,6 @@ fn chain(s: &mut Scenario<'_>) -> Attempt {
     s.close(scene)
 }
 
-fn stop(scene: &mut Scene, index: usize) -> Attempt {
-    if scene.take(index)?.stop(Duration::from_secs(10))? {
-        Ok(())
-    } else {
-        Err(format!("instance {index} did not stop in order within 10 s").into())
-    }
-}
-
 const FROZEN: Duration = Duration::from_secs(10);
 
 fn zombie(s: &mut Scenario<'_>) -> Attempt {
@@ -165,16 +159,52 @@ fn complaints(log: &std::path::Path) -> usize {
         .count()
 }
 
+/// Longer than the pause before the stop, so that only the commit of the stop itself can have committed what came last;
+/// shorter than a transaction may last.
+const SELDOM: &str = "4000";
+
 fn orderly_stop(s: &mut Scenario<'_>) -> Attempt {
-    let mut scene = s.scene(seldom_committed())?;
+    let mut scene = s.scene(SceneOptions {
+        arguments: vec!["--commit-interval-ms".to_owned(), SELDOM.to_owned()],
+        ..SceneOptions::default()
+    })?;
     // With one instance the tasks come back to the state they left.
     stop(&mut scene, 1)?;
+    stop(&mut scene, 0)?;
+    let mut begin = committed(s, &scene)?;
+    scene.start(0, &[])?;
+    scene.wait_until_running(0)?;
     s.rounds(&mut scene, |s, scene, _| {
         s.world.random_pause(500, 2_000);
-        stop(scene, 0)?;
+        let before = committed(s, scene)?;
+        let log = scene.log(0);
+        let undone = mentions(&log, UNDONE);
+        let mut process = scene.take(0)?;
+        process.signal(Signal::Terminate)?;
+        if !process.wait_until_ended(Duration::from_secs(10)) {
+            return Err("the instance did not stop in order within 10 s".into());
+        }
         if s.world.proxy.in_transaction(&scene.client(0)) {
             s.outcome.violation("an orderly stop has left a transaction open");
         }
+        let processed = process.processed_at_its_end(Duration::from_secs(2));
+        let processed = processed.ok_or("the instance has not said what it has processed")?;
+        let mut end = committed(s, scene)?;
+        let mut stands_for = records_between(s, &begin, &end)?;
+        // The brokers write the markers of a transaction a moment after they have said that it is committed.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while stands_for != processed && Instant::now() < deadline {
+            end = committed(s, scene)?;
+            stands_for = records_between(s, &begin, &end)?;
+        }
+        // What was undone on the way was processed more than once.
+        if stands_for != processed && mentions(&log, UNDONE) == undone {
+            let sentence = format!("{processed} records processed at an orderly stop, {stands_for} committed");
+            s.outcome.violation(sentence);
+        }
+        s.outcome
+            .sometimes("the last commit was that of the stop", before != end);
+        begin = end;
         scene.start(0, &[])?;
         let (_, restored) = scene.wait_until_running(0)?;
         if restored > 0 {
@@ -184,6 +214,38 @@ fn orderly_stop(s: &mut Scenario<'_>) -> Attempt {
         Ok(())
     })?;
     s.close(scene)
+}
+
+const UNDONE: &str = "everything since the last commit is undone";
+
+/// Committed offsets of each partition, by topic: of the input, and of what the application makes of it.
+type Committed = BTreeMap<String, Vec<i64>>;
+
+fn committed(s: &Scenario<'_>, scene: &Scene) -> Attempt<Committed> {
+    let mut all = Committed::new();
+    for role in ["in", "-repartition"] {
+        let topic = scene.topic(s.world, role)?;
+        let offsets = s.world.observer.committed(&scene.id, &topic)?;
+        let offsets = offsets.into_iter().map(|c| c.map_or(0, |(offset, _)| offset));
+        all.insert(topic, offsets.collect());
+    }
+    Ok(all)
+}
+
+/// Records from some offsets to others; control records are none.
+fn records_between(s: &Scenario<'_>, begin: &Committed, end: &Committed) -> Attempt<u64> {
+    let mut count = 0;
+    for (topic, ends) in end {
+        let offset = |all: &[i64], partition: i32| usize::try_from(partition).ok().and_then(|p| all.get(p).copied());
+        let begins = begin.get(topic).ok_or("a topic is new")?;
+        let between = |r: &ObservedRecord| {
+            offset(begins, r.partition).is_some_and(|b| r.offset >= b)
+                && offset(ends, r.partition).is_some_and(|e| r.offset < e)
+        };
+        let all = s.world.observer.read_committed(topic)?;
+        count += all.into_iter().filter(between).count() as u64;
+    }
+    Ok(count)
 }
 
 fn storm(s: &mut Scenario<'_>) -> Attempt {

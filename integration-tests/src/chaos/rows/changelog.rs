@@ -1,19 +1,20 @@
 //! Changelogs that are restored from although something is odd with them, and one that is gone.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use super::{abort_once, restart};
+use super::{abort_once, restart, stop};
 use crate::kafka::{NewRecord, ObservedRecord, View};
-use crate::proxy::{Action, Rule, Side, api};
+use crate::proxy::{Action, Rule, Side, Wall, api};
 
 pub(super) const ROWS: &[Row] = &[Row {
     id: "R35",
     fault: "a changelog with aborted transactions, with a control record at its end, compacted, cut off by retention, unreadable at the asked offset (OFFSET_OUT_OF_RANGE), or deleted is restored from",
     full_count: 60,
-    seconds_each: 14.0,
+    seconds_each: 16.0,
     seconds_around: 15.0,
     run: odd_changelogs,
 }];
@@ -21,6 +22,8 @@ pub(super) const ROWS: &[Row] = &[Row {
 const LIMIT: Duration = Duration::from_secs(30);
 /// A changelog that seems to end too early is looked at for 10 s.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// Between two fetches of a restoration that is slowed down.
+const STILL_READING: Duration = Duration::from_secs(5);
 
 fn odd_changelogs(s: &mut Scenario<'_>) -> Attempt {
     let mut scene = s.scene(SceneOptions::default())?;
@@ -52,72 +55,119 @@ fn aborted_inside(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     restart(scene, 0)
 }
 
-/// Both go, so that nobody writes any more: after the last commit there is its marker, and nothing else.
+/// Both go, so that nobody writes any more: what was written last is rolled back, and its marker is the end.
 fn control_record_last(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     s.outcome.variant("control record last");
+    scene.wait_for_results(1)?;
+    let topic = scene.topic(s.world, "-changelog")?;
+    // Whoever asks for a commit has written everything; without one it is rolled back after `transaction_timeout`.
+    let commits = Rule::new(api::END_TXN, Side::Request, Action::Drop).commits(true);
+    let no_commits = s.world.proxy.arm(commits.client(&scene.client(1)).times(u64::MAX));
+    if !no_commits.wait_matched(1, LIMIT) {
+        return Err("nothing was to be committed".into());
+    }
     scene.kill(1)?;
     lose_state(scene)?;
-    let topic = scene.topic(s.world, "-changelog")?;
-    // What was open when they died is rolled back after `transaction_timeout`, with a marker.
+    drop(no_commits);
     let deadline = Instant::now() + LIMIT;
-    let mut any = ends_with_a_marker(s, &topic)?;
-    while !any && Instant::now() < deadline {
+    while !every_end_is_a_marker(s, &topic)? {
+        if Instant::now() > deadline {
+            return Err(format!("{topic} does not end with control records within {LIMIT:?}").into());
+        }
         std::thread::sleep(Duration::from_millis(500));
-        any = ends_with_a_marker(s, &topic)?;
     }
-    s.outcome.sometimes("a control record was the last", any);
+    s.outcome.sometimes("a control record was the last", true);
+    let rolled_back = last_of_each(s, &topic, View::Everything)? != last_of_each(s, &topic, View::Committed)?;
+    s.outcome
+        .sometimes("what was written last was rolled back", rolled_back);
     restart(scene, 0)?;
     restart(scene, 1)
 }
 
-fn ends_with_a_marker(s: &Scenario<'_>, topic: &str) -> Attempt<bool> {
-    let ends = s.world.observer.watermarks(topic)?;
-    let all = s.world.observer.read_all(topic, View::Everything)?;
-    let marker_last = |partition: i32, end: i64| {
-        let last = all.iter().filter(|r| r.partition == partition).map(|r| r.offset).max();
-        last.is_some_and(|last| last + 1 < end)
-    };
-    Ok((0..).zip(&ends).any(|(p, (_, end))| marker_last(p, *end)))
+/// Offset of the last record of each partition.
+fn last_of_each(s: &Scenario<'_>, topic: &str, view: View) -> Attempt<BTreeMap<i32, i64>> {
+    let all = s.world.observer.read_all(topic, view)?;
+    Ok(all.iter().map(|r| (r.partition, r.offset)).collect())
 }
 
-/// Segments are rolled and cleaned every second, also while it is read, which is made to take its time.
+/// Whether something was written, and behind the last record of every partition that has any there is one that nobody is shown.
+fn every_end_is_a_marker(s: &Scenario<'_>, topic: &str) -> Attempt<bool> {
+    let last = last_of_each(s, topic, View::Everything)?;
+    let ends = s.world.observer.watermarks(topic)?;
+    let marker = |partition: i32, end: i64| last.get(&partition).map_or(end == 0, |last| last + 1 < end);
+    Ok(!last.is_empty() && (0..).zip(&ends).all(|(p, (_, end))| marker(p, *end)))
+}
+
+/// The log is cleaned behind the back of a restoration that has read its first batches and is held back meanwhile.
 fn compacted(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     s.outcome.variant("compacted");
     let topic = scene.topic(s.world, "-changelog")?;
-    let eager = [
+    let rolled = [
         ("cleanup.policy", "compact"),
         ("segment.ms", "1000"),
         ("min.cleanable.dirty.ratio", "0.01"),
-        ("max.compaction.lag.ms", "1000"),
     ];
-    s.world.observer.configure_topic(&topic, &eager)?;
-    let deadline = Instant::now() + LIMIT;
-    while !is_compacted(s, &topic)? {
-        if Instant::now() > deadline {
-            return Err(format!("{topic} was not compacted within {LIMIT:?}").into());
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    let not_yet = [rolled.as_slice(), &[("min.compaction.lag.ms", "3600000")]].concat();
+    s.world.observer.configure_topic(&topic, &not_yet)?;
+    // Segments that are not written to any more are what the cleaner takes.
+    let then: Vec<i64> = s.world.observer.watermarks(&topic)?.iter().map(|w| w.1).collect();
+    let grown = await_growth(s, &topic, &then)?;
+    await_growth(s, &topic, &grown)?;
     lose_state(scene)?;
-    let slowly = Rule::new(api::FETCH, Side::Answer, Action::Delay(Duration::from_millis(300)));
-    let slowly = s.world.proxy.arm(slowly.client(&restore_client(scene)).times(6));
+    // Batch by batch, or everything is read at once.
+    let pause = Action::Delay(Duration::from_millis(200));
+    let slowly = Rule::new(api::FETCH, Side::Answer, pause).client(&restore_client(scene));
+    let slowly = s.world.proxy.arm(slowly.times(u64::MAX));
+    scene.start_with(0, &["--property", "consumer.fetch.message.max.bytes=300"])?;
+    if !slowly.wait_matched(2, LIMIT) {
+        return Err("nothing was restored".into());
+    }
+    let held_back = s.world.proxy.wall(Wall {
+        client: restore_client(scene),
+        ..Wall::default()
+    });
+    await_cleaning(s, &topic, &rolled)?;
+    let read = slowly.matched();
+    drop(held_back);
+    s.outcome.sometimes(
+        "compaction ran while it was restored from",
+        slowly.wait_matched(read + 2, STILL_READING),
+    );
+    drop(slowly);
+    scene.wait_until_running(0)?;
+    // As it is otherwise.
+    stop(scene, 0)?;
     restart(scene, 0)?;
-    s.outcome
-        .sometimes("compaction ran while it was restored from", slowly.matched() > 0);
     s.world
         .observer
         .configure_topic(&topic, &[("cleanup.policy", "compact")])
         .map_err(Into::into)
 }
 
-/// Whether records that were there are not any more: control records leave a gap of one.
-fn is_compacted(s: &Scenario<'_>, topic: &str) -> Attempt<bool> {
-    let all = s.world.observer.read_all(topic, View::Everything)?;
-    let gap =
-        |pair: &[ObservedRecord]| matches!(pair, [a, b] if a.partition == b.partition && b.offset - a.offset > 10);
-    let from_the_first = |r: &ObservedRecord| r.offset > 10;
-    let firsts = (0..3).filter_map(|p| all.iter().find(|r| r.partition == p));
-    Ok(all.windows(2).any(gap) || firsts.into_iter().any(from_the_first))
+/// Lets the cleaner begin, and waits for records to go from a partition that nobody writes to: it is being restored from.
+fn await_cleaning(s: &Scenario<'_>, topic: &str, settings: &[(&str, &str)]) -> Attempt {
+    let (ends, before) = (s.world.observer.watermarks(topic)?, records_of_each(s, topic)?);
+    s.world.observer.configure_topic(topic, settings)?;
+    let deadline = Instant::now() + LIMIT;
+    while Instant::now() < deadline {
+        let (left, now) = (records_of_each(s, topic)?, s.world.observer.watermarks(topic)?);
+        let fewer = |p: i32| left.get(&p) < before.get(&p);
+        if (0..)
+            .zip(ends.iter().zip(&now))
+            .any(|(p, (then, now))| then.1 == now.1 && fewer(p))
+        {
+            return Ok(());
+        }
+    }
+    Err(format!("{topic} was not compacted within {LIMIT:?}").into())
+}
+
+fn records_of_each(s: &Scenario<'_>, topic: &str) -> Attempt<BTreeMap<i32, usize>> {
+    let mut counts = BTreeMap::new();
+    for record in s.world.observer.read_all(topic, View::Everything)? {
+        *counts.entry(record.partition).or_default() += 1;
+    }
+    Ok(counts)
 }
 
 fn restore_client(scene: &Scene) -> String {
@@ -132,8 +182,33 @@ fn cut_off(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     let then: Vec<i64> = s.world.observer.watermarks(&topic)?.iter().map(|w| w.1).collect();
     let grown = await_growth(s, &topic, &then)?;
     await_growth(s, &topic, &grown)?;
-    s.world.observer.delete_records(&topic, &grown)?;
-    restart(scene, 0)
+    // A topic that is only compacted loses nothing else: the broker refuses. A store whose rows may go says so first.
+    if s.world.observer.delete_records(&topic, &grown).is_ok() {
+        s.outcome
+            .violation("the broker cut records off a changelog that is only compacted");
+    }
+    let both = [("cleanup.policy", "compact,delete")];
+    s.world.observer.configure_topic(&topic, &both)?;
+    cut(s, &topic, &grown)?;
+    restart(scene, 0)?;
+    let compacted = [("cleanup.policy", "compact")];
+    Ok(s.world.observer.configure_topic(&topic, &compacted)?)
+}
+
+/// Deletes what lies before these offsets. The brokers hear of a new policy a moment later than we do.
+fn cut(s: &Scenario<'_>, topic: &str, before: &[i64]) -> Attempt {
+    let deadline = Instant::now() + LIMIT;
+    while let Err(error) = s.world.observer.delete_records(topic, before) {
+        if Instant::now() > deadline {
+            return Err(error.into());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let firsts: Vec<i64> = s.world.observer.watermarks(topic)?.iter().map(|w| w.0).collect();
+    if firsts != before {
+        return Err(format!("{topic} begins at {firsts:?}, not at {before:?}").into());
+    }
+    Ok(())
 }
 
 /// Waits until every partition has 200 offsets more: some rounds of all keys. Gives the ends.

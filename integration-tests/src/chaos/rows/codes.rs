@@ -8,7 +8,7 @@ use crate::proxy::{Action, Rule, Side, api};
 pub(super) const ROWS: &[Row] = &[Row {
     id: "R27",
     fault: "the answer is rewritten to an error code: every code of the list for every API that may give it",
-    full_count: 43,
+    full_count: 58,
     seconds_each: 6.0,
     seconds_around: 15.0,
     run: error_codes,
@@ -26,7 +26,7 @@ enum Class {
 }
 use Class::{Ends, GoesOn};
 
-const CODES: [(i16, &[(i16, Class)]); 8] = [
+const CODES: [(i16, &[(i16, Class)]); 11] = [
     (
         api::PRODUCE,
         &[
@@ -109,6 +109,39 @@ const CODES: [(i16, &[(i16, Class)]); 8] = [
         api::OFFSET_FETCH,
         &[(88, GoesOn)], // UNSTABLE_OFFSET_COMMIT
     ),
+    (
+        api::FIND_COORDINATOR,
+        &[
+            (14, GoesOn),
+            (15, GoesOn), // COORDINATOR_NOT_AVAILABLE
+        ],
+    ),
+    (
+        api::STREAMS_GROUP_HEARTBEAT,
+        &[
+            (14, GoesOn),
+            (15, GoesOn),
+            (16, GoesOn),
+            (25, GoesOn),  // UNKNOWN_MEMBER_ID: joins again
+            (110, GoesOn), // FENCED_MEMBER_EPOCH: joins again
+            (69, GoesOn),  // GROUP_ID_NOT_FOUND: joins again
+            (30, Ends),    // GROUP_AUTHORIZATION_FAILED
+            (130, Ends),   // STREAMS_INVALID_TOPOLOGY
+        ],
+    ),
+    (
+        // Asked now and then, to compare: what cannot be learned now is asked for later.
+        api::STREAMS_GROUP_DESCRIBE,
+        &[(14, GoesOn), (15, GoesOn), (16, GoesOn), (30, GoesOn), (69, GoesOn)],
+    ),
+];
+
+/// Asked for by an instance that starts, or some seconds later, and seldom otherwise.
+const AT_START: [i16; 4] = [
+    api::INIT_PRODUCER_ID,
+    api::OFFSET_FETCH,
+    api::FIND_COORDINATOR,
+    api::STREAMS_GROUP_DESCRIBE,
 ];
 
 fn pairs() -> impl Iterator<Item = (i16, i16, Class)> {
@@ -127,7 +160,7 @@ fn error_codes(s: &mut Scenario<'_>) -> Attempt {
         let (api_key, code, class) = all[((first + round) as usize) % all.len()];
         let rule = Rule::new(api_key, Side::Answer, Action::Rewrite(code)).client(&scene.client(0));
         let armed = s.world.proxy.arm(rule);
-        if matches!(api_key, api::INIT_PRODUCER_ID | api::OFFSET_FETCH) {
+        if AT_START.contains(&api_key) {
             scene.kill(0)?;
             scene.start(0, &[])?;
         }

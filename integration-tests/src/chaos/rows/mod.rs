@@ -12,6 +12,7 @@ mod memory;
 mod network;
 mod user_code;
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::scene::Scene;
@@ -64,4 +65,19 @@ fn restart(scene: &mut Scene, index: usize) -> Attempt {
     scene.start(index, &[])?;
     scene.wait_until_running(index)?;
     Ok(())
+}
+
+/// SIGTERM, and an end in order.
+fn stop(scene: &mut Scene, index: usize) -> Attempt {
+    if scene.take(index)?.stop(Duration::from_secs(10))? {
+        Ok(())
+    } else {
+        Err(format!("instance {index} did not stop in order within 10 s").into())
+    }
+}
+
+/// Lines of a log that contain the words.
+fn mentions(log: &Path, words: &str) -> usize {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().filter(|line| line.contains(words)).count()
 }

@@ -1,9 +1,10 @@
 //! User code that fails, panics or never returns, and records that cannot be read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
+use super::mentions;
 use crate::kafka::NewRecord;
 
 pub(super) const ROWS: &[Row] = &[
@@ -25,8 +26,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "R38",
-        fault: "hostile records: null and undecodable keys and values, empty, 900 kB, just below and above what the broker takes, odd times, 10,000 headers; policies fail, skip, dead letter",
-        full_count: 30,
+        fault: "hostile records: null and undecodable keys and values, empty, 900 kB, just below and above what the broker takes, no time, times before 1970 and of a far future, 10,000 headers; policies fail, skip, dead letter",
+        full_count: 32,
         seconds_each: 10.0,
         seconds_around: 15.0,
         run: hostile_records,
@@ -46,8 +47,9 @@ fn restart_with(scene: &mut Scene, arguments: &[&str]) -> Attempt {
     scene.wait_until_all_run()
 }
 
-/// Under the policy "fail" the instance ends with an error, and so does the one that takes its task over.
-fn both_fail(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
+/// Under the policy "fail" the instance ends with an error, and so does the one that takes its task over. Gives the errors.
+fn both_fail(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt<Vec<String>> {
+    let mut errors = Vec::new();
     for index in 0..2 {
         let mut process = scene.take(index)?;
         if !process.wait_until_ended(END_LIMIT) {
@@ -57,8 +59,9 @@ fn both_fail(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
         if error.is_empty() {
             s.outcome.violation(format!("instance {index} ended without an error"));
         }
+        errors.push(error);
     }
-    Ok(())
+    Ok(errors)
 }
 
 fn user_code(s: &mut Scenario<'_>) -> Attempt {
@@ -86,7 +89,7 @@ fn user_code(s: &mut Scenario<'_>) -> Attempt {
             return restart_with(scene, &["--skip-failed", "--patched"]);
         }
         match policy {
-            0 => both_fail(s, scene)?,
+            0 => both_fail(s, scene).map(drop)?,
             1 => return Ok(()),
             _ => {
                 expected_letters += 1;
@@ -157,7 +160,7 @@ fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
     s.rounds(&mut scene, |s, scene, round| {
         let input = scene.topic(s.world, "in")?;
         let mut records = hostile();
-        match round % 3 {
+        match round % 4 {
             0 => {
                 s.outcome.variant("skip");
                 restart_with(scene, &["--skip-failed"])?;
@@ -169,14 +172,19 @@ fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
                 restart_with(scene, &["--skip-failed", "--dead-letters", &letters])?;
                 expected_letters += records.len();
             }
-            _ => {
+            2 => {
                 s.outcome.variant("fail");
                 restart_with(scene, &[])?;
+            }
+            _ => {
+                s.outcome.variant("no valid time");
+                sent += TIMES.len();
+                return invalid_times(s, scene, &input);
             }
         }
         s.world.observer.produce(&input, &records)?;
         sent += records.len();
-        if round % 3 == 2 {
+        if round % 4 == 2 {
             both_fail(s, scene)?;
             restart_with(scene, &["--skip-failed"])?;
         }
@@ -202,6 +210,47 @@ fn hostile_records(s: &mut Scenario<'_>) -> Attempt {
         s.outcome.violation(sentence);
     }
     s.close(scene)
+}
+
+/// -1 is how Kafka writes that there is none.
+const TIMES: [i64; 3] = [-1, -2, i64::MIN / 4];
+
+/// Keys and values are fine: it is about time only. Whether such a record stops the application is not a handler's affair but that
+/// of whoever takes the times from the records, as in Kafka Streams (`FailOnInvalidTimestamp`, `LogAndSkipOnInvalidTimestamp`).
+fn invalid_times(s: &mut Scenario<'_>, scene: &mut Scene, input: &str) -> Attempt {
+    restart_with(scene, &["--skip-failed"])?;
+    let key = "timeless";
+    let of_time = |time: &i64| NewRecord::new(key, "x").to_partition(0).at_ms(*time);
+    let records: Vec<NewRecord> = TIMES.iter().map(of_time).collect();
+    s.world.observer.produce(input, &records)?;
+    let all = s.world.observer.read_committed(input)?;
+    let arrived = all.iter().filter(|r| r.key_text() == key).rev().take(TIMES.len());
+    let mut arrived: Vec<(i64, i64)> = arrived.map(|r| (r.offset, r.timestamp_ms)).collect();
+    arrived.reverse();
+    if !arrived.iter().map(|(_, time)| time).eq(&TIMES) {
+        return Err(format!("the records have come to the topic with other times: {arrived:?}").into());
+    }
+    let first = arrived.first().map_or(-1, |(offset, _)| *offset);
+    for error in both_fail(s, scene)? {
+        let wanted = [input, "partition 0", &format!("offset {first}")];
+        if let Some(missing) = wanted.iter().find(|w| !error.contains(**w)) {
+            s.outcome
+                .violation(format!("an error that does not name {missing:?}: {error:?}"));
+        }
+    }
+    let words = "record without a valid timestamp dropped";
+    let dropped = |scene: &Scene| (0..2).map(|index| mentions(&scene.log(index), words)).sum::<usize>();
+    let before = dropped(scene);
+    restart_with(scene, &["--skip-failed", "--skip-timestamps"])?;
+    let deadline = Instant::now() + END_LIMIT;
+    while dropped(scene) < before + TIMES.len() {
+        if Instant::now() > deadline {
+            let sentence = format!("{} of {} dropped", dropped(scene) - before, TIMES.len());
+            return Err(format!("records without a valid time: {sentence}").into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// What a topic takes by default: `message.max.bytes`, with the heads of batch and record.
@@ -233,9 +282,4 @@ fn too_large(s: &mut Scenario<'_>, input: &str) -> Attempt {
         return Err("the broker took a record that is too large".into());
     }
     Ok(())
-}
-
-fn mentions(log: &std::path::Path, words: &str) -> usize {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.lines().filter(|line| line.contains(words)).count()
 }
