@@ -19,6 +19,9 @@ enum TimeAt {
     SessionEnd,
 }
 
+/// Takes both times of a row, value and timestamp; false: no more of them.
+pub(crate) type LendTimes<'a> = &'a mut dyn FnMut([i64; 2], &[u8], i64) -> bool;
+
 /// The segments of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segments {
@@ -140,7 +143,7 @@ impl Segments {
         key: &[u8],
         (from, to): (i64, i64),
         reverse: bool,
-        f: &mut dyn FnMut([i64; 2], &[u8], i64) -> bool,
+        f: LendTimes<'_>,
     ) -> Result<bool> {
         if core.is_cached() {
             return Ok(false);

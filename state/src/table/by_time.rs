@@ -35,12 +35,15 @@ pub(super) struct ByTime {
     segments: BTreeMap<i64, Segment>,
 }
 
-/// Segment, key of the record, time, and what is behind it.
-fn parts(key: &[u8], suffix_bytes: usize) -> Option<(i64, &[u8], &[u8], &[u8])> {
+/// Segment and entry of a row.
+fn entry(key: &[u8], suffix_bytes: usize) -> Option<(i64, SmallVec<[u8; 64]>)> {
     let (segment, rest) = key.split_first_chunk::<SEGMENT_BYTES>()?;
     let (record_key, suffix) = rest.split_at_checked(rest.len().checked_sub(suffix_bytes)?)?;
     let (time, behind) = suffix.split_at_checked(TIME_BYTES)?;
-    Some((i64::from_be_bytes(*segment), record_key, time, behind))
+    let mut entry = SmallVec::from_slice(time);
+    entry.extend_from_slice(record_key);
+    entry.extend_from_slice(behind);
+    Some((i64::from_be_bytes(*segment), entry))
 }
 
 impl ByTime {
@@ -49,18 +52,15 @@ impl ByTime {
         if self.segments.is_empty() {
             return;
         }
-        let Some((segment, record_key, time, behind)) = parts(key, suffix_bytes) else {
+        let Some((segment, entry)) = entry(key, suffix_bytes) else {
             return;
         };
         let Some(segment) = self.segments.get_mut(&segment) else {
             return;
         };
-        let mut entry: SmallVec<[u8; 64]> = SmallVec::from_slice(time);
-        entry.extend_from_slice(record_key);
-        entry.extend_from_slice(behind);
         if !present {
             segment.rows.remove(&*entry);
-        } else if *time >= segment.from.to_be_bytes()[..] {
+        } else if *entry >= segment.from.to_be_bytes()[..] {
             segment.rows.insert((&*entry).into());
         }
     }

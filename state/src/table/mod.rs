@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use self::by_time::ByTime;
 use self::groups::Groups;
-pub(crate) use self::groups::Times;
+pub(crate) use self::groups::{LendRow, Times};
 use self::lingering::Lingering;
 use self::overlay::{Change, Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
@@ -144,6 +144,17 @@ impl Table {
         self.write_row(position, value, timestamp);
         if value.is_none() {
             self.undo(position);
+        }
+    }
+
+    /// As `put`, for a row that nobody is going to ask for soon: it leaves memory with the commit.
+    pub(crate) fn put_away(&mut self, key: &[u8], value: &[u8]) {
+        self.put(key, Some(value), -1);
+        let position = self.overlay.position(key);
+        if let Some((_, slot)) = position.and_then(|position| self.overlay.slot_mut(position))
+            && slot.is_dirty()
+        {
+            slot.change = Change::Leaving;
         }
     }
 
@@ -450,12 +461,13 @@ impl Table {
                 continue;
             };
             let gone = slot.value.is_none();
+            let leaves = slot.change == Change::Leaving || gone && windowed && !slot.cached;
             if slot.is_dirty() {
                 slot.unstored = gone;
             }
             slot.change = Change::None;
-            if gone && windowed && !slot.cached && slot.waits_at().is_none() {
-                self.bytes = self.bytes.saturating_sub(row_bytes(key, None));
+            if leaves && slot.waits_at().is_none() {
+                self.bytes = self.bytes.saturating_sub(row_bytes(key, slot.value()));
                 self.overlay.remove(position);
             }
         }

@@ -247,6 +247,23 @@ fn a_row_that_the_database_never_had_is_not_deleted_there() {
 }
 
 #[test]
+fn a_row_that_was_put_away_leaves_memory_with_the_commit() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 0, 1 << 20);
+    table.put(&key(1), Some(b"v"), -1);
+    table.put_away(&key(2), b"w");
+    let mut value = Vec::new();
+    assert_eq!(table.get(&database, &key(2), &mut value).unwrap(), Some(-1));
+    commit(&mut table, &mut database);
+    assert_eq!(table.bytes, row_bytes(&key(1), Some(b"v")));
+    assert_eq!(reads(&mut table, &database, 1..3), 1);
+    assert_eq!(
+        (table.get(&database, &key(2), &mut value).unwrap(), &*value),
+        (Some(-1), &b"w"[..])
+    );
+}
+
+#[test]
 fn what_a_commit_will_take_counts_before_it() {
     let mut database = Counting::new();
     let mut table = Table::new(0, false, 0, 1 << 20);
