@@ -7,8 +7,8 @@ use crate::global::Watch;
 use crate::keys::Suffix;
 use crate::lru::Recency;
 use crate::row_headers::{split_headers, take_headers};
-use crate::segments::{CachedSegments, suffix_bytes};
-use crate::table::{Found, Table, Times};
+use crate::segments::{CachedSegments, Segments, suffix_bytes};
+use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
@@ -87,7 +87,7 @@ impl Core {
     ) -> Self {
         let mark = database.mark(index).unwrap_or_default();
         let sequence = first_sequence(mark);
-        Self {
+        let core = Self {
             row_sequence: Cell::new(sequence),
             log_sequence: Cell::new(sequence),
             committed_sequences: Cell::new((sequence, sequence)),
@@ -111,11 +111,27 @@ impl Core {
             index,
             database,
             logger,
+        };
+        core.tell_new_segments();
+        core
+    }
+
+    /// The table need not ask the database for rows of segments that began after the last commit.
+    fn tell_new_segments(&self) {
+        let committed = self.committed_observed.get();
+        // Without a time nothing is known, and what comes out of the record cache may be of any time.
+        if committed < 0 || self.cached {
+            return;
+        }
+        if let Some(segments) = Segments::of(&self.spec.kind) {
+            let new_from = segments.id(committed).saturating_add(1).to_be_bytes();
+            self.table.borrow_mut().set_new_from(Some(new_from));
         }
     }
 
     /// Reads rows that somebody else writes.
     pub(crate) fn watching(mut self, watch: Watch) -> Self {
+        self.table.borrow_mut().set_new_from(None);
         self.watch = Some(watch);
         self
     }
@@ -235,7 +251,7 @@ impl Core {
         (group, end): (&[u8], Suffix),
         times: &Times,
         reverse: bool,
-        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
+        f: LendRow<'_>,
     ) -> Result<bool> {
         self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f))
     }
@@ -405,6 +421,7 @@ impl Core {
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
         self.committed_observed.set(self.observed.get());
+        self.tell_new_segments();
         if !self.has_pending() {
             self.cached_segments.clear();
         }

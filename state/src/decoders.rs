@@ -120,7 +120,7 @@ fn decoders_of_suppress_changelogs_take_any_bytes() {
         let Some(value) = BufferValue::parse(bytes) else { return };
         let mut written = Vec::new();
         encode(
-            &value.context,
+            &value.origin.context(),
             value.prior,
             value.old,
             value.new,

@@ -230,7 +230,8 @@ impl WindowStore {
             list.push(times, value, timestamp);
             !is_last(times[0])
         };
-        if self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
+        // The list has no place for headers.
+        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
             return Ok(());
         }
         list.clear();
@@ -262,6 +263,30 @@ impl WindowStore {
             to,
             reverse,
         )
+    }
+
+    /// Windows of all keys with from <= start <= to, by key or by start: what whoever emits windows when they close asks for,
+    /// who goes on from `to`. Costs what it gives, once a segment was read for the first time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_closed(self: &Rc<Self>, from: i64, to: i64) -> Result<Vec<WindowRow>> {
+        let readable = self.segments.readable_from(self.core.observed());
+        let Some(found) = self.segments.by_time(&self.core, (from, to), readable)? else {
+            return self.fetch_range(None, None, from, to, false).collect();
+        };
+        let row = |found: Found| {
+            let (key, [start, _]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
+            let row = self.core.value_and_headers(found.value);
+            Some(row.map(|(value, headers)| WindowRow {
+                key: key.into(),
+                start,
+                value,
+                timestamp: found.timestamp,
+                headers,
+            }))
+        };
+        found.into_iter().filter_map(row).collect()
     }
 
     /// All windows that can be read.
@@ -465,14 +490,10 @@ impl Iterator for SegmentScans {
                 Some(Err(error)) => return Some(Err(error)),
                 Some(Ok(found)) => found,
             };
-            let Some(row) = found.key.get(PREFIX_BYTES..) else {
-                continue;
-            };
-            let Some((key, suffix)) = row.len().checked_sub(self.suffix_bytes).map(|at| row.split_at(at)) else {
+            let Some((key, times)) = split_row_key(&found.key, self.suffix_bytes) else {
                 continue;
             };
             if self.keys.contain(key) {
-                let times = [number(suffix.get(..8)), number(suffix.get(8..))];
                 if times[0] < self.readable_from && !self.core.is_in_cache(&found.key) {
                     continue;
                 }
@@ -481,6 +502,13 @@ impl Iterator for SegmentScans {
             }
         }
     }
+}
+
+/// The key of the record and both times of a row.
+pub(crate) fn split_row_key(row_key: &[u8], suffix_bytes: usize) -> Option<(&[u8], [i64; 2])> {
+    let row = row_key.get(PREFIX_BYTES..)?;
+    let (key, suffix) = row.split_at_checked(row.len().checked_sub(suffix_bytes)?)?;
+    Some((key, [number(suffix.get(..8)), number(suffix.get(8..))]))
 }
 
 /// Windows of a range read.

@@ -9,7 +9,7 @@ use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 
 use rustc_hash::FxHasher;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::overlay::Slot;
 use super::{Found, Table};
@@ -21,6 +21,9 @@ use crate::packed::Key;
 /// Times of one group, both ends inclusive.
 pub(crate) type Times = (Suffix, Suffix);
 
+/// Takes the end of a row's key, value and timestamp; false: no more of them.
+pub(crate) type LendRow<'a> = &'a mut dyn FnMut(&[u8], &[u8], i64) -> bool;
+
 /// Groups with more rows than that in the database are scanned each time.
 const MAX_ROWS: usize = 1_024;
 /// What a group takes beside its rows.
@@ -31,8 +34,8 @@ const NOWHERE: Suffix = [u8::MAX; size_of::<Suffix>()];
 struct Group {
     /// All rows from here on are known.
     from: Suffix,
-    /// In order; those before `from` are dirty rows and leftovers.
-    rows: Vec<Suffix>,
+    /// In order; those before `from` are dirty rows and leftovers. Few in most groups.
+    rows: SmallVec<[Suffix; 3]>,
     /// Read since the last sweep.
     used: bool,
 }
@@ -47,6 +50,8 @@ pub(super) struct Groups {
     /// Whether each row that the database does not have is in its group. Where nobody reads groups it would cost for
     /// nothing.
     complete: bool,
+    /// The database has no rows of groups from here on; `None`: it may have any.
+    new_from: Option<[u8; 8]>,
 }
 
 impl Groups {
@@ -57,9 +62,18 @@ impl Groups {
         }
     }
 
-    /// Whether rows are windows or sessions.
-    pub(super) fn are_there(&self) -> bool {
-        self.suffix_bytes > 0
+    /// The database has no rows of groups that begin with `prefix`, or behind it.
+    pub(super) fn set_new_from(&mut self, prefix: Option<[u8; 8]>) {
+        self.new_from = prefix;
+    }
+
+    fn is_new(&self, group: &[u8]) -> bool {
+        self.new_from.is_some_and(|from| *group >= from[..])
+    }
+
+    /// Bytes of a row key behind its group; 0: rows are neither windows nor sessions.
+    pub(super) fn suffix_bytes(&self) -> usize {
+        self.suffix_bytes
     }
 
     /// Whether the database has no such row, which is not in the overlay either.
@@ -81,8 +95,9 @@ impl Groups {
         };
         let Some(group) = self.known.get_mut(group) else {
             if present {
-                let rows = vec![suffix];
-                let (from, used) = (NOWHERE, false);
+                let from = if self.is_new(group) { Suffix::default() } else { NOWHERE };
+                let rows = smallvec![suffix];
+                let used = false;
                 self.known.insert(group.into(), Group { from, rows, used });
                 self.rows += 1;
             }
@@ -134,7 +149,9 @@ impl Groups {
     }
 
     pub(super) fn clear(&mut self) {
+        let new_from = self.new_from;
         *self = Self::new(self.suffix_bytes);
+        self.new_from = new_from;
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -186,7 +203,7 @@ impl Table {
         (group, end): (&[u8], Suffix),
         times: &Times,
         reverse: bool,
-        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
+        f: LendRow<'_>,
     ) -> Result<bool> {
         self.visit_group(database, (group, end), times, reverse, &mut |key, slot| {
             let suffix = key.get(group.len()..).unwrap_or_default();
@@ -242,7 +259,11 @@ impl Table {
         }
         self.list_dirty_rows();
         let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
-        let page = database.page_of_group(self.family, (group, suffix_bytes), range, MAX_ROWS)?;
+        let page = if self.groups.is_new(group) {
+            Vec::new()
+        } else {
+            database.page_of_group(self.family, (group, suffix_bytes), range, MAX_ROWS)?
+        };
         if page.len() >= MAX_ROWS {
             return Ok(false);
         }
@@ -328,7 +349,7 @@ mod tests {
         groups.changed(&row(2), true);
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
         let (from, used) = (suffix(0), true);
-        let rows = Vec::new();
+        let rows = SmallVec::new();
         groups.known.insert(b"group"[..].into(), Group { from, rows, used });
         groups.rows = 0;
         for time in [3, 1, 5, 4, 4] {
