@@ -190,6 +190,15 @@ fn an_answer_that_nobody_hears_leaves_no_task_behind() {
     }
 }
 
+/// At least once a member that the group has given up may go on for a moment, and its last result overtake the new owner's in the
+/// changelog: the new owner's row is older then, and right.
+#[test]
+fn at_least_once_a_row_may_be_older_than_what_the_former_owner_wrote() {
+    let seed = 10_081_840;
+    let scenario = scenario(seed).unwrap();
+    run_seed(&scenario, seed, &mut Tally::default()).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+}
+
 /// Where a copy of a task's state was kept, the task reads what the copy was behind, and no more: otherwise the run fails. The
 /// mutant `CopyIsNotUsed` is this mistake.
 #[test]

@@ -35,6 +35,7 @@
 //! A failing seed fails again in the same way: [`Simulator::trace`] shows every step of it.
 mod actor;
 mod check;
+mod copy;
 mod faults;
 mod feed;
 mod instance;

@@ -97,5 +97,7 @@ pub enum Observation {
         store: Arc<str>,
         /// The record.
         record: SeenRecord,
+        /// Producer id of who wrote it.
+        writer: i64,
     },
 }

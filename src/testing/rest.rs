@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     check::{Check, Checker, at, read, text},
+    copy::{self, Rivals},
     observation::Observation,
     report::{Records, SeenRecord},
     simulator::Plan,
@@ -20,7 +21,14 @@ use crate::{
 /// The directory of the global stores.
 const GLOBAL_TASK: &str = "global";
 
-type Changelogs = BTreeMap<TopicPartition, Vec<SeenRecord>>;
+type Changelogs = BTreeMap<TopicPartition, Vec<Logged>>;
+
+/// A record of a changelog.
+pub(super) struct Logged {
+    pub(super) record: SeenRecord,
+    /// Producer id.
+    pub(super) writer: i64,
+}
 
 impl Checker {
     /// When everything has stopped. Gives the committed records of all topics, and how many rows of state were compared.
@@ -136,12 +144,20 @@ impl Checker {
                 let place = at(&changelog.full_name(&self.application_id).into(), id.partition);
                 let log = changelogs.get(&place).map_or(&[][..], Vec::as_slice);
                 let mark = database.offset(index).unwrap_or(0);
-                if compacted && log.last().is_some_and(|last| last.offset >= mark) {
+                if compacted && log.last().is_some_and(|last| last.record.offset >= mark) {
                     continue;
                 }
-                let records: Vec<ChangelogRecord<'_>> = log.iter().filter(|r| r.offset < mark).map(change).collect();
+                let below = &log[..log.partition_point(|l| l.record.offset < mark)];
+                let records: Vec<ChangelogRecord<'_>> = below.iter().map(|l| change(&l.record)).collect();
                 fresh.restore(index, &records, mark).map_err(text)?;
-                compared += same_rows(&task, &store.spec, index, &database, &fresh, mark)?;
+                let rows = database.rows(index).map_err(text)?;
+                let expected = fresh.rows(index).map_err(text)?;
+                let rivals = (self.isolation == Isolation::ReadUncommitted).then_some(Rivals { below, compacted });
+                if let Some(what) = copy::difference(&rows, &expected, rivals.as_ref()) {
+                    let of = format!("the store {} of task {task}", store.spec.name);
+                    return Err(format!("{of} is not what its changelog says below {mark}: {what}"));
+                }
+                compared += rows.len() as u64;
                 let end = self.bounds(&place, self.isolation)?.1;
                 self.observe_rows(instance, &store.spec, id.partition, index, &database, end)?;
             }
@@ -155,7 +171,7 @@ impl Checker {
         let stores = plan.topology.subtopologies().iter().flat_map(|s| &s.stores);
         for (store, changelog) in stores.filter_map(|store| Some((store, comparable(store)?))) {
             for place in self.partitions(&changelog.full_name(&self.application_id))? {
-                let log = read(&self.cluster, &place, self.isolation, 0)?;
+                let log = self.changelog(&place)?;
                 self.observe_changes(&store.spec.name, &log);
                 changelogs.insert(place, log);
             }
@@ -163,12 +179,24 @@ impl Checker {
         Ok(changelogs)
     }
 
-    fn observe_changes(&self, store: &Arc<str>, log: &[SeenRecord]) {
+    fn changelog(&self, place: &TopicPartition) -> Check<Vec<Logged>> {
+        let writers = self.cluster.writers(place).map_err(text)?;
+        let log = read(&self.cluster, place, self.isolation, 0)?.into_iter();
+        let written = log.map(|record| {
+            let batch = writers.partition_point(|(last, ..)| *last < record.offset);
+            let writer = writers.get(batch).map_or(-1, |(_, id, _)| *id);
+            Logged { record, writer }
+        });
+        Ok(written.collect())
+    }
+
+    fn observe_changes(&self, store: &Arc<str>, log: &[Logged]) {
         let mut world = lock(&self.world);
-        for record in log {
+        for Logged { record, writer } in log {
             world.observe(Observation::Change {
                 store: store.clone(),
                 record: record.clone(),
+                writer: *writer,
             });
         }
     }
@@ -223,32 +251,12 @@ fn known_task<'a>(plan: &'a Plan, task: &str) -> Check<(&'a Subtopology, TaskId)
     found.ok_or_else(|| format!("the disk has a task {task} which the topology does not have"))
 }
 
-/// Gives how many there are.
-fn same_rows(
-    task: &str,
-    spec: &StoreSpec,
-    index: StoreIndex,
-    database: &TaskDatabase,
-    fresh: &TaskDatabase,
-    mark: i64,
-) -> Check<u64> {
-    let (rows, expected) = (database.rows(index).map_err(text)?, fresh.rows(index).map_err(text)?);
-    if rows != expected {
-        return Err(format!(
-            "the store {} of task {task} has {} rows that are not what its changelog says below {mark} ({} rows)",
-            spec.name,
-            rows.len(),
-            expected.len()
-        ));
-    }
-    Ok(rows.len() as u64)
-}
-
 fn change(record: &SeenRecord) -> ChangelogRecord<'_> {
     ChangelogRecord {
         key: record.key.as_deref().unwrap_or_default(),
         value: record.value.as_deref(),
         timestamp: record.timestamp,
         offset: record.offset,
+        headers: None,
     }
 }

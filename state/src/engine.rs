@@ -115,7 +115,7 @@ impl StateEngine {
         let lock = self.lock(task)?;
         let persistent: Box<dyn Database> = match self.on_disk(task, specs)? {
             Some(database) => database,
-            None => Box::new(MemoryDatabase::new(specs.len())),
+            None => Box::new(MemoryDatabase::of(specs)),
         };
         Ok(TaskDatabase::new(specs, persistent, lock))
     }

@@ -29,3 +29,19 @@ pub(crate) fn place(rows: &[Suffix], suffix: &Suffix) -> Result<usize, usize> {
         _ => Err(rows.len()),
     }
 }
+
+/// The end of a row key of this time; what is behind it is filled with a byte.
+pub(crate) fn time_suffix(time: i64, fill: u8) -> Suffix {
+    let mut suffix = [fill; size_of::<Suffix>()];
+    suffix[..8].copy_from_slice(&time.to_be_bytes());
+    suffix
+}
+
+/// At most eight bytes, the highest first.
+pub(crate) fn number(bytes: Option<&[u8]>) -> i64 {
+    let bytes = bytes.unwrap_or_default();
+    match bytes.first_chunk::<8>() {
+        Some(all) => i64::from_be_bytes(*all),
+        None => bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte)),
+    }
+}

@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::core::{Beneath, Core, FlushTo};
+use crate::keys::{number, time_suffix};
+use crate::table::Found;
 use crate::{RecordContext, Result, StoreBackend, StoreKind};
 
 /// Which part of a changelog key is the time a row is filed under.
@@ -16,6 +18,9 @@ enum TimeAt {
     /// `key ++ end(8) ++ start(8)`
     SessionEnd,
 }
+
+/// Takes both times of a row, value and timestamp; false: no more of them.
+pub(crate) type LendTimes<'a> = &'a mut dyn FnMut([i64; 2], &[u8], i64) -> bool;
 
 /// The segments of a store.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +133,61 @@ impl Segments {
     /// Empties the record cache of a store. Time goes on in it only now.
     pub(crate) fn flush(&self, core: &Core, f: Option<FlushTo<'_>>) -> Result<u64> {
         core.flush(f, &InSegments { segments: self, core })
+    }
+
+    /// Lends the rows of a key at these times to `f` as long as it returns true: both times, value, timestamp. False: they
+    /// have to be scanned, and `f` may have heard of some of them.
+    pub(crate) fn lend_rows(
+        &self,
+        core: &Core,
+        key: &[u8],
+        (from, to): (i64, i64),
+        reverse: bool,
+        f: LendTimes<'_>,
+    ) -> Result<bool> {
+        if core.is_cached() {
+            return Ok(false);
+        }
+        let observed = core.observed();
+        let (from, to) = (from.max(self.readable_from(observed)).max(0), to.min(observed));
+        if from > to {
+            return Ok(true);
+        }
+        let times = (time_suffix(from, 0), time_suffix(to, u8::MAX));
+        let (first, last) = (self.id(from), self.id(to));
+        let mut more = true;
+        for segment in 0..=last - first {
+            let segment = if reverse { last - segment } else { first + segment };
+            let end = time_suffix(self.last_time(segment), u8::MAX);
+            let lend = &mut |suffix: &[u8], value: &[u8], timestamp| {
+                more = f([number(suffix.get(..8)), number(suffix.get(8..))], value, timestamp);
+                more
+            };
+            let known = core.with_row_key(segment, key, &[], |group| {
+                core.lend_group((group, end), &times, reverse, lend)
+            })?;
+            if !known || !more {
+                return Ok(known);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Rows of all keys at these times that can be seen from some time on, in order of time. Whoever asks goes on with
+    /// later times. None: rows are in the record cache, they have to be scanned.
+    pub(crate) fn by_time(&self, core: &Core, (from, to): (i64, i64), seen_from: i64) -> Result<Option<Vec<Found>>> {
+        if core.is_cached() {
+            return Ok(None);
+        }
+        let (from, to) = (from.max(seen_from).max(0), to.min(core.observed()));
+        let mut found = Vec::new();
+        if from > to {
+            return Ok(Some(found));
+        }
+        for segment in self.id(from)..=self.id(to) {
+            core.read(|database, table| table.rows_by_time(database, segment, (from, to), &mut found))?;
+        }
+        Ok(Some(found))
     }
 
     /// The segments in which a scan may see rows of these times, in order. They are few, however far apart times are.

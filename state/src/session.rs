@@ -2,9 +2,11 @@
 use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
-use crate::segments::{PREFIX_BYTES, Segments};
-use crate::window::{Keys, SegmentScans};
-use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
+use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
+use crate::table::Found;
+use crate::window::{Keys, SegmentScans, split_row_key};
+use crate::window_list::WindowList;
+use crate::{Headers, LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 /// A session row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct SessionRow {
     pub end: i64,
     /// Bytes of the aggregate.
     pub value: Rc<[u8]>,
+    /// Those the row keeps; none in other stores.
+    pub headers: Headers,
 }
 
 /// Sessions of keys, filed by their end.
@@ -68,16 +72,68 @@ impl SessionStore {
         self.rows(keys, (earliest_end, i64::MAX), readable, latest_start, reverse)
     }
 
+    /// Sessions of a key with end >= `earliest_end` and start <= `latest_start`, in order of (end, start), into a list that
+    /// is cleared first: a read that allocates nothing once the list is big enough.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        earliest_end: i64,
+        latest_start: i64,
+        list: &mut WindowList,
+    ) -> Result<()> {
+        list.clear();
+        let add = &mut |times: [i64; 2], value: &[u8], timestamp| {
+            if times[1] <= latest_start {
+                list.push(times, value, timestamp);
+            }
+            true
+        };
+        let times = (earliest_end.max(0), i64::MAX);
+        // The list has no place for headers.
+        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, times, false, add)? {
+            return Ok(());
+        }
+        list.clear();
+        for row in self.find(Some(key), Some(key), earliest_end, latest_start, false) {
+            let row = row?;
+            list.push([row.end, row.start], &row.value, -1);
+        }
+        Ok(())
+    }
+
     /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of
-    /// segments that have not been dropped: an operator that emits sessions when they close may come late.
-    pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> SessionRows {
+    /// segments that have not been dropped: an operator that emits sessions when they close may come late. It goes on from
+    /// `latest_end`; a read costs what it gives, once a segment was read for the first time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> Result<Vec<SessionRow>> {
         let observed = self.core.observed();
         let kept = match self.core.spec.backend {
             StoreBackend::InMemory => self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.kept_from(observed),
         };
-        let keys = Keys { lo: None, hi: None };
-        self.rows(keys, (earliest_end, latest_end), kept, i64::MAX, false)
+        let ends = (earliest_end, latest_end);
+        let Some(found) = self.segments.by_time(&self.core, ends, kept)? else {
+            return self
+                .rows(Keys { lo: None, hi: None }, ends, kept, i64::MAX, false)
+                .collect();
+        };
+        let row = |found: Found| {
+            let (key, [end, start]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
+            let row = self.core.value_and_headers(found.value);
+            Some(row.map(|(value, headers)| SessionRow {
+                key: key.into(),
+                start,
+                end,
+                value,
+                headers,
+            }))
+        };
+        found.into_iter().filter_map(row).collect()
     }
 
     fn rows(&self, keys: Keys, ends: (i64, i64), shown_from: i64, latest_start: i64, reverse: bool) -> SessionRows {
@@ -103,15 +159,28 @@ impl SessionStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<bool> {
+        Ok(self.get_with_headers(key, start, end, value)?.is_some())
+    }
+
+    /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get_with_headers(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<Option<Headers>> {
         value.clear();
         let found = self.with_row_key(key, start, end, |row_key| {
             if self.segments.shows(&self.core, end, row_key) {
-                self.core.get(row_key, value)
+                self.core.get_with_headers(row_key, value)
             } else {
                 Ok(None)
             }
         })?;
-        Ok(found.is_some())
+        Ok(found.map(|(_, headers)| headers))
+    }
+
+    /// Whether its rows keep headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.core.spec.keeps_headers()
     }
 
     /// Writes, or removes with `None`. False: the session has expired, the row is dropped.
@@ -185,11 +254,13 @@ impl Iterator for SessionRows {
                 Err(error) => return Some(Err(error)),
             };
             if end >= self.earliest_end && end <= self.latest_end && start <= self.latest_start {
-                return Some(Ok(SessionRow {
+                let row = self.scans.core.value_and_headers(found.value);
+                return Some(row.map(|(value, headers)| SessionRow {
                     key,
                     start,
                     end,
-                    value: found.value,
+                    value,
+                    headers,
                 }));
             }
         }

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
-use crate::keys::Suffix;
+use crate::keys::{number, time_suffix};
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
-use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
+use crate::window_list::WindowList;
+use crate::{Headers, RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
 
 /// A window row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct WindowRow {
     pub value: Rc<[u8]>,
     /// Time of the last update; -1 in plain stores.
     pub timestamp: i64,
+    /// Those the row keeps; none in other stores.
+    pub headers: Headers,
 }
 
 /// Windows of keys; rows older than the retention cannot be read and leave in segments.
@@ -91,14 +94,29 @@ impl WindowStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<i64>> {
+        Ok(self
+            .get_with_headers(key, start, value)?
+            .map(|(timestamp, _)| timestamp))
+    }
+
+    /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get_with_headers(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
         value.clear();
         self.with_row_key(key, start, 0, |row_key| {
             if self.segments.shows(&self.core, start, row_key) {
-                self.core.get(row_key, value)
+                self.core.get_with_headers(row_key, value)
             } else {
                 Ok(None)
             }
         })
+    }
+
+    /// Whether its rows keep headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.core.spec.keeps_headers()
     }
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
@@ -175,6 +193,58 @@ impl WindowStore {
         self.rows(Keys::of(key), from, to, reverse)
     }
 
+    /// The same in order of start, into a list that is cleared first: a read that allocates nothing once the list is big
+    /// enough.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_into(self: &Rc<Self>, key: &[u8], from: i64, to: i64, list: &mut WindowList) -> Result<()> {
+        self.read_into(key, (from, to), false, list, &mut |_| false)
+    }
+
+    /// The same, newest first; nothing behind the first window of which `is_last` is true is read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_back_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        (from, to): (i64, i64),
+        list: &mut WindowList,
+        is_last: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        self.read_into(key, (from, to), true, list, is_last)
+    }
+
+    fn read_into(
+        self: &Rc<Self>,
+        key: &[u8],
+        (from, to): (i64, i64),
+        reverse: bool,
+        list: &mut WindowList,
+        is_last: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<()> {
+        let from = from.max(0);
+        list.clear();
+        let add = &mut |times: [i64; 2], value: &[u8], timestamp| {
+            list.push(times, value, timestamp);
+            !is_last(times[0])
+        };
+        // The list has no place for headers.
+        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
+            return Ok(());
+        }
+        list.clear();
+        for row in self.fetch(key, from, to, reverse) {
+            let row = row?;
+            list.push([row.start, 0], &row.value, row.timestamp);
+            if is_last(row.start) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Windows of lo <= key <= hi (`None` = open).
     pub fn fetch_range(
         self: &Rc<Self>,
@@ -193,6 +263,30 @@ impl WindowStore {
             to,
             reverse,
         )
+    }
+
+    /// Windows of all keys with from <= start <= to, by key or by start: what whoever emits windows when they close asks for,
+    /// who goes on from `to`. Costs what it gives, once a segment was read for the first time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_closed(self: &Rc<Self>, from: i64, to: i64) -> Result<Vec<WindowRow>> {
+        let readable = self.segments.readable_from(self.core.observed());
+        let Some(found) = self.segments.by_time(&self.core, (from, to), readable)? else {
+            return self.fetch_range(None, None, from, to, false).collect();
+        };
+        let row = |found: Found| {
+            let (key, [start, _]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
+            let row = self.core.value_and_headers(found.value);
+            Some(row.map(|(value, headers)| WindowRow {
+                key: key.into(),
+                start,
+                value,
+                timestamp: found.timestamp,
+                headers,
+            }))
+        };
+        found.into_iter().filter_map(row).collect()
     }
 
     /// All windows that can be read.
@@ -273,7 +367,7 @@ impl Keys {
 /// Rows of a range of keys, segment by segment. What is outside of the range of keys is left out, and what has expired,
 /// unless it is still in the record cache.
 pub(crate) struct SegmentScans {
-    core: Rc<Core>,
+    pub(crate) core: Rc<Core>,
     segments: Segments,
     ids: VecDeque<i64>,
     keys: Keys,
@@ -318,13 +412,8 @@ impl SegmentScans {
         let Some(key) = self.keys.single() else {
             return Ok(None);
         };
-        let suffix = |time: i64, fill: u8| {
-            let mut suffix = [fill; size_of::<Suffix>()];
-            suffix[..8].copy_from_slice(&time.to_be_bytes());
-            suffix
-        };
-        let times = (suffix(self.times.0, 0), suffix(self.times.1, u8::MAX));
-        let end = suffix(self.segments.last_time(segment), u8::MAX);
+        let times = (time_suffix(self.times.0, 0), time_suffix(self.times.1, u8::MAX));
+        let end = time_suffix(self.segments.last_time(segment), u8::MAX);
         let rows = self.core.with_row_key(segment, key, &[], |group| {
             self.core.of_group(group, &times, end, self.reverse)
         })?;
@@ -401,14 +490,10 @@ impl Iterator for SegmentScans {
                 Some(Err(error)) => return Some(Err(error)),
                 Some(Ok(found)) => found,
             };
-            let Some(row) = found.key.get(PREFIX_BYTES..) else {
-                continue;
-            };
-            let Some((key, suffix)) = row.len().checked_sub(self.suffix_bytes).map(|at| row.split_at(at)) else {
+            let Some((key, times)) = split_row_key(&found.key, self.suffix_bytes) else {
                 continue;
             };
             if self.keys.contain(key) {
-                let times = [number(suffix.get(..8)), number(suffix.get(8..))];
                 if times[0] < self.readable_from && !self.core.is_in_cache(&found.key) {
                     continue;
                 }
@@ -419,11 +504,11 @@ impl Iterator for SegmentScans {
     }
 }
 
-fn number(bytes: Option<&[u8]>) -> i64 {
-    bytes
-        .unwrap_or_default()
-        .iter()
-        .fold(0, |number, byte| (number << 8) | i64::from(*byte))
+/// The key of the record and both times of a row.
+pub(crate) fn split_row_key(row_key: &[u8], suffix_bytes: usize) -> Option<(&[u8], [i64; 2])> {
+    let row = row_key.get(PREFIX_BYTES..)?;
+    let (key, suffix) = row.split_at_checked(row.len().checked_sub(suffix_bytes)?)?;
+    Some((key, [number(suffix.get(..8)), number(suffix.get(8..))]))
 }
 
 /// Windows of a range read.
@@ -455,11 +540,13 @@ impl WindowRows {
             };
             if (self.from..=self.to).contains(&start) {
                 let Found { value, timestamp, .. } = found;
-                return Some(Ok(WindowRow {
+                let row = self.scans.core.value_and_headers(value);
+                return Some(row.map(|(value, headers)| WindowRow {
                     key,
                     start,
                     value,
                     timestamp,
+                    headers,
                 }));
             }
         }

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{SessionRow, SessionStore};
+use millstream_state::{SessionStore, WindowList};
 
 use crate::{
     engine::{BoxError, Change, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
@@ -39,7 +39,15 @@ struct SessionAggregate<K, V, A> {
     emission: Emission,
     observed_time: Cell<i64>,
     clock: EmissionClock,
-    buffers: RefCell<(Vec<u8>, Vec<u8>)>,
+    buffers: RefCell<Buffers>,
+}
+
+/// Lent to one record at a time.
+#[derive(Default)]
+struct Buffers {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    found: WindowList,
 }
 
 pub(crate) fn session_aggregate<K: 'static, V: 'static, A: 'static>(
@@ -81,13 +89,12 @@ impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SessionAggregate<K, 
 }
 
 impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
-    fn update(
-        &self,
-        cx: &TaskContext,
-        record: &Record<'_, K, V>,
-        buffers: &mut (Vec<u8>, Vec<u8>),
-    ) -> Result<(), Stop> {
-        let (key_buffer, value_buffer) = buffers;
+    fn update(&self, cx: &TaskContext, record: &Record<'_, K, V>, buffers: &mut Buffers) -> Result<(), Stop> {
+        let Buffers {
+            key: key_buffer,
+            value: value_buffer,
+            found,
+        } = buffers;
         let key = match record.key_bytes {
             Some(bytes) if self.plan.reuse_key_bytes => bytes,
             _ => {
@@ -105,21 +112,21 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
             record.timestamp.saturating_sub(self.windows.gap_ms),
             record.timestamp.saturating_add(self.windows.gap_ms),
         );
-        let found: millstream_state::Result<Vec<SessionRow>> =
-            self.store.find(Some(key), Some(key), from, to, false).collect();
-        let found = found.map_err(|e| faults::store(&self.node, e))?;
+        self.store
+            .find_into(key, from, to, found)
+            .map_err(|e| faults::store(&self.node, e))?;
         let single = Window {
             start: record.timestamp,
             end: record.timestamp,
         };
-        let session = found.iter().fold(single, |all, row| Window {
-            start: all.start.min(row.start),
-            end: all.end.max(row.end),
+        let session = found.rows().fold(single, |all, row| Window {
+            start: all.start.min(row.session().0),
+            end: all.end.max(row.session().1),
         });
         if session.end < closed {
             cx.count_dropped();
         } else {
-            self.merge_into(cx, record, key, &found, session, value_buffer)?;
+            self.merge_into(cx, record, key, found, session, value_buffer)?;
         }
         if self.emission.strategy == EmitStrategy::OnWindowClose {
             self.emit_closed(cx, record, closed)?;
@@ -132,7 +139,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         cx: &TaskContext,
         record: &Record<'_, K, V>,
         key: &[u8],
-        found: &[SessionRow],
+        found: &WindowList,
         session: Window,
         buffer: &mut Vec<u8>,
     ) -> Result<(), Stop> {
@@ -142,31 +149,23 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
             .as_ref()
             .map(|initial| cx.call(&self.node, || initial()))
             .transpose()?;
-        for row in found {
-            let value = self.read(&row.value)?;
+        for row in found.rows() {
+            let value = self.read(row.value)?;
             result = cx.try_call(&self.node, || (self.merge)(record.key, result, value))?;
         }
         let context = cx.record_context(record.timestamp, record.headers);
         if session.start != session.end || session.start != record.timestamp {
-            for row in found {
+            for row in found.rows() {
+                let (start, end) = row.session();
                 self.store
-                    .put(key, row.start, row.end, None, &context)
+                    .put(key, start, end, None, &context)
                     .map_err(|e| faults::store(&self.node, e))?;
                 let old = if self.output.send_old {
-                    Some(self.read(&row.value)?)
+                    Some(self.read(row.value)?)
                 } else {
                     None
                 };
-                self.forward(
-                    cx,
-                    key,
-                    Window {
-                        start: row.start,
-                        end: row.end,
-                    },
-                    None,
-                    old.as_ref(),
-                )?;
+                self.forward(cx, key, Window { start, end }, None, old.as_ref())?;
             }
         }
         let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, result))?;
@@ -245,7 +244,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         if upper < lower {
             return Ok(());
         }
-        let rows: millstream_state::Result<Vec<SessionRow>> = self.store.find_kept(lower, upper).collect();
+        let rows = self.store.find_kept(lower, upper);
         let mut rows = rows.map_err(|e| faults::store(&self.node, e))?;
         rows.sort_by(|a, b| (a.end, a.start, &a.key).cmp(&(b.end, b.start, &b.key)));
         for row in rows {

@@ -5,9 +5,9 @@
 //! first, and makes the windows that exist because of it: the right one of the record before it, its own left one, its
 //! own right one. Windows never start before the epoch: records that are younger than the difference share the window
 //! `[0, difference]` as their left one. A record without key or value is dropped and counted.
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
-use millstream_state::WindowRow;
+use millstream_state::{ListedRow, WindowList};
 
 use crate::{
     engine::{NodeFactory, ProcessResult, Receiver, Record, TaskContext, port},
@@ -28,7 +28,8 @@ struct SlidingAggregate<K, V, A> {
     /// What knows which values are null.
     value: Option<SharedSerde<V>>,
     results: WindowResults<K, V, A>,
-    starts: RefCell<Vec<i64>>,
+    /// The windows around a record, as they were before it.
+    windows_around: RefCell<WindowList>,
 }
 
 pub(crate) fn sliding_aggregate<K: 'static, V: 'static, A: 'static>(
@@ -43,7 +44,7 @@ pub(crate) fn sliding_aggregate<K: 'static, V: 'static, A: 'static>(
             windows,
             value: value.clone(),
             results: WindowResults::open(scope, &fold, &plan, emission)?,
-            starts: RefCell::default(),
+            windows_around: RefCell::default(),
         }))
     })
 }
@@ -55,28 +56,14 @@ struct Step<'a, K, V> {
     closed: i64,
 }
 
-/// A result of the store, with the time of the newest record in it.
-struct Known {
-    bytes: Rc<[u8]>,
-    newest: i64,
-}
-impl From<&WindowRow> for Known {
-    fn from(row: &WindowRow) -> Self {
-        Self {
-            bytes: row.value.clone(),
-            newest: row.timestamp,
-        }
-    }
-}
-
 /// What the windows around a record tell about those that are to be made.
 #[derive(Default)]
-struct Around {
+struct Around<'a> {
     /// A window that holds the record and later ones: what is in it is in the record's right window too.
-    right: Option<Known>,
+    right: Option<ListedRow<'a>>,
     right_exists: bool,
     /// The newest window that ends before the record.
-    left: Option<Known>,
+    left: Option<ListedRow<'a>>,
     left_exists: bool,
     /// Time of the record before this one, if its right window may have to be made.
     previous: Option<i64>,
@@ -90,10 +77,9 @@ impl<K: 'static, V: 'static, A: 'static> Receiver<K, V> for SlidingAggregate<K, 
             return Ok(());
         }
         self.results.process(cx, &record, |key, buffer| {
-            let mut starts = self.starts.take();
-            starts.clear();
-            let result = self.add(cx, &record, key, &mut starts, buffer);
-            self.starts.replace(starts);
+            let mut found = self.windows_around.take();
+            let result = self.add(cx, &record, key, &mut found, buffer);
+            self.windows_around.replace(found);
             result
         })
     }
@@ -112,7 +98,7 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         cx: &TaskContext,
         record: &Record<'_, K, V>,
         key: &[u8],
-        starts: &mut Vec<i64>,
+        found: &mut WindowList,
         buffer: &mut Vec<u8>,
     ) -> Result<(), Stop> {
         let closed = self.results.observed_time.get().saturating_sub(self.windows.grace_ms);
@@ -124,10 +110,11 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         let step = Step { record, key, closed };
         if record.timestamp < self.windows.difference_ms {
             // Kafka Streams looks for closed windows only at later records.
-            return self.add_early(cx, &step, starts, buffer);
+            return self.add_early(cx, &step, found, buffer);
         }
-        if let Some(around) = self.update_around(cx, &step, starts, buffer)? {
-            self.make(cx, &step, &around, starts, buffer)?;
+        self.find_around(&step, found)?;
+        if let Some(around) = self.update_around(cx, &step, found, buffer)? {
+            self.make(cx, &step, &around, found, buffer)?;
         }
         if self.results.emission.strategy == EmitStrategy::OnWindowClose {
             self.emit_closed(cx, record, closed)?;
@@ -135,42 +122,48 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         Ok(())
     }
 
+    /// Reads the windows that hold the record, newest first, and the newest one that ends before it.
+    fn find_around(&self, step: &Step<'_, K, V>, found: &mut WindowList) -> Result<(), Stop> {
+        let timestamp = step.record.timestamp;
+        let from = timestamp.saturating_sub(self.windows.difference_ms.saturating_mul(2));
+        // One more than the time, so that the record's right window is seen on the way.
+        let to = timestamp.saturating_add(1);
+        let ends_before = &mut |start| self.window(start).end < timestamp;
+        self.results
+            .store
+            .fetch_back_into(step.key, (from, to), found, ends_before)
+            .map_err(|e| faults::store(&self.results.node, e).into())
+    }
+
     /// Updates the windows that hold the record, newest first. None: there was a record at this time already, so all
     /// windows exist.
-    fn update_around(
+    fn update_around<'a>(
         &self,
         cx: &TaskContext,
         step: &Step<'_, K, V>,
-        starts: &mut Vec<i64>,
+        found: &'a WindowList,
         buffer: &mut Vec<u8>,
-    ) -> Result<Option<Around>, Stop> {
+    ) -> Result<Option<Around<'a>>, Stop> {
         let timestamp = step.record.timestamp;
         let mut around = Around::default();
-        let from = timestamp
-            .saturating_sub(self.windows.difference_ms.saturating_mul(2))
-            .max(0);
-        // One more than the time, so that the record's right window is seen on the way.
-        let to = timestamp.saturating_add(1);
-        for row in self.results.store.fetch(step.key, from, to, true) {
-            let row = row.map_err(|e| faults::store(&self.results.node, e))?;
-            starts.push(row.start);
-            let window = self.window(row.start);
-            if row.start > timestamp {
+        for row in found.rows() {
+            let window = self.window(row.window_start());
+            let base = Base::Result(row.value, row.timestamp);
+            if window.start > timestamp {
                 around.right_exists = true;
             } else if window.end > timestamp {
-                around.right.get_or_insert_with(|| (&row).into());
-                self.update(cx, step, window, Base::Result(&row.value, row.timestamp), buffer)?;
+                around.right.get_or_insert(row);
+                self.update(cx, step, window, base, buffer)?;
             } else if window.end == timestamp {
                 around.left_exists = true;
-                self.update(cx, step, window, Base::Result(&row.value, row.timestamp), buffer)?;
+                self.update(cx, step, window, base, buffer)?;
                 if row.timestamp >= timestamp {
                     return Ok(None);
                 }
                 around.previous = Some(row.timestamp);
             } else {
                 around.previous = Some(row.timestamp);
-                around.left = Some((&row).into());
-                break;
+                around.left = Some(row);
             }
         }
         Ok(Some(around))
@@ -181,14 +174,14 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         &self,
         cx: &TaskContext,
         step: &Step<'_, K, V>,
-        around: &Around,
-        starts: &[i64],
+        around: &Around<'_>,
+        found: &WindowList,
         buffer: &mut Vec<u8>,
     ) -> Result<(), Stop> {
         let timestamp = step.record.timestamp;
         if let Some(previous) = around.previous {
             let right_of_previous = self.window(previous.saturating_add(1));
-            if !starts.contains(&right_of_previous.start) && right_of_previous.end >= timestamp {
+            if !is_among(found, right_of_previous) && right_of_previous.end >= timestamp {
                 self.update(cx, step, right_of_previous, Base::Initial, buffer)?;
             }
         }
@@ -198,20 +191,21 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         };
         if !around.left_exists {
             let base = match (&around.left, around.previous) {
-                (Some(known), Some(previous)) if left.start <= previous => Base::Result(&known.bytes, timestamp),
+                (Some(known), Some(previous)) if left.start <= previous => Base::Result(known.value, timestamp),
                 _ => Base::Initial,
             };
             self.update(cx, step, left, base, buffer)?;
         }
         self.make_right(cx, step, around)
     }
-    fn make_right(&self, cx: &TaskContext, step: &Step<'_, K, V>, around: &Around) -> Result<(), Stop> {
+    fn make_right(&self, cx: &TaskContext, step: &Step<'_, K, V>, around: &Around<'_>) -> Result<(), Stop> {
         let timestamp = step.record.timestamp;
         match &around.right {
-            Some(known) if !around.right_exists && known.newest > timestamp => {
+            Some(known) if !around.right_exists && known.timestamp > timestamp => {
                 let window = self.window(timestamp.saturating_add(1));
                 let place = (step.key, window);
-                self.results.start(cx, step.record, place, (&known.bytes, known.newest))
+                self.results
+                    .start(cx, step.record, place, (known.value, known.timestamp))
             }
             _ => Ok(()),
         }
@@ -222,50 +216,41 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         &self,
         cx: &TaskContext,
         step: &Step<'_, K, V>,
-        starts: &mut Vec<i64>,
+        found: &mut WindowList,
         buffer: &mut Vec<u8>,
     ) -> Result<(), Stop> {
         let timestamp = step.record.timestamp;
-        let mut around = Around::default();
-        let mut combined: Option<Known> = None;
-        for row in self
-            .results
+        self.results
             .store
-            .fetch(step.key, 0, timestamp.saturating_add(1), false)
-        {
-            let row = row.map_err(|e| faults::store(&self.results.node, e))?;
-            starts.push(row.start);
-            if row.start == 0 {
-                combined = Some((&row).into());
+            .fetch_into(step.key, 0, timestamp.saturating_add(1), found)
+            .map_err(|e| faults::store(&self.results.node, e))?;
+        let mut around = Around::default();
+        let mut combined = None;
+        for row in found.rows() {
+            let start = row.window_start();
+            if start == 0 {
+                combined = Some(row);
                 around.previous = Some(row.timestamp).filter(|previous| *previous < timestamp);
-            } else if row.start <= timestamp {
-                around.right = Some((&row).into());
-                let base = Base::Result(&row.value, row.timestamp);
-                self.update(cx, step, self.window(row.start), base, buffer)?;
+            } else if start <= timestamp {
+                around.right = Some(row);
+                let base = Base::Result(row.value, row.timestamp);
+                self.update(cx, step, self.window(start), base, buffer)?;
             } else {
                 around.right_exists = true;
             }
         }
         // No window holds the record and later ones, but there are later ones: all that are known are later.
         if around.right.is_none() {
-            around.right = combined
-                .as_ref()
-                .filter(|known| known.newest > timestamp)
-                .map(|known| Known {
-                    bytes: known.bytes.clone(),
-                    newest: known.newest,
-                });
+            around.right = combined.filter(|known| known.timestamp > timestamp);
         }
         self.make_right(cx, step, &around)?;
         if let Some(previous) = around.previous {
             let right_of_previous = self.window(previous.saturating_add(1));
-            if !starts.contains(&right_of_previous.start) {
+            if !is_among(found, right_of_previous) {
                 self.update(cx, step, right_of_previous, Base::Initial, buffer)?;
             }
         }
-        let base = combined
-            .as_ref()
-            .map_or(Base::Initial, |known| Base::Result(&known.bytes, known.newest));
+        let base = combined.map_or(Base::Initial, |known| Base::Result(known.value, known.timestamp));
         self.update(cx, step, self.window(0), base, buffer)
     }
 
@@ -301,4 +286,8 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         };
         self.results.emit(cx, record, (lower, upper), closed)
     }
+}
+
+fn is_among(found: &WindowList, window: Window) -> bool {
+    found.rows().any(|row| row.window_start() == window.start)
 }

@@ -1,7 +1,7 @@
 //! One side of a stream-stream join: a record meets the records of the other stream in its window.
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::WindowStore;
+use millstream_state::{WindowList, WindowStore};
 
 use crate::{
     engine::{BoxError, Children, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
@@ -62,6 +62,7 @@ pub(crate) fn side_factory<K: 'static, V: 'static, VO: 'static, VR: 'static>(
 struct Buffers {
     key: Vec<u8>,
     met: (Vec<u8>, Vec<u8>),
+    partners: WindowList,
 }
 
 struct Side<K, V, VO, VR> {
@@ -115,7 +116,11 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         if record.timestamp == self.time.stream_time.get() {
             self.emit_unmatched(cx, record)?;
         }
-        let Buffers { key: key_buffer, met } = buffers;
+        let Buffers {
+            key: key_buffer,
+            met,
+            partners,
+        } = buffers;
         let key = match record.key_bytes {
             Some(bytes) if plan.reuse_key_bytes => bytes,
             _ => {
@@ -126,18 +131,20 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         let from = record.timestamp.saturating_sub(plan.windows.before_ms).max(0);
         let to = record.timestamp.saturating_add(plan.windows.after_ms).max(0);
         let mut alone = true;
-        for row in self.other.fetch(key, from, to, false) {
-            let row = row.map_err(|e| faults::store(&self.node, e))?;
+        self.other
+            .fetch_into(key, from, to, partners)
+            .map_err(|e| faults::store(&self.node, e))?;
+        for (time, value) in partners.iter() {
             alone = false;
             if let Some(waiting) = &self.waiting {
                 let context = cx.record_context(record.timestamp, record.headers);
-                waiting.met((row.start, plan.side.other(), key), &context, met)?;
+                waiting.met((time, plan.side.other(), key), &context, met)?;
             }
             let other = plan
                 .other_value
-                .deserialize(&row.value)
+                .deserialize(value)
                 .map_err(|e| faults::read(&self.node, e))?;
-            self.forward(cx, record, Some(&other), record.timestamp.max(row.start))?;
+            self.forward(cx, record, Some(&other), record.timestamp.max(time))?;
         }
         if !(alone && plan.outer) {
             return Ok(());
@@ -149,7 +156,8 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                 self.time.earliest.set(earliest.min(record.timestamp));
                 self.time.empty.set(false);
                 let context = cx.record_context(record.timestamp, record.headers);
-                Ok(waiting.add((record.timestamp, plan.side, key), record.value, &*plan.value, &context)?)
+                let value = (record.value, &*plan.value);
+                Ok(waiting.add(&self.time, (plan.side, key), value, &context, met)?)
             }
             _ => self.forward(cx, record, None, record.timestamp),
         }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::WindowStore;
+use millstream_state::{WindowList, WindowStore};
 
 use crate::{
     engine::{
@@ -44,7 +44,7 @@ pub(crate) fn self_join_factory<K: 'static, V: 'static, VO: 'static, VR: 'static
             store: getter::window(scope, &plan.store)?,
             stream_time: Cell::new(i64::MIN),
             children: scope.children()?,
-            key_buffer: RefCell::default(),
+            buffers: RefCell::default(),
         }))
     })
 }
@@ -55,7 +55,8 @@ struct SelfJoin<K, V, VO, VR> {
     store: Rc<WindowStore>,
     stream_time: Cell<i64>,
     children: Children<K, VR>,
-    key_buffer: RefCell<Vec<u8>>,
+    /// Key, and the records around.
+    buffers: RefCell<(Vec<u8>, WindowList)>,
 }
 
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for SelfJoin<K, V, VO, VR> {
@@ -64,9 +65,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for SelfJo
             cx.count_dropped();
             return Ok(());
         }
-        let mut key_buffer = self.key_buffer.take();
-        let result = self.join(cx, &record, &mut key_buffer);
-        self.key_buffer.replace(key_buffer);
+        let mut buffers = self.buffers.take();
+        let result = self.join(cx, &record, &mut buffers);
+        self.buffers.replace(buffers);
         match result {
             Ok(()) => Ok(()),
             Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
@@ -76,7 +77,12 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for SelfJo
 }
 
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> SelfJoin<K, V, VO, VR> {
-    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, key_buffer: &mut Vec<u8>) -> Result<(), Stop> {
+    fn join(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        (key_buffer, others): &mut (Vec<u8>, WindowList),
+    ) -> Result<(), Stop> {
         let plan = &*self.plan;
         let now = self.stream_time.get().max(record.timestamp);
         self.stream_time.set(now);
@@ -96,38 +102,38 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> SelfJoin<K, V, VO, VR> {
                 key_buffer.as_slice()
             }
         };
-        let at = |time: i64| time.max(0);
         let (before, after) = (plan.windows.before_ms, plan.windows.after_ms);
-        let (from, to) = (
-            at(record.timestamp.saturating_sub(before)),
-            at(record.timestamp.saturating_add(after)),
-        );
-        for row in self.store.fetch(key, from, to, false) {
-            let row = row.map_err(|e| faults::store(&self.node, e))?;
-            let other = plan.other_value.deserialize(&row.value);
+        self.fetch(key, record.timestamp, (before, after), others)?;
+        for (time, value) in others.iter() {
+            let other = plan.other_value.deserialize(value);
             let other = other.map_err(|e| faults::read(&self.node, e))?;
             let result = self.call(cx, record.key, record.value, &other)?;
-            self.forward(cx, record, &result, record.timestamp.max(row.start))?;
+            self.forward(cx, record, &result, record.timestamp.max(time))?;
         }
-        let (from, to) = (
-            at(record.timestamp.saturating_sub(after)),
-            at(record.timestamp.saturating_add(before)),
-        );
-        for row in self.store.fetch(key, from, to, false) {
-            let row = row.map_err(|e| faults::store(&self.node, e))?;
-            if record.timestamp < row.start && !itself_is_out {
+        if before != after {
+            self.fetch(key, record.timestamp, (after, before), others)?;
+        }
+        for (time, value) in others.iter() {
+            if record.timestamp < time && !itself_is_out {
                 itself_is_out = true;
                 self.forward(cx, record, &with_itself, record.timestamp)?;
             }
-            let other = plan.value.deserialize(&row.value);
+            let other = plan.value.deserialize(value);
             let other = other.map_err(|e| faults::read(&self.node, e))?;
             let result = self.call(cx, record.key, &other, as_other)?;
-            self.forward(cx, record, &result, record.timestamp.max(row.start))?;
+            self.forward(cx, record, &result, record.timestamp.max(time))?;
         }
         if !itself_is_out {
             self.forward(cx, record, &with_itself, record.timestamp)?;
         }
         Ok(())
+    }
+
+    /// The records of a key from so long before a time until so long after it.
+    fn fetch(&self, key: &[u8], time: i64, (before, after): (i64, i64), list: &mut WindowList) -> Result<(), Stop> {
+        let (from, to) = (time.saturating_sub(before).max(0), time.saturating_add(after).max(0));
+        let fetched = self.store.fetch_into(key, from, to, list);
+        fetched.map_err(|e| Stop::Here(faults::store(&self.node, e)))
     }
 
     fn call(&self, cx: &TaskContext, key: &K, left: &V, right: &VO) -> Result<VR, Box<ProcessError>> {

@@ -78,6 +78,8 @@ pub(crate) struct WindowResults<K, V, A> {
     fold: Fold<K, V, A>,
     output: Rc<Forwarder<Windowed<K>, A>>,
     scratch: ScratchCell,
+    /// The key of the record that is being processed, with the window that was forwarded last.
+    current: Cell<Option<Windowed<K>>>,
 }
 
 impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
@@ -98,6 +100,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
             fold: fold.clone(),
             output,
             scratch: RefCell::default(),
+            current: Cell::new(None),
         })
     }
 
@@ -115,6 +118,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
             f(key, value)
         });
         self.scratch.replace(scratch);
+        self.current.set(None);
         result.or_else(|stop| stop.handle(cx, record.timestamp, record.headers))
     }
     fn key_bytes<'a>(&self, record: &Record<'a, K, V>, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Box<ProcessError>> {
@@ -232,24 +236,32 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
         if !self.at_update() {
             return Ok(());
         }
-        self.forward(cx, record, place, values, timestamp)
+        let (key, window) = place;
+        // A record that changes several windows is told to all of them with one key.
+        let windowed = match self.current.take() {
+            Some(Windowed { key, .. }) => Windowed { key, window },
+            None => self.windowed(key, window)?,
+        };
+        let result = self.forward(cx, record, &windowed, values, timestamp);
+        self.current.set(Some(windowed));
+        result
     }
-    /// Forwards a result; the windowed key owns its key, so it is read from the key's bytes.
+    /// The windowed key owns its key, so it is read from the key's bytes.
+    fn windowed(&self, key: &[u8], window: Window) -> Result<Windowed<K>, Box<ProcessError>> {
+        let key = self.plan.key.deserialize(key);
+        let key = key.map_err(|e| faults::read(&self.node, e))?;
+        Ok(Windowed { key, window })
+    }
     fn forward(
         &self,
         cx: &TaskContext,
         record: &Record<'_, K, V>,
-        (key, window): (&[u8], Window),
+        key: &Windowed<K>,
         (new, old): (Option<&A>, Option<&A>),
         timestamp: i64,
     ) -> Result<(), Stop> {
-        let key = self
-            .plan
-            .key
-            .deserialize(key)
-            .map_err(|e| faults::read(&self.node, e))?;
         let change = Change {
-            key: &Windowed { key, window },
+            key,
             new,
             old,
             is_latest: true,
@@ -269,8 +281,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
         starts: (i64, i64),
         closed: i64,
     ) -> Result<(), Stop> {
-        let rows: millstream_state::Result<Vec<_>> =
-            self.store.fetch_range(None, None, starts.0, starts.1, false).collect();
+        let rows = self.store.fetch_closed(starts.0, starts.1);
         let mut rows = rows.map_err(|e| faults::store(&self.node, e))?;
         rows.sort_by(|a, b| (a.start, &a.key).cmp(&(b.start, &b.key)));
         for row in rows {
@@ -279,7 +290,8 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
                 start: row.start,
                 end: row.start.saturating_add(self.plan.size_ms),
             };
-            self.forward(cx, record, (&row.key, window), (Some(&value), None), row.timestamp)?;
+            let windowed = self.windowed(&row.key, window)?;
+            self.forward(cx, record, &windowed, (Some(&value), None), row.timestamp)?;
         }
         self.clock.emitted(closed);
         Ok(())

@@ -127,6 +127,9 @@ pub enum Event {
         key: Bytes,
         /// Value; `None` deletes.
         value: Option<Bytes>,
+        /// Producer id of who wrote it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        writer: Option<i64>,
     },
     /// How often something happened in the whole run.
     Count {

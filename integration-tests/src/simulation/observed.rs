@@ -111,12 +111,13 @@ fn state_event(of: &Observation) -> Option<Event> {
             offset: *offset,
             end: *end,
         },
-        Observation::Change { store, record } => Event::Change {
+        Observation::Change { store, record, writer } => Event::Change {
             store: store.to_string(),
             partition: record.partition,
             offset: record.offset,
             key: Bytes(record.key.clone().unwrap_or_default()),
             value: record.value.clone().map(Bytes),
+            writer: Some(*writer),
         },
         _ => return None,
     })

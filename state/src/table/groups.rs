@@ -2,14 +2,16 @@
 //!
 //! A row key ends with the times of its window or session; what is before them (segment and key) is the group. A group is
 //! learned by the first read and kept up to date by every write. It is known from some time on: what is older may have left
-//! memory. All its rows are in the overlay, so a row that leaves takes the times up to its own with it.
+//! memory. All its rows are in the overlay, so a row that leaves takes the times up to its own with it. From the first read of
+//! any group on, groups that were not read yet list their dirty rows, so that learning one needs no order of all dirty rows.
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 
 use rustc_hash::FxHasher;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
+use super::overlay::Slot;
 use super::{Found, Table};
 use crate::Result;
 use crate::database::Database;
@@ -19,18 +21,22 @@ use crate::packed::Key;
 /// Times of one group, both ends inclusive.
 pub(crate) type Times = (Suffix, Suffix);
 
-/// Groups with more rows than that are scanned each time.
+/// Takes the end of a row's key, value and timestamp; false: no more of them.
+pub(crate) type LendRow<'a> = &'a mut dyn FnMut(&[u8], &[u8], i64) -> bool;
+
+/// Groups with more rows than that in the database are scanned each time.
 const MAX_ROWS: usize = 1_024;
 /// What a group takes beside its rows.
 const GROUP_BYTES: usize = size_of::<(Key, Group)>() + 8;
+/// From where on nothing is known. Behind all times.
+const NOWHERE: Suffix = [u8::MAX; size_of::<Suffix>()];
 
-#[derive(Default)]
 struct Group {
     /// All rows from here on are known.
     from: Suffix,
-    /// In order; those before `from` are leftovers.
-    rows: Vec<Suffix>,
-    /// Since the last sweep.
+    /// In order; those before `from` are dirty rows and leftovers. Few in most groups.
+    rows: SmallVec<[Suffix; 3]>,
+    /// Read since the last sweep.
     used: bool,
 }
 
@@ -41,6 +47,11 @@ pub(super) struct Groups {
     suffix_bytes: usize,
     known: HashMap<Key, Group, BuildHasherDefault<FxHasher>>,
     rows: usize,
+    /// Whether each row that the database does not have is in its group. Where nobody reads groups it would cost for
+    /// nothing.
+    complete: bool,
+    /// The database has no rows of groups from here on; `None`: it may have any.
+    new_from: Option<[u8; 8]>,
 }
 
 impl Groups {
@@ -51,15 +62,45 @@ impl Groups {
         }
     }
 
+    /// The database has no rows of groups that begin with `prefix`, or behind it.
+    pub(super) fn set_new_from(&mut self, prefix: Option<[u8; 8]>) {
+        self.new_from = prefix;
+    }
+
+    fn is_new(&self, group: &[u8]) -> bool {
+        self.new_from.is_some_and(|from| *group >= from[..])
+    }
+
+    /// Bytes of a row key behind its group; 0: rows are neither windows nor sessions.
+    pub(super) fn suffix_bytes(&self) -> usize {
+        self.suffix_bytes
+    }
+
+    /// Whether the database has no such row, which is not in the overlay either.
+    pub(super) fn lacks(&self, key: &[u8]) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        split(key, self.suffix_bytes)
+            .is_some_and(|(group, suffix)| self.known.get(group).is_some_and(|group| group.from <= suffix))
+    }
+
     /// A row has come into being or has gone.
     pub(super) fn changed(&mut self, key: &[u8], present: bool) {
-        if self.known.is_empty() {
+        if !self.complete {
             return;
         }
         let Some((group, suffix)) = split(key, self.suffix_bytes) else {
             return;
         };
-        let Some(group) = self.known.get_mut(group).filter(|group| group.from <= suffix) else {
+        let Some(group) = self.known.get_mut(group) else {
+            if present {
+                let from = if self.is_new(group) { Suffix::default() } else { NOWHERE };
+                let rows = smallvec![suffix];
+                let used = false;
+                self.known.insert(group.into(), Group { from, rows, used });
+                self.rows += 1;
+            }
             return;
         };
         match place(&group.rows, &suffix) {
@@ -88,7 +129,8 @@ impl Groups {
         }
     }
 
-    /// Rows have left: groups that were not read since the last time go too, and those below `expired`.
+    /// Rows have left, and the database has all: groups that were not read since the last time go too, and those below
+    /// `expired`.
     pub(super) fn sweep(&mut self, expired: &[u8]) {
         let mut rows = 0;
         self.known.retain(|key, group| {
@@ -107,7 +149,9 @@ impl Groups {
     }
 
     pub(super) fn clear(&mut self) {
+        let new_from = self.new_from;
         *self = Self::new(self.suffix_bytes);
+        self.new_from = new_from;
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -118,7 +162,12 @@ impl Groups {
     fn find(&mut self, group: &[u8], (lo, hi): &Times) -> Option<SmallVec<[Suffix; 8]>> {
         let group = self.known.get_mut(group).filter(|group| group.from <= *lo)?;
         group.used = true;
-        let first = group.rows.partition_point(|row| row < lo);
+        // Most reads are for the newest rows.
+        let newest = group.rows.len().saturating_sub(8);
+        let first = match group.rows.get(newest) {
+            Some(row) if row < lo => newest + group.rows.get(newest..)?.partition_point(|row| row < lo),
+            _ => group.rows.partition_point(|row| row < lo),
+        };
         let rows = group.rows.get(first..)?.iter().take_while(|row| *row <= hi);
         Some(rows.copied().collect())
     }
@@ -135,31 +184,69 @@ impl Table {
         end: Suffix,
         reverse: bool,
     ) -> Result<Option<Vec<Found>>> {
+        let mut found = Vec::new();
+        let mut add = |key: &[u8], slot: &Slot| {
+            let value = slot.value().unwrap_or_default().into();
+            let (key, timestamp) = (key.into(), slot.timestamp);
+            found.push(Found { key, value, timestamp });
+            true
+        };
+        let all = self.visit_group(database, (group, end), times, reverse, &mut add)?;
+        Ok(all.then_some(found))
+    }
+
+    /// Lends the ends of the keys, the values and the timestamps of the same rows to `f`, as long as it returns true.
+    /// False: they have to be scanned, and `f` may have heard of some of them.
+    pub(crate) fn lend_group(
+        &mut self,
+        database: &dyn Database,
+        (group, end): (&[u8], Suffix),
+        times: &Times,
+        reverse: bool,
+        f: LendRow<'_>,
+    ) -> Result<bool> {
+        self.visit_group(database, (group, end), times, reverse, &mut |key, slot| {
+            let suffix = key.get(group.len()..).unwrap_or_default();
+            f(suffix, slot.value().unwrap_or_default(), slot.timestamp)
+        })
+    }
+
+    fn visit_group(
+        &mut self,
+        database: &dyn Database,
+        (group, end): (&[u8], Suffix),
+        times: &Times,
+        reverse: bool,
+        f: &mut dyn FnMut(&[u8], &Slot) -> bool,
+    ) -> Result<bool> {
         // What lingers is not in the overlay.
         if self.groups.suffix_bytes == 0 || !self.lingering.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         let known = match self.groups.find(group, times) {
             Some(rows) => rows,
-            None if !self.learn(database, group, (times.0, end))? => return Ok(None),
+            None if !self.learn(database, group, (times.0, end))? => return Ok(false),
             None => self.groups.find(group, times).unwrap_or_default(),
         };
-        let mut key = group.to_vec();
-        let mut found = Vec::with_capacity(known.len());
-        let mut add = |suffix: &Suffix| {
+        let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(group);
+        let mut visit = |suffix: &Suffix| {
             key.truncate(group.len());
             key.extend_from_slice(suffix.get(..self.groups.suffix_bytes).unwrap_or_default());
             let position = self.overlay.position(&key)?;
-            self.overlay.slot_mut(position)?.1.used = true;
-            found.push(self.overlay.found(position)?);
-            Some(())
+            let (key, slot) = self.overlay.slot_mut(position)?;
+            slot.used = true;
+            slot.value.as_ref()?;
+            Some(f(key, slot))
         };
-        let all = if reverse {
-            known.iter().rev().try_for_each(&mut add)
-        } else {
-            known.iter().try_for_each(&mut add)
-        };
-        Ok(all.map(|()| found))
+        for n in 0..known.len() {
+            let n = if reverse { known.len() - 1 - n } else { n };
+            match known.get(n).and_then(&mut visit) {
+                None => return Ok(false),
+                Some(false) => break,
+                Some(true) => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Reads a group into the overlay. False: it has too many rows.
@@ -167,31 +254,65 @@ impl Table {
         let suffix_bytes = self.groups.suffix_bytes;
         let row_key = |suffix: &Suffix| [group, suffix.get(..suffix_bytes).unwrap_or_default()].concat();
         let (lo, hi) = (row_key(&from), row_key(&end));
+        if lo > hi {
+            return Ok(true);
+        }
+        self.list_dirty_rows();
         let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
-        let family = self.family;
-        let page = self.page_over(range, false, MAX_ROWS, &|range| {
-            database.page_of_group(family, (group, suffix_bytes), range, MAX_ROWS)
-        })?;
+        let page = if self.groups.is_new(group) {
+            Vec::new()
+        } else {
+            database.page_of_group(self.family, (group, suffix_bytes), range, MAX_ROWS)?
+        };
         if page.len() >= MAX_ROWS {
             return Ok(false);
         }
-        let mut rows = Vec::new();
+        let mut rows = self
+            .groups
+            .known
+            .remove(group)
+            .map(|known| known.rows)
+            .unwrap_or_default();
+        self.groups.rows = self.groups.rows.saturating_sub(rows.len());
+        // What has left memory comes from the database.
+        rows.retain(|suffix| *suffix < from || self.slot(&row_key(suffix)).is_some_and(|slot| slot.value.is_some()));
         // Rows of longer keys may lie between.
-        for row in page.iter().filter(|row| row.key.len() == lo.len()) {
-            let Some((_, suffix)) = split(&row.key, suffix_bytes) else {
+        for (key, row) in page.iter().filter(|(key, _)| key.len() == lo.len()) {
+            let Some((_, suffix)) = split(key, suffix_bytes) else {
                 continue;
             };
-            if self.overlay.position(&row.key).is_none() {
-                self.insert_clean(&row.key, Some((&row.value, row.timestamp)));
+            match self.slot(key) {
+                Some(slot) if slot.value.is_none() => continue,
+                Some(_) => {}
+                None => {
+                    let (value, timestamp) = self.parts(row);
+                    self.insert_clean(key, Some((value, timestamp)));
+                }
             }
-            rows.push(suffix);
+            if let Err(at) = place(&rows, &suffix) {
+                rows.insert(at, suffix);
+            }
         }
         self.groups.rows += rows.len();
         let learned = Group { from, rows, used: true };
-        if let Some(old) = self.groups.known.insert(group.into(), learned) {
-            self.groups.rows = self.groups.rows.saturating_sub(old.rows.len());
-        }
+        self.groups.known.insert(group.into(), learned);
         Ok(true)
+    }
+
+    /// From the first read of a group on, groups list the rows that the database does not have.
+    fn list_dirty_rows(&mut self) {
+        if self.groups.complete {
+            return;
+        }
+        self.groups.complete = true;
+        for position in &self.dirty {
+            if let Some((key, slot)) = self.overlay.slot(*position)
+                && slot.is_dirty()
+                && slot.value.is_some()
+            {
+                self.groups.changed(key, true);
+            }
+        }
     }
 }
 
@@ -223,8 +344,14 @@ mod tests {
     fn a_group_is_known_from_behind_the_last_row_that_left() {
         let mut groups = Groups::new(12);
         groups.changed(&row(1), true);
+        assert_eq!(groups.bytes(), 0, "nobody reads groups");
+        groups.complete = true;
+        groups.changed(&row(2), true);
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
-        groups.known.insert(b"group"[..].into(), Group::default());
+        let (from, used) = (suffix(0), true);
+        let rows = SmallVec::new();
+        groups.known.insert(b"group"[..].into(), Group { from, rows, used });
+        groups.rows = 0;
         for time in [3, 1, 5, 4, 4] {
             groups.changed(&row(time), true);
         }
@@ -237,7 +364,7 @@ mod tests {
             (None, Some(vec![5]))
         );
         groups.changed(&row(2), true);
-        assert_eq!(groups.rows, 1);
+        assert_eq!(groups.rows, 2, "a dirty row is listed whatever is known");
         groups.sweep(b"");
         groups.sweep(b"");
         assert_eq!(times(&mut groups, 4, 9), None, "nobody has read it for a while");

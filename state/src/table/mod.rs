@@ -3,6 +3,7 @@
 //! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
 //! and not a database read. A clean row is what the database has, so scans merge the database with the dirty rows
 //! only; these are put in order by the first scan after a commit.
+mod by_time;
 mod groups;
 mod lingering;
 mod overlay;
@@ -12,10 +13,11 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use self::by_time::ByTime;
 use self::groups::Groups;
-pub(crate) use self::groups::Times;
+pub(crate) use self::groups::{LendRow, Times};
 use self::lingering::Lingering;
-use self::overlay::{Overlay, Slot, commit_bytes, row_bytes};
+use self::overlay::{Change, Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
@@ -45,6 +47,7 @@ pub(crate) struct Table {
     waiting: WaitingList,
     lingering: Lingering,
     groups: Groups,
+    by_time: ByTime,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
@@ -62,6 +65,7 @@ impl Table {
             waiting: WaitingList::default(),
             lingering: Lingering::default(),
             groups: Groups::new(suffix_bytes),
+            by_time: ByTime::default(),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
@@ -78,7 +82,8 @@ impl Table {
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
-            self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+            let position = self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+            self.note_unstored(position, found.is_none());
         }
         Ok(found)
     }
@@ -129,9 +134,56 @@ impl Table {
         let position = match self.overlay.position(key) {
             Some(position) => position,
             // What the row was does not matter: it is written at once.
-            None => self.insert_clean(key, None),
+            None => {
+                let unstored = self.groups.lacks(key);
+                let position = self.insert_clean(key, None);
+                self.note_unstored(position, unstored);
+                position
+            }
         };
         self.write_row(position, value, timestamp);
+        if value.is_none() {
+            self.undo(position);
+        }
+    }
+
+    /// As `put`, for a row that nobody is going to ask for soon: it leaves memory with the commit.
+    pub(crate) fn put_away(&mut self, key: &[u8], value: &[u8]) {
+        self.put(key, Some(value), -1);
+        let position = self.overlay.position(key);
+        if let Some((_, slot)) = position.and_then(|position| self.overlay.slot_mut(position))
+            && slot.is_dirty()
+        {
+            slot.change = Change::Leaving;
+        }
+    }
+
+    fn note_unstored(&mut self, position: usize, unstored: bool) {
+        if let Some((_, slot)) = self.overlay.slot_mut(position) {
+            slot.unstored = unstored;
+        }
+    }
+
+    /// A row was deleted. If the database never had it, there is nothing to delete: a session that grows with each record
+    /// would leave all its former ends behind.
+    fn undo(&mut self, position: usize) {
+        let windowed = self.groups.suffix_bytes() > 0;
+        let Some((key, slot)) = self.overlay.slot_mut(position) else {
+            return;
+        };
+        if !slot.unstored || !slot.is_dirty() || slot.waits_at().is_some() {
+            return;
+        }
+        slot.change = Change::Undone;
+        self.dirty_bytes -= row_bytes(key, None) + commit_bytes(key, None);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.remove(key);
+        }
+        // That a key has no row is worth knowing, but not that a session or window has gone.
+        if windowed && !slot.cached {
+            self.bytes = self.bytes.saturating_sub(row_bytes(key, None));
+            self.overlay.remove(position);
+        }
     }
 
     /// As `put`, and the update waits in the record cache with the value the row had before.
@@ -149,7 +201,9 @@ impl Table {
             None => {
                 let mut out = Vec::new();
                 let found = self.read(database, key, &mut out)?;
-                self.insert_clean(key, found.map(|time| (out.as_slice(), time)))
+                let position = self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
+                self.note_unstored(position, found.is_none());
+                position
             }
         };
         let Some((_, slot)) = self.overlay.slot_mut(position) else {
@@ -179,17 +233,20 @@ impl Table {
         let written = row_bytes(key, value);
         self.bytes = (self.bytes + written).saturating_sub(replaced);
         self.dirty_bytes += written + commit_bytes(key, value);
-        if slot.dirty {
+        if slot.is_dirty() {
             self.dirty_bytes -= replaced + commit_bytes(key, slot.value());
         } else {
-            slot.dirty = true;
-            self.dirty.push(position);
+            if slot.change == Change::None {
+                self.dirty.push(position);
+            }
+            slot.change = Change::Dirty;
             if let Some(ordered) = &mut self.ordered {
                 ordered.insert(key.into(), position);
             }
         }
         if slot.value.is_some() != value.is_some() {
             self.groups.changed(key, value.is_some());
+            self.by_time.changed(key, self.groups.suffix_bytes(), value.is_some());
         }
         slot.used = true;
         slot.timestamp = timestamp;
@@ -235,7 +292,11 @@ impl Table {
         let Some((key, slot)) = self.overlay.position(key).and_then(|at| self.overlay.slot_mut(at)) else {
             return;
         };
-        slot.dirty = false;
+        // It may have been undone already.
+        if !slot.is_dirty() {
+            return;
+        }
+        slot.change = Change::Undone;
         self.dirty_bytes -= row_bytes(key, None) + commit_bytes(key, None);
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(key);
@@ -278,27 +339,13 @@ impl Table {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
-        let family = self.family;
-        self.page_over(range, reverse, max_rows, &|range| {
-            database.page(family, range, reverse, max_rows)
-        })
-    }
-
-    /// `base`: the rows of a range in the database.
-    fn page_over(
-        &mut self,
-        range: KeyRange<'_>,
-        reverse: bool,
-        max_rows: usize,
-        base: &dyn Fn(KeyRange<'_>) -> Result<Vec<RawRow>>,
-    ) -> Result<Vec<Found>> {
         if !is_sound(range) {
             return Ok(Vec::new());
         }
         if self.ordered.is_none() {
             let row = |position: &usize| {
                 let (key, slot) = self.overlay.slot(*position)?;
-                slot.dirty.then(|| (key.into(), *position))
+                slot.is_dirty().then(|| (key.into(), *position))
             };
             self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
@@ -309,7 +356,7 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let mut rows = base(current)?;
+            let mut rows = database.page(self.family, current, reverse, max_rows)?;
             self.lingering.join(&mut rows, current, reverse, max_rows);
             let last = (rows.len() == max_rows)
                 .then(|| rows.last().map(|(key, _)| key.clone()))
@@ -369,17 +416,19 @@ impl Table {
     }
 
     fn decode(&self, key: &[u8], row: &[u8]) -> Found {
+        let (value, timestamp) = self.parts(row);
+        Found {
+            key: key.into(),
+            value: value.into(),
+            timestamp,
+        }
+    }
+
+    /// Value and timestamp of a row as the database has it.
+    fn parts<'r>(&self, row: &'r [u8]) -> (&'r [u8], i64) {
         match row.split_first_chunk::<8>() {
-            Some((time, value)) if self.timestamped => Found {
-                key: key.into(),
-                value: value.into(),
-                timestamp: i64::from_be_bytes(*time),
-            },
-            _ => Found {
-                key: key.into(),
-                value: row.into(),
-                timestamp: -1,
-            },
+            Some((time, value)) if self.timestamped => (value, i64::from_be_bytes(*time)),
+            _ => (row, -1),
         }
     }
 
@@ -395,7 +444,7 @@ impl Table {
                 continue;
             };
             match slot.value() {
-                _ if !slot.dirty => {}
+                _ if !slot.is_dirty() => {}
                 _ if expired.is_some_and(|end| key < end) => {}
                 Some(value) if self.timestamped => batch.put(self.family, key, &slot.timestamp.to_be_bytes(), value),
                 Some(value) => batch.put(self.family, key, &[], value),
@@ -406,14 +455,29 @@ impl Table {
 
     /// The database has taken the dirty rows; those below `expired` have gone.
     pub(crate) fn committed(&mut self, expired: Option<&[u8]>) {
+        let windowed = self.groups.suffix_bytes() > 0;
         for position in self.dirty.drain(..) {
-            if let Some((_, slot)) = self.overlay.slot_mut(position) {
-                slot.dirty = false;
+            let Some((key, slot)) = self.overlay.slot_mut(position) else {
+                continue;
+            };
+            let gone = slot.value.is_none();
+            let leaves = slot.change == Change::Leaving || gone && windowed && !slot.cached;
+            if slot.is_dirty() {
+                slot.unstored = gone;
+            }
+            slot.change = Change::None;
+            if leaves && slot.waits_at().is_none() {
+                self.bytes = self.bytes.saturating_sub(row_bytes(key, slot.value()));
+                self.overlay.remove(position);
             }
         }
+        self.overlay.listed_none();
         self.dirty_bytes = 0;
         self.ordered = None;
         let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;
+        if self.by_time.bytes() > self.clean_budget_bytes {
+            self.by_time.clear();
+        }
         // Updates that wait know the positions of their rows, which must not move.
         if self.waiting.is_empty() && (expired.is_some() || too_many) {
             self.sweep(expired.unwrap_or_default());
@@ -459,10 +523,16 @@ impl Table {
         self.waiting.clear();
         self.lingering.clear();
         self.groups.clear();
+        self.by_time.clear();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;
         self.bytes = 0;
+    }
+
+    /// The database has no rows whose keys begin with `prefix`, or with what is behind it; `None`: it may have any.
+    pub(crate) fn set_new_from(&mut self, prefix: Option<[u8; 8]>) {
+        self.groups.set_new_from(prefix);
     }
 
     pub(crate) fn is_dirty(&self) -> bool {

@@ -1,20 +1,35 @@
 //! Rows in memory: where is the row of this key? One look-up answers it for a read and the write behind it.
 //!
-//! Rows are found by position: a hash map of the keys, slots side by side, short keys and values inside them. Whoever
-//! asks for the key that was asked for last is answered by a comparison. Positions hold until `retain` or `clear`.
+//! Rows are found by position: a hash table of positions, rows side by side, short keys and values inside them. Whoever
+//! asks for the key that was asked for last is answered by a comparison. Positions hold until `retain` or `clear`; the
+//! place of a row that is taken out goes to the next one that comes, so that sessions, which move with each record, stay
+//! where the processor's cache has them.
 use std::cell::Cell;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasher, BuildHasherDefault};
 
-use indexmap::IndexMap;
+use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
 use super::Found;
 use crate::packed::{Key, Packed, Value};
 
 /// What a row costs beside bytes that do not fit into it: the slot, and its share of the hash map and of the lists.
-const ROW_BYTES: usize = size_of::<(usize, Key, Slot)>() + 24;
+const ROW_BYTES: usize = size_of::<Row>() + 24;
 
 const NOT_WAITING: u32 = u32::MAX;
+
+/// Whether a row is to be written by the next commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// No: it is what the database has.
+    None,
+    /// Not any more, but its position is still in the list of dirty rows.
+    Undone,
+    /// Yes.
+    Dirty,
+    /// Yes, and then it need not be in memory any more.
+    Leaving,
+}
 
 /// A row.
 #[derive(Debug)]
@@ -22,8 +37,9 @@ pub(super) struct Slot {
     /// None: deleted, or known not to exist.
     pub(super) value: Option<Value>,
     pub(super) timestamp: i64,
-    /// Not in the database yet.
-    pub(super) dirty: bool,
+    pub(super) change: Change,
+    /// The database has no row of this key: one that goes before it was written need not be deleted there.
+    pub(super) unstored: bool,
     /// Used since the last sweep of clean rows.
     pub(super) used: bool,
     /// Written through the record cache: Kafka Streams' cache would still hold it.
@@ -37,11 +53,16 @@ impl Slot {
         Self {
             value,
             timestamp,
-            dirty: false,
+            change: Change::None,
+            unstored: false,
             used: false,
             cached: false,
             waits_at: NOT_WAITING,
         }
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        matches!(self.change, Change::Dirty | Change::Leaving)
     }
 
     pub(super) fn waits_at(&self) -> Option<u32> {
@@ -89,39 +110,104 @@ pub(super) fn commit_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     2 * (key.len() + value.map_or(0, <[u8]>::len)) + 72
 }
 
+#[derive(Debug)]
+struct Row {
+    key: Key,
+    /// None: the place is free.
+    slot: Option<Slot>,
+}
+
+/// A place without a row.
+#[derive(Debug)]
+struct Free {
+    position: u32,
+    /// Its position is still in the list of dirty rows.
+    listed: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Overlay {
-    rows: IndexMap<Key, Slot, BuildHasherDefault<FxHasher>>,
+    positions: HashTable<u32>,
+    rows: Vec<Row>,
+    free: Vec<Free>,
     /// Where the last look-up ended.
     last: Cell<usize>,
+}
+
+fn hash_of(key: &[u8]) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(key)
+}
+
+fn key_at(rows: &[Row], position: u32) -> &[u8] {
+    rows.get(position as usize).map_or(&[], |row| &row.key)
 }
 
 impl Overlay {
     pub(super) fn position(&self, key: &[u8]) -> Option<usize> {
         let last = self.last.get();
-        if let Some((known, _)) = self.rows.get_index(last)
-            && **known == *key
+        if let Some(row) = self.rows.get(last)
+            && row.slot.is_some()
+            && *row.key == *key
         {
             return Some(last);
         }
-        let found = self.rows.get_index_of(key)?;
+        let is_it = |position: &u32| key_at(&self.rows, *position) == key;
+        let found = *self.positions.find(hash_of(key), is_it)? as usize;
         self.last.set(found);
         Some(found)
     }
 
     /// Adds a row; its key must not be there.
-    pub(super) fn insert(&mut self, key: &[u8], slot: Slot) -> usize {
-        let (position, _) = self.rows.insert_full(key.into(), slot);
-        self.last.set(position);
-        position
+    pub(super) fn insert(&mut self, key: &[u8], mut slot: Slot) -> usize {
+        let hash = hash_of(key);
+        let free = self.free.pop();
+        if free.as_ref().is_some_and(|free| free.listed) {
+            slot.change = Change::Undone;
+        }
+        let next = || u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let position = free.map_or_else(next, |free| free.position);
+        let row = Row {
+            key: key.into(),
+            slot: Some(slot),
+        };
+        match self.rows.get_mut(position as usize) {
+            Some(place) => *place = row,
+            None => self.rows.push(row),
+        }
+        let rows = &self.rows;
+        self.positions
+            .insert_unique(hash, position, |position| hash_of(key_at(rows, *position)));
+        self.last.set(position as usize);
+        position as usize
+    }
+
+    /// Takes a row out.
+    pub(super) fn remove(&mut self, position: usize) {
+        let Some(row) = self.rows.get_mut(position) else {
+            return;
+        };
+        let Some(slot) = row.slot.take() else { return };
+        let hash = hash_of(&row.key);
+        if let Ok(entry) = self.positions.find_entry(hash, |found| *found as usize == position) {
+            let listed = slot.change != Change::None;
+            let (position, _) = entry.remove();
+            self.free.push(Free { position, listed });
+        }
+    }
+
+    /// The list of dirty rows is empty.
+    pub(super) fn listed_none(&mut self) {
+        self.free.iter_mut().for_each(|free| free.listed = false);
     }
 
     pub(super) fn slot(&self, position: usize) -> Option<(&[u8], &Slot)> {
-        self.rows.get_index(position).map(|(key, slot)| (&**key, slot))
+        let row = self.rows.get(position)?;
+        Some((&row.key, row.slot.as_ref()?))
     }
 
     pub(super) fn slot_mut(&mut self, position: usize) -> Option<(&[u8], &mut Slot)> {
-        self.rows.get_index_mut(position).map(|(key, slot)| (&**key, slot))
+        let row = self.rows.get_mut(position)?;
+        Some((&row.key, row.slot.as_mut()?))
     }
 
     /// As a scan gives it; `None`: it is deleted.
@@ -157,8 +243,11 @@ impl Overlay {
 
     /// Bytes of the rows that were used since the last sweep and have not expired.
     pub(super) fn used_bytes(&self, expired: &[u8]) -> usize {
-        let used = self.rows.iter().filter(|(key, slot)| slot.used && ***key >= *expired);
-        used.map(|(key, slot)| row_bytes(key, slot.value())).sum()
+        let used = |row: &Row| {
+            let slot = row.slot.as_ref().filter(|slot| slot.used && *row.key >= *expired)?;
+            Some(row_bytes(&row.key, slot.value()))
+        };
+        self.rows.iter().filter_map(used).sum()
     }
 
     pub(super) fn key(&self, position: usize) -> &[u8] {
@@ -167,14 +256,25 @@ impl Overlay {
 
     /// Keeps the rows that `keep` wants. Gives memory back when few are left.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut Slot) -> bool) {
-        self.rows.retain(|key, slot| keep(key, slot));
+        self.rows
+            .retain_mut(|Row { key, slot }| slot.as_mut().is_some_and(|slot| keep(key, slot)));
         if self.rows.len() < self.rows.capacity() / 4 {
             self.rows.shrink_to_fit();
+        }
+        self.free = Vec::new();
+        self.positions.clear();
+        let rows = &self.rows;
+        let hash_at = |position: &u32| hash_of(key_at(rows, *position));
+        if rows.len() < self.positions.capacity() / 4 {
+            self.positions.shrink_to(rows.len(), hash_at);
+        }
+        for (position, row) in (0..).zip(rows) {
+            self.positions.insert_unique(hash_of(&row.key), position, hash_at);
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.rows = IndexMap::default();
+        *self = Self::default();
     }
 }
 
@@ -200,8 +300,27 @@ mod tests {
     }
 
     #[test]
+    fn the_next_row_gets_the_place_of_one_that_was_taken_out() {
+        let mut overlay = Overlay::default();
+        for key in [&b"a"[..], b"b"] {
+            overlay.insert(key, Slot::clean(Some(Value::from(key)), 1));
+        }
+        overlay.remove(0);
+        overlay.remove(0);
+        assert_eq!((overlay.position(b"a"), overlay.position(b"b")), (None, Some(1)));
+        assert!(overlay.slot(0).is_none() && overlay.slot_mut(0).is_none());
+        let slot = || Slot::clean(None, -1);
+        assert_eq!((overlay.insert(b"c", slot()), overlay.insert(b"d", slot())), (0, 2));
+        assert_eq!((overlay.position(b"c"), overlay.key(0)), (Some(0), &b"c"[..]));
+        overlay.remove(1);
+        overlay.retain(|_, _| true);
+        assert_eq!((overlay.position(b"c"), overlay.position(b"d")), (Some(0), Some(1)));
+        assert_eq!(overlay.insert(b"e", slot()), 2);
+    }
+
+    #[test]
     fn long_keys_and_values_cost_more_than_short_ones() {
-        assert!(size_of::<(usize, Key, Slot)>() <= 88, "a row has grown");
+        assert!(size_of::<Row>() <= 80, "a row has grown");
         let short = row_bytes(b"key", Some(b"value"));
         assert_eq!(row_bytes(&[0; 38], Some(&[0; 22])), short);
         assert_eq!(row_bytes(&[0; 100], Some(&[0; 100])), short + 200);

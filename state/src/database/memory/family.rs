@@ -14,55 +14,80 @@ use super::grouped::Grouped;
 use crate::database::{KeyRange, Mark, RawRow};
 use crate::packed::{Key, Value};
 
-const SHARDS: usize = 64;
+pub(super) const SHARDS: usize = 64;
 /// The hash bits that choose a shard: neither the lowest nor the highest, which find the place in it.
 const SHARD_SHIFT: u32 = 40;
 
-type Hasher = BuildHasherDefault<FxHasher>;
+pub(super) type Hasher = BuildHasherDefault<FxHasher>;
 type Shard = HashMap<Key, Value, Hasher>;
 
 #[derive(Clone)]
+enum Rows {
+    /// Each by its key.
+    Single(Vec<Shard>),
+    /// Windows and sessions.
+    Grouped(Grouped),
+}
+
+#[derive(Clone)]
 pub(super) struct Family {
-    shards: Vec<Shard>,
+    rows: Rows,
     /// All keys, from the first range on.
     order: OnceLock<BTreeSet<Key>>,
-    /// The same by groups, from the first read of a group on; `None`: there cannot be groups.
-    grouped: OnceLock<Option<Grouped>>,
     pub(super) mark: Mark,
 }
 
-impl Default for Family {
-    fn default() -> Self {
-        Self {
-            shards: vec![Shard::default(); SHARDS],
-            order: OnceLock::new(),
-            grouped: OnceLock::new(),
-            mark: Mark::default(),
-        }
-    }
-}
-
-fn shard_of(key: &[u8]) -> usize {
+pub(super) fn shard_of(key: &[u8]) -> usize {
     let hash = Hasher::default().hash_one(key) >> SHARD_SHIFT;
     usize::try_from(hash).unwrap_or(0) % SHARDS
 }
 
 impl Family {
+    /// `suffix_bytes`: of row keys behind the key of a record; 0: nothing.
+    pub(super) fn new(suffix_bytes: usize) -> Self {
+        Self {
+            rows: match Grouped::new(suffix_bytes) {
+                Some(grouped) => Rows::Grouped(grouped),
+                None => Rows::Single(vec![Shard::default(); SHARDS]),
+            },
+            order: OnceLock::new(),
+            mark: Mark::default(),
+        }
+    }
+
+    /// Forgets all rows and the mark.
+    pub(super) fn wipe(&mut self) {
+        *self = Self::new(match &self.rows {
+            Rows::Grouped(grouped) => grouped.suffix_bytes(),
+            Rows::Single(_) => 0,
+        });
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let value = self.shards.get(shard_of(key))?.get(key)?;
-        Some(value)
+        match &self.rows {
+            Rows::Grouped(grouped) => grouped.get(key),
+            Rows::Single(shards) => shards.get(shard_of(key))?.get(key).map(|value| &**value),
+        }
     }
 
     pub(super) fn put(&mut self, key: Key, value: Value) {
-        let Some(shard) = self.shards.get_mut(shard_of(&key)) else {
+        let shards = match &mut self.rows {
+            Rows::Grouped(grouped) => {
+                if grouped.put(&key, value)
+                    && let Some(order) = self.order.get_mut()
+                {
+                    order.insert(key);
+                }
+                return;
+            }
+            Rows::Single(shards) => shards,
+        };
+        let Some(shard) = shards.get_mut(shard_of(&key)) else {
             return;
         };
         if let Some(old) = shard.get_mut(&*key) {
             *old = value;
             return;
-        }
-        if let Some(Some(grouped)) = self.grouped.get_mut() {
-            grouped.insert(&key);
         }
         if let Some(order) = self.order.get_mut() {
             order.insert(key.clone());
@@ -71,44 +96,54 @@ impl Family {
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
-        let removed = self.shards.get_mut(shard_of(key)).and_then(|shard| shard.remove(key));
-        if removed.is_none() {
-            return;
-        }
-        if let Some(Some(grouped)) = self.grouped.get_mut() {
-            grouped.remove(key);
-        }
-        if let Some(order) = self.order.get_mut() {
+        let removed = match &mut self.rows {
+            Rows::Grouped(grouped) => grouped.remove(key),
+            Rows::Single(shards) => shards
+                .get_mut(shard_of(key))
+                .and_then(|shard| shard.remove(key))
+                .is_some(),
+        };
+        if removed && let Some(order) = self.order.get_mut() {
             order.remove(key);
         }
     }
 
     /// Deletes all keys below `end`.
     pub(super) fn delete_below(&mut self, end: &[u8]) {
-        if let Some(Some(grouped)) = self.grouped.get_mut() {
-            grouped.remove_below(end);
-        }
-        let Some(order) = self.order.get_mut() else {
-            for shard in &mut self.shards {
-                shard.retain(|key, _| **key >= *end);
+        let gone = self.order.get_mut().map(|order| {
+            let kept = order.split_off(end);
+            std::mem::replace(order, kept)
+        });
+        match (&mut self.rows, gone) {
+            (Rows::Grouped(grouped), _) => grouped.remove_below(end),
+            (Rows::Single(shards), Some(gone)) => {
+                for key in gone {
+                    if let Some(shard) = shards.get_mut(shard_of(&key)) {
+                        shard.remove(&*key);
+                    }
+                }
             }
-            return;
-        };
-        let kept = order.split_off(end);
-        for key in std::mem::replace(order, kept) {
-            if let Some(shard) = self.shards.get_mut(shard_of(&key)) {
-                shard.remove(&*key);
+            (Rows::Single(shards), None) => {
+                for shard in shards {
+                    shard.retain(|key, _| **key >= *end);
+                }
             }
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(Shard::len).sum()
+        match &self.rows {
+            Rows::Grouped(grouped) => grouped.len(),
+            Rows::Single(shards) => shards.iter().map(Shard::len).sum(),
+        }
     }
 
     /// At most `max_rows` rows of a sound range, in order or in reverse.
     pub(super) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Vec<RawRow> {
-        let order = self.order.get_or_init(|| self.keys().cloned().collect());
+        let order = self.order.get_or_init(|| match &self.rows {
+            Rows::Grouped(grouped) => grouped.keys().collect(),
+            Rows::Single(shards) => shards.iter().flat_map(HashMap::keys).cloned().collect(),
+        });
         let keys = order.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
         let row = |key: &Key| Some((Box::from(&**key), Box::from(self.get(key)?)));
         if reverse {
@@ -118,10 +153,6 @@ impl Family {
         }
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.shards.iter().flat_map(HashMap::keys)
-    }
-
     /// The first rows of a range that begin with `group` and are as long as it and `suffix_bytes` more.
     pub(super) fn page_of_group(
         &self,
@@ -129,13 +160,8 @@ impl Family {
         range: KeyRange<'_>,
         max_rows: usize,
     ) -> Vec<RawRow> {
-        let all = || Grouped::new(suffix_bytes, self.keys().map(|key| &**key));
-        match self.grouped.get_or_init(all) {
-            Some(grouped) if grouped.suffix_bytes() == suffix_bytes => {
-                let keys = grouped.range(group, range).take(max_rows);
-                keys.filter_map(|key| Some((key.as_slice().into(), Box::from(self.get(&key)?))))
-                    .collect()
-            }
+        match &self.rows {
+            Rows::Grouped(grouped) if grouped.suffix_bytes() == suffix_bytes => grouped.page(group, range, max_rows),
             _ => self.page(range, false, max_rows),
         }
     }
@@ -155,11 +181,8 @@ mod tests {
             let text = |(key, _): &RawRow| String::from_utf8_lossy(key).into_owned();
             rows.iter().map(text).collect()
         };
-        for asked_first in [false, true] {
-            let mut family = Family::default();
-            if asked_first {
-                assert!(keys(&family).is_empty());
-            }
+        for suffix_bytes in [0, 2] {
+            let mut family = Family::new(suffix_bytes);
             for key in ["a05", "a01", "a03", "ab02", "b01", "a03"] {
                 family.put(key.as_bytes().into(), b"v"[..].into());
             }
@@ -170,6 +193,9 @@ mod tests {
             assert_eq!(keys(&family), ["a03", "a05"]);
             family.delete_below(b"b");
             assert_eq!((keys(&family).len(), family.len()), (0, 1));
+            assert_eq!((family.get(b"b01"), family.get(b"b02")), (Some(&b"v"[..]), None));
+            family.wipe();
+            assert_eq!((family.len(), family.get(b"b01")), (0, None));
         }
     }
 
@@ -177,8 +203,8 @@ mod tests {
     #[test]
     fn a_range_has_the_rows_of_a_sorted_map_whenever_it_is_read() {
         let everything = (Bound::Unbounded, Bound::Unbounded);
-        for asked_at in [0, 250, 999] {
-            let (mut family, mut model) = (Family::default(), BTreeMap::new());
+        for (asked_at, suffix_bytes) in [(0, 0), (250, 0), (999, 0), (0, 3), (250, 2), (999, 1)] {
+            let (mut family, mut model) = (Family::new(suffix_bytes), BTreeMap::new());
             for n in 0..1_000_u32 {
                 // A walk through 200 keys, some of them long.
                 let number = n.wrapping_mul(7_919) % 200;

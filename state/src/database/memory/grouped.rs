@@ -1,19 +1,22 @@
-//! Which rows begin with the same key? Windows and sessions of a key, without a look at those of other keys.
+//! Rows of windows and sessions in memory: those of one key side by side in the order of their times, so that a put is one
+//! look-up, and a read sees no rows of other keys.
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 
-use rustc_hash::FxHasher;
+use super::family::{Hasher, SHARDS, shard_of};
+use crate::database::{KeyRange, RawRow};
+use crate::keys::{Suffix, split};
+use crate::packed::{Key, Value};
 
-use crate::database::KeyRange;
-use crate::keys::{Suffix, place, split};
-use crate::packed::Key;
+/// Row keys of a group differ in their ends only, which are the times of windows and sessions. In order.
+type Group = Vec<(Suffix, Value)>;
 
-/// Keys of rows that all end with equally many bytes of time, by what is before that.
+/// Rows whose keys all end with equally many bytes of time, by what is before that.
 #[derive(Clone)]
 pub(super) struct Grouped {
     suffix_bytes: usize,
-    groups: HashMap<Key, Vec<Suffix>, BuildHasherDefault<FxHasher>>,
+    shards: Vec<HashMap<Key, Group, Hasher>>,
+    rows: usize,
 }
 
 /// Of a bound, which may be longer.
@@ -24,75 +27,137 @@ fn padded(end: &[u8]) -> Suffix {
 }
 
 impl Grouped {
-    /// None: the ends of row keys are too long.
-    pub(super) fn new<'k>(suffix_bytes: usize, keys: impl Iterator<Item = &'k [u8]>) -> Option<Self> {
-        if suffix_bytes > size_of::<Suffix>() {
-            return None;
-        }
-        let mut grouped = Self {
+    /// None: the ends of row keys are too long, or there are none.
+    pub(super) fn new(suffix_bytes: usize) -> Option<Self> {
+        (1..=size_of::<Suffix>()).contains(&suffix_bytes).then(|| Self {
             suffix_bytes,
-            groups: HashMap::default(),
-        };
-        keys.for_each(|key| grouped.insert(key));
-        Some(grouped)
+            shards: vec![HashMap::default(); SHARDS],
+            rows: 0,
+        })
     }
 
     pub(super) fn suffix_bytes(&self) -> usize {
         self.suffix_bytes
     }
 
-    pub(super) fn insert(&mut self, key: &[u8]) {
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    fn group(&self, group: &[u8]) -> Option<&Group> {
+        self.shards.get(shard_of(group))?.get(group)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        let (group, suffix) = split(key, self.suffix_bytes)?;
+        let group = self.group(group)?;
+        let at = place(group, &suffix).ok()?;
+        group.get(at).map(|(_, value)| &**value)
+    }
+
+    /// True: the row is new.
+    pub(super) fn put(&mut self, key: &[u8], value: Value) -> bool {
         let Some((group, suffix)) = split(key, self.suffix_bytes) else {
-            return;
+            return false;
         };
-        let Some(rows) = self.groups.get_mut(group) else {
-            self.groups.insert(group.into(), vec![suffix]);
-            return;
+        let Some(shard) = self.shards.get_mut(shard_of(group)) else {
+            return false;
         };
-        if let Err(at) = place(rows, &suffix) {
-            rows.insert(at, suffix);
+        let Some(rows) = shard.get_mut(group) else {
+            shard.insert(group.into(), vec![(suffix, value)]);
+            self.rows += 1;
+            return true;
+        };
+        match place(rows, &suffix) {
+            Ok(at) => {
+                if let Some((_, old)) = rows.get_mut(at) {
+                    *old = value;
+                }
+                false
+            }
+            Err(at) => {
+                rows.insert(at, (suffix, value));
+                self.rows += 1;
+                true
+            }
         }
     }
 
-    pub(super) fn remove(&mut self, key: &[u8]) {
+    /// True: there was such a row.
+    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
         let Some((group, suffix)) = split(key, self.suffix_bytes) else {
-            return;
+            return false;
         };
         // An empty group stays until its segment goes: a session that grows is taken out and put in again.
-        if let Some(rows) = self.groups.get_mut(group)
+        let rows = self
+            .shards
+            .get_mut(shard_of(group))
+            .and_then(|shard| shard.get_mut(group));
+        if let Some(rows) = rows
             && let Ok(at) = place(rows, &suffix)
         {
             rows.remove(at);
+            self.rows -= 1;
+            return true;
         }
+        false
     }
 
     pub(super) fn remove_below(&mut self, end: &[u8]) {
-        self.groups.retain(|group, rows| {
-            match end.strip_prefix(&**group) {
-                Some(rest) => rows.retain(|suffix| suffix[..] >= *rest),
-                None if **group < *end => rows.clear(),
-                None => {}
-            }
-            !rows.is_empty()
-        });
+        let mut left = 0;
+        for shard in &mut self.shards {
+            shard.retain(|group, rows| {
+                match end.strip_prefix(&**group) {
+                    Some(rest) => {
+                        let first = rows.partition_point(|(suffix, _)| suffix[..] < *rest);
+                        rows.drain(..first);
+                    }
+                    None if **group < *end => return false,
+                    None => {}
+                }
+                left += rows.len();
+                !rows.is_empty()
+            });
+        }
+        self.rows = left;
     }
 
-    /// Keys of a group, in order. The bounds begin with the group.
-    pub(super) fn range(&self, group: &[u8], range: KeyRange<'_>) -> impl Iterator<Item = Vec<u8>> {
-        let rows = self.groups.get(group).map(Vec::as_slice).unwrap_or_default();
+    /// All keys, in no order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        let groups = self.shards.iter().flat_map(HashMap::iter);
+        groups.flat_map(|(group, rows)| rows.iter().map(|(suffix, _)| Key::of_both(group, self.end(suffix))))
+    }
+
+    fn end<'s>(&self, suffix: &'s Suffix) -> &'s [u8] {
+        suffix.get(..self.suffix_bytes).unwrap_or_default()
+    }
+
+    /// Rows of a group, in order. The bounds begin with the group.
+    pub(super) fn page(&self, group: &[u8], range: KeyRange<'_>, max_rows: usize) -> Vec<RawRow> {
+        let Some(rows) = self.group(group) else {
+            return Vec::new();
+        };
         let end = |key: &[u8]| padded(key.get(group.len()..).unwrap_or_default());
         let first = match range.0 {
-            Bound::Included(lo) => rows.partition_point(|row| *row < end(lo)),
-            Bound::Excluded(lo) => rows.partition_point(|row| *row <= end(lo)),
+            Bound::Included(lo) => rows.partition_point(|(row, _)| *row < end(lo)),
+            Bound::Excluded(lo) => rows.partition_point(|(row, _)| *row <= end(lo)),
             Bound::Unbounded => 0,
         };
         let last = match range.1 {
-            Bound::Included(hi) => rows.partition_point(|row| *row <= end(hi)),
-            Bound::Excluded(hi) => rows.partition_point(|row| *row < end(hi)),
+            Bound::Included(hi) => rows.partition_point(|(row, _)| *row <= end(hi)),
+            Bound::Excluded(hi) => rows.partition_point(|(row, _)| *row < end(hi)),
             Bound::Unbounded => rows.len(),
         };
-        let rows = rows.get(first..last).unwrap_or_default();
-        rows.iter()
-            .map(move |suffix| [group, suffix.get(..self.suffix_bytes).unwrap_or_default()].concat())
+        let rows = rows.get(first..last).unwrap_or_default().iter().take(max_rows);
+        rows.map(|(suffix, value)| ([group, self.end(suffix)].concat().into(), Box::from(&**value)))
+            .collect()
+    }
+}
+
+/// Where it is among rows in order, or where it belongs. Most come in the order of time.
+fn place(rows: &[(Suffix, Value)], suffix: &Suffix) -> Result<usize, usize> {
+    match rows.last() {
+        Some((last, _)) if last >= suffix => rows.binary_search_by(|(row, _)| row.cmp(suffix)),
+        _ => Err(rows.len()),
     }
 }

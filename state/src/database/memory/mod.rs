@@ -6,8 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::family::Family;
 use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow, is_sound};
-use crate::Result;
 use crate::packed::{Key, Value};
+use crate::segments::suffix_bytes;
+use crate::{Result, StoreSpec};
 
 /// Families of rows.
 #[derive(Clone)]
@@ -16,9 +17,18 @@ pub(crate) struct MemoryDatabase {
 }
 
 impl MemoryDatabase {
+    /// Without windows and sessions, or without knowing of them: nothing but their speed depends on it.
     pub(crate) fn new(families: usize) -> Self {
         Self {
-            families: vec![Family::default(); families],
+            families: vec![Family::new(0); families],
+        }
+    }
+
+    /// A family for each store.
+    pub(crate) fn of(specs: &[StoreSpec]) -> Self {
+        let families = specs.iter().map(|spec| Family::new(suffix_bytes(&spec.kind)));
+        Self {
+            families: families.collect(),
         }
     }
 
@@ -114,7 +124,7 @@ impl Database for MemoryDatabase {
 
     fn wipe(&mut self, family: usize) -> Result<()> {
         if let Some(family) = self.families.get_mut(family) {
-            *family = Family::default();
+            family.wipe();
         }
         Ok(())
     }
