@@ -7,7 +7,7 @@ use crate::global::Watch;
 use crate::keys::Suffix;
 use crate::lru::Recency;
 use crate::segments::{CachedSegments, Segments, suffix_bytes};
-use crate::table::{Found, Table, Times};
+use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
@@ -250,7 +250,7 @@ impl Core {
         (group, end): (&[u8], Suffix),
         times: &Times,
         reverse: bool,
-        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
+        f: LendRow<'_>,
     ) -> Result<bool> {
         self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f))
     }

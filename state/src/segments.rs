@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::core::{Beneath, Core, FlushTo};
 use crate::keys::{number, time_suffix};
+use crate::table::Found;
 use crate::{RecordContext, Result, StoreBackend, StoreKind};
 
 /// Which part of a changelog key is the time a row is filed under.
@@ -17,6 +18,9 @@ enum TimeAt {
     /// `key ++ end(8) ++ start(8)`
     SessionEnd,
 }
+
+/// Takes both times of a row, value and timestamp; false: no more of them.
+pub(crate) type LendTimes<'a> = &'a mut dyn FnMut([i64; 2], &[u8], i64) -> bool;
 
 /// The segments of a store.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +143,7 @@ impl Segments {
         key: &[u8],
         (from, to): (i64, i64),
         reverse: bool,
-        f: &mut dyn FnMut([i64; 2], &[u8], i64) -> bool,
+        f: LendTimes<'_>,
     ) -> Result<bool> {
         if core.is_cached() {
             return Ok(false);
@@ -167,6 +171,23 @@ impl Segments {
             }
         }
         Ok(true)
+    }
+
+    /// Rows of all keys at these times that can be seen from some time on, in order of time. Whoever asks goes on with
+    /// later times. None: rows are in the record cache, they have to be scanned.
+    pub(crate) fn by_time(&self, core: &Core, (from, to): (i64, i64), seen_from: i64) -> Result<Option<Vec<Found>>> {
+        if core.is_cached() {
+            return Ok(None);
+        }
+        let (from, to) = (from.max(seen_from).max(0), to.min(core.observed()));
+        let mut found = Vec::new();
+        if from > to {
+            return Ok(Some(found));
+        }
+        for segment in self.id(from)..=self.id(to) {
+            core.read(|database, table| table.rows_by_time(database, segment, (from, to), &mut found))?;
+        }
+        Ok(Some(found))
     }
 
     /// The segments in which a scan may see rows of these times, in order. They are few, however far apart times are.

@@ -2,8 +2,9 @@
 use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
-use crate::segments::{PREFIX_BYTES, Segments};
-use crate::window::{Keys, SegmentScans};
+use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
+use crate::table::Found;
+use crate::window::{Keys, SegmentScans, split_row_key};
 use crate::window_list::WindowList;
 use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
@@ -101,15 +102,29 @@ impl SessionStore {
     }
 
     /// All sessions that end between two times (inclusive) and are still there, which on disk includes expired ones of
-    /// segments that have not been dropped: an operator that emits sessions when they close may come late.
-    pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> SessionRows {
+    /// segments that have not been dropped: an operator that emits sessions when they close may come late. It goes on from
+    /// `latest_end`; a read costs what it gives, once a segment was read for the first time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_kept(self: &Rc<Self>, earliest_end: i64, latest_end: i64) -> Result<Vec<SessionRow>> {
         let observed = self.core.observed();
         let kept = match self.core.spec.backend {
             StoreBackend::InMemory => self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.kept_from(observed),
         };
-        let keys = Keys { lo: None, hi: None };
-        self.rows(keys, (earliest_end, latest_end), kept, i64::MAX, false)
+        let ends = (earliest_end, latest_end);
+        let Some(found) = self.segments.by_time(&self.core, ends, kept)? else {
+            return self
+                .rows(Keys { lo: None, hi: None }, ends, kept, i64::MAX, false)
+                .collect();
+        };
+        let row = |found: Found| {
+            let (key, [end, start]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
+            let (key, value) = (key.into(), found.value);
+            Some(SessionRow { key, start, end, value })
+        };
+        Ok(found.into_iter().filter_map(row).collect())
     }
 
     fn rows(&self, keys: Keys, ends: (i64, i64), shown_from: i64, latest_start: i64, reverse: bool) -> SessionRows {

@@ -237,6 +237,7 @@ fn restore_versions(
     let mut observed = database.mark(family).observed;
     let known = retention.expired_below(observed);
     let mut table = Table::new(family, false, 0, usize::MAX);
+    let mut row = Vec::new();
     for record in records {
         observed = observed.max(record.timestamp);
         if record.timestamp < retention.oldest(observed) {
@@ -248,7 +249,7 @@ fn restore_versions(
             table: &mut table,
             retention,
         };
-        rows.put(record.key, record.value, record.timestamp)?;
+        rows.put(record.key, record.value, record.timestamp, &mut row)?;
     }
     let end = retention.expired_below(observed);
     database.apply(&mut |batch| {

@@ -247,6 +247,28 @@ impl WindowStore {
         )
     }
 
+    /// Windows of all keys with from <= start <= to, by key or by start: what whoever emits windows when they close asks for,
+    /// who goes on from `to`. Costs what it gives, once a segment was read for the first time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fetch_closed(self: &Rc<Self>, from: i64, to: i64) -> Result<Vec<WindowRow>> {
+        let readable = self.segments.readable_from(self.core.observed());
+        let Some(found) = self.segments.by_time(&self.core, (from, to), readable)? else {
+            return self.fetch_range(None, None, from, to, false).collect();
+        };
+        let row = |found: Found| {
+            let (key, [start, _]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
+            Some(WindowRow {
+                key: key.into(),
+                start,
+                value: found.value,
+                timestamp: found.timestamp,
+            })
+        };
+        Ok(found.into_iter().filter_map(row).collect())
+    }
+
     /// All windows that can be read.
     pub fn all(self: &Rc<Self>, reverse: bool) -> WindowRows {
         self.rows(Keys { lo: None, hi: None }, 0, i64::MAX, reverse)
@@ -448,14 +470,10 @@ impl Iterator for SegmentScans {
                 Some(Err(error)) => return Some(Err(error)),
                 Some(Ok(found)) => found,
             };
-            let Some(row) = found.key.get(PREFIX_BYTES..) else {
-                continue;
-            };
-            let Some((key, suffix)) = row.len().checked_sub(self.suffix_bytes).map(|at| row.split_at(at)) else {
+            let Some((key, times)) = split_row_key(&found.key, self.suffix_bytes) else {
                 continue;
             };
             if self.keys.contain(key) {
-                let times = [number(suffix.get(..8)), number(suffix.get(8..))];
                 if times[0] < self.readable_from && !self.core.is_in_cache(&found.key) {
                     continue;
                 }
@@ -464,6 +482,13 @@ impl Iterator for SegmentScans {
             }
         }
     }
+}
+
+/// The key of the record and both times of a row.
+pub(crate) fn split_row_key(row_key: &[u8], suffix_bytes: usize) -> Option<(&[u8], [i64; 2])> {
+    let row = row_key.get(PREFIX_BYTES..)?;
+    let (key, suffix) = row.split_at_checked(row.len().checked_sub(suffix_bytes)?)?;
+    Some((key, [number(suffix.get(..8)), number(suffix.get(8..))]))
 }
 
 /// Windows of a range read.

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{SessionRow, SessionStore, WindowList};
+use millstream_state::{SessionStore, WindowList};
 
 use crate::{
     engine::{BoxError, Change, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
@@ -244,7 +244,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         if upper < lower {
             return Ok(());
         }
-        let rows: millstream_state::Result<Vec<SessionRow>> = self.store.find_kept(lower, upper).collect();
+        let rows = self.store.find_kept(lower, upper);
         let mut rows = rows.map_err(|e| faults::store(&self.node, e))?;
         rows.sort_by(|a, b| (a.end, a.start, &a.key).cmp(&(b.end, b.start, &b.key)));
         for row in rows {

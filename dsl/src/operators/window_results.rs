@@ -281,8 +281,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
         starts: (i64, i64),
         closed: i64,
     ) -> Result<(), Stop> {
-        let rows: millstream_state::Result<Vec<_>> =
-            self.store.fetch_range(None, None, starts.0, starts.1, false).collect();
+        let rows = self.store.fetch_closed(starts.0, starts.1);
         let mut rows = rows.map_err(|e| faults::store(&self.node, e))?;
         rows.sort_by(|a, b| (a.start, &a.key).cmp(&(b.start, &b.key)));
         for row in rows {

@@ -21,6 +21,9 @@ use crate::packed::Key;
 /// Times of one group, both ends inclusive.
 pub(crate) type Times = (Suffix, Suffix);
 
+/// Takes the end of a row's key, value and timestamp; false: no more of them.
+pub(crate) type LendRow<'a> = &'a mut dyn FnMut(&[u8], &[u8], i64) -> bool;
+
 /// Groups with more rows than that in the database are scanned each time.
 const MAX_ROWS: usize = 1_024;
 /// What a group takes beside its rows.
@@ -68,9 +71,9 @@ impl Groups {
         self.new_from.is_some_and(|from| *group >= from[..])
     }
 
-    /// Whether rows are windows or sessions.
-    pub(super) fn are_there(&self) -> bool {
-        self.suffix_bytes > 0
+    /// Bytes of a row key behind its group; 0: rows are neither windows nor sessions.
+    pub(super) fn suffix_bytes(&self) -> usize {
+        self.suffix_bytes
     }
 
     /// Whether the database has no such row, which is not in the overlay either.
@@ -200,7 +203,7 @@ impl Table {
         (group, end): (&[u8], Suffix),
         times: &Times,
         reverse: bool,
-        f: &mut dyn FnMut(&[u8], &[u8], i64) -> bool,
+        f: LendRow<'_>,
     ) -> Result<bool> {
         self.visit_group(database, (group, end), times, reverse, &mut |key, slot| {
             let suffix = key.get(group.len()..).unwrap_or_default();

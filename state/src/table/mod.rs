@@ -3,6 +3,7 @@
 //! After a commit the rows stay in the overlay as clean ones, within a budget, so that a hot key costs a hash look-up
 //! and not a database read. A clean row is what the database has, so scans merge the database with the dirty rows
 //! only; these are put in order by the first scan after a commit.
+mod by_time;
 mod groups;
 mod lingering;
 mod overlay;
@@ -12,8 +13,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use self::by_time::ByTime;
 use self::groups::Groups;
-pub(crate) use self::groups::Times;
+pub(crate) use self::groups::{LendRow, Times};
 use self::lingering::Lingering;
 use self::overlay::{Change, Overlay, Slot, commit_bytes, row_bytes};
 pub(crate) use self::waiting::Waiting;
@@ -45,6 +47,7 @@ pub(crate) struct Table {
     waiting: WaitingList,
     lingering: Lingering,
     groups: Groups,
+    by_time: ByTime,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
@@ -62,6 +65,7 @@ impl Table {
             waiting: WaitingList::default(),
             lingering: Lingering::default(),
             groups: Groups::new(suffix_bytes),
+            by_time: ByTime::default(),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
@@ -143,6 +147,17 @@ impl Table {
         }
     }
 
+    /// As `put`, for a row that nobody is going to ask for soon: it leaves memory with the commit.
+    pub(crate) fn put_away(&mut self, key: &[u8], value: &[u8]) {
+        self.put(key, Some(value), -1);
+        let position = self.overlay.position(key);
+        if let Some((_, slot)) = position.and_then(|position| self.overlay.slot_mut(position))
+            && slot.is_dirty()
+        {
+            slot.change = Change::Leaving;
+        }
+    }
+
     fn note_unstored(&mut self, position: usize, unstored: bool) {
         if let Some((_, slot)) = self.overlay.slot_mut(position) {
             slot.unstored = unstored;
@@ -152,7 +167,7 @@ impl Table {
     /// A row was deleted. If the database never had it, there is nothing to delete: a session that grows with each record
     /// would leave all its former ends behind.
     fn undo(&mut self, position: usize) {
-        let windowed = self.groups.are_there();
+        let windowed = self.groups.suffix_bytes() > 0;
         let Some((key, slot)) = self.overlay.slot_mut(position) else {
             return;
         };
@@ -231,6 +246,7 @@ impl Table {
         }
         if slot.value.is_some() != value.is_some() {
             self.groups.changed(key, value.is_some());
+            self.by_time.changed(key, self.groups.suffix_bytes(), value.is_some());
         }
         slot.used = true;
         slot.timestamp = timestamp;
@@ -439,18 +455,19 @@ impl Table {
 
     /// The database has taken the dirty rows; those below `expired` have gone.
     pub(crate) fn committed(&mut self, expired: Option<&[u8]>) {
-        let windowed = self.groups.are_there();
+        let windowed = self.groups.suffix_bytes() > 0;
         for position in self.dirty.drain(..) {
             let Some((key, slot)) = self.overlay.slot_mut(position) else {
                 continue;
             };
             let gone = slot.value.is_none();
+            let leaves = slot.change == Change::Leaving || gone && windowed && !slot.cached;
             if slot.is_dirty() {
                 slot.unstored = gone;
             }
             slot.change = Change::None;
-            if gone && windowed && !slot.cached && slot.waits_at().is_none() {
-                self.bytes = self.bytes.saturating_sub(row_bytes(key, None));
+            if leaves && slot.waits_at().is_none() {
+                self.bytes = self.bytes.saturating_sub(row_bytes(key, slot.value()));
                 self.overlay.remove(position);
             }
         }
@@ -458,6 +475,9 @@ impl Table {
         self.dirty_bytes = 0;
         self.ordered = None;
         let too_many = self.bytes + self.groups.bytes() > self.clean_budget_bytes;
+        if self.by_time.bytes() > self.clean_budget_bytes {
+            self.by_time.clear();
+        }
         // Updates that wait know the positions of their rows, which must not move.
         if self.waiting.is_empty() && (expired.is_some() || too_many) {
             self.sweep(expired.unwrap_or_default());
@@ -503,6 +523,7 @@ impl Table {
         self.waiting.clear();
         self.lingering.clear();
         self.groups.clear();
+        self.by_time.clear();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;

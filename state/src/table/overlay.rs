@@ -27,6 +27,8 @@ pub(super) enum Change {
     Undone,
     /// Yes.
     Dirty,
+    /// Yes, and then it need not be in memory any more.
+    Leaving,
 }
 
 /// A row.
@@ -60,7 +62,7 @@ impl Slot {
     }
 
     pub(super) fn is_dirty(&self) -> bool {
-        self.change == Change::Dirty
+        matches!(self.change, Change::Dirty | Change::Leaving)
     }
 
     pub(super) fn waits_at(&self) -> Option<u32> {

@@ -12,6 +12,7 @@ use crate::keys::Suffix;
 struct Counting {
     rows: MemoryDatabase,
     reads: Cell<usize>,
+    pages: Cell<usize>,
 }
 
 impl Counting {
@@ -19,6 +20,7 @@ impl Counting {
         Self {
             rows: MemoryDatabase::new(1),
             reads: Cell::new(0),
+            pages: Cell::new(0),
         }
     }
 }
@@ -29,6 +31,7 @@ impl Database for Counting {
         self.rows.get(family, key, out)
     }
     fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>> {
+        self.pages.set(self.pages.get() + 1);
         self.rows.page(family, range, reverse, max_rows)
     }
     fn approximate_count(&self, family: usize) -> Result<u64> {
@@ -244,6 +247,23 @@ fn a_row_that_the_database_never_had_is_not_deleted_there() {
 }
 
 #[test]
+fn a_row_that_was_put_away_leaves_memory_with_the_commit() {
+    let mut database = Counting::new();
+    let mut table = Table::new(0, false, 0, 1 << 20);
+    table.put(&key(1), Some(b"v"), -1);
+    table.put_away(&key(2), b"w");
+    let mut value = Vec::new();
+    assert_eq!(table.get(&database, &key(2), &mut value).unwrap(), Some(-1));
+    commit(&mut table, &mut database);
+    assert_eq!(table.bytes, row_bytes(&key(1), Some(b"v")));
+    assert_eq!(reads(&mut table, &database, 1..3), 1);
+    assert_eq!(
+        (table.get(&database, &key(2), &mut value).unwrap(), &*value),
+        (Some(-1), &b"w"[..])
+    );
+}
+
+#[test]
 fn what_a_commit_will_take_counts_before_it() {
     let mut database = Counting::new();
     let mut table = Table::new(0, false, 0, 1 << 20);
@@ -325,5 +345,66 @@ fn a_group_gives_the_rows_there_are_however_little_memory_there_is() {
             }
         }
         assert!(known > 2_000, "{known} reads that tell something");
+    }
+}
+
+/// Windows of many keys that come, go and are emitted in the order of time, beside a map.
+#[test]
+fn rows_by_time_are_those_of_a_scan_and_a_segment_is_scanned_once() {
+    let row = |key: u64, time: u64| {
+        let segment = time / 100;
+        [
+            &segment.to_be_bytes()[..],
+            &key.to_be_bytes()[..2 + key as usize % 7],
+            &time.to_be_bytes(),
+            &[0; 4],
+        ]
+        .concat()
+    };
+    for budget_rows in [20, 10_000] {
+        let mut database = Counting::new();
+        let mut table = Table::new(0, false, 12, budget_rows * row_bytes(&row(0, 0), Some(b"v")));
+        let (mut model, mut random, mut given) = (BTreeMap::new(), 1_u64, 0);
+        let mut emitted = 0;
+        for step in 0..20_000_u64 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (key, time) = ((random >> 40) % 20, step / 20 + (random >> 50) % 30);
+            let row_key = row(key, time);
+            match (random >> 33) % 16 {
+                0..10 => {
+                    table.put(&row_key, Some(&time.to_be_bytes()), -1);
+                    model.insert((time, row_key), ());
+                }
+                10..14 => {
+                    table.put(&row_key, None, -1);
+                    model.remove(&(time, row_key));
+                }
+                14 => commit(&mut table, &mut database),
+                _ => {
+                    let to = (step / 20).saturating_sub((random >> 20) % 3);
+                    let mut found = Vec::new();
+                    for segment in emitted / 100..=to / 100 {
+                        let range = (emitted as i64, to as i64);
+                        table
+                            .rows_by_time(&database, segment as i64, range, &mut found)
+                            .unwrap();
+                    }
+                    let mut found: Vec<Vec<u8>> = found.iter().map(|row| row.key.to_vec()).collect();
+                    found.sort();
+                    let expected = model.keys().filter(|(time, _)| (emitted..=to).contains(time));
+                    let mut expected: Vec<Vec<u8>> = expected.map(|(_, key)| key.clone()).collect();
+                    expected.sort();
+                    assert_eq!(found, expected, "step {step}");
+                    given += found.len();
+                    emitted = emitted.max(to + 1);
+                }
+            }
+        }
+        assert!(given > 3_000, "{given} rows");
+        if budget_rows > 20 {
+            assert!(database.pages.get() <= 2 * 11, "{} pages", database.pages.get());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The history of each key: which value did it have when?
 mod rows;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Bound;
 use std::rc::Rc;
 
@@ -80,12 +80,16 @@ pub struct VersionedStore {
     core: Rc<Core>,
     retention: Retention,
     reclaimed: RefCell<Reclaimed>,
+    /// Where rows are composed.
+    row: Cell<Vec<u8>>,
 }
 
 /// Up to which row notes have been worked off. A discard brings back what was deleted.
 #[derive(Default)]
 struct Reclaimed {
     until: Vec<u8>,
+    /// All notes of segments before this one.
+    before: i64,
     life: u64,
 }
 
@@ -96,6 +100,7 @@ impl VersionedStore {
             core,
             retention,
             reclaimed: RefCell::default(),
+            row: Cell::default(),
         }
     }
 
@@ -120,7 +125,10 @@ impl VersionedStore {
         let valid_to = if timestamp < self.retention.oldest(observed) {
             NOT_PUT
         } else {
-            let valid_to = self.with(|rows| rows.put(key, value, timestamp))?;
+            let mut row = self.row.take();
+            let valid_to = self.with(|rows| rows.put(key, value, timestamp, &mut row));
+            self.row.set(row);
+            let valid_to = valid_to?;
             self.core.expire_below(&self.retention.expired_below(observed));
             valid_to
         };
@@ -150,11 +158,12 @@ impl VersionedStore {
         if reclaimed.life != self.core.life() || reclaimed.until.is_empty() {
             reclaimed.life = self.core.life();
             reclaimed.until = note_key(0, &[]);
+            reclaimed.before = 0;
         }
-        let end = note_key(first_alive, &[]);
-        if reclaimed.until >= end {
+        if reclaimed.before >= first_alive {
             return Ok(());
         }
+        let end = note_key(first_alive, &[]);
         let range = (Bound::Included(&reclaimed.until[..]), Bound::Excluded(&end[..]));
         let notes = self.core.page(range, false, NOTES_PER_PUT)?;
         let mut row = Vec::new();
@@ -171,6 +180,9 @@ impl VersionedStore {
             table.put(&note.key, None, -1);
         }
         let last = notes.last().filter(|_| notes.len() >= NOTES_PER_PUT);
+        if last.is_none() {
+            reclaimed.before = first_alive;
+        }
         // The smallest row behind the last note.
         reclaimed.until = last.map_or(end, |note| [&note.key[..], &[0]].concat());
         Ok(())

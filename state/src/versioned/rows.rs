@@ -10,9 +10,12 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::{Retention, VALID_TO_UNDEFINED, VersionedRow};
 use crate::database::Database;
 use crate::keys::{sortable, sorted_time};
+use crate::packed::Key;
 use crate::table::Table;
 use crate::{Result, StateError};
 
@@ -29,8 +32,8 @@ pub(super) fn segment_start(segment: i64) -> [u8; 9] {
     start
 }
 
-pub(super) fn newest_key(key: &[u8]) -> Vec<u8> {
-    [&[NEWEST], key].concat()
+pub(super) fn newest_key(key: &[u8]) -> Key {
+    Key::of_both(&[NEWEST], key)
 }
 
 /// The row that reminds of a deleted key when a segment has expired.
@@ -43,10 +46,14 @@ pub(super) fn noted(note: &[u8]) -> &[u8] {
     note.get(9..).unwrap_or_default()
 }
 
-fn superseded_key(segment: i64, key: &[u8], valid_to: i64) -> Vec<u8> {
+fn superseded_key(segment: i64, key: &[u8], valid_to: i64) -> SmallVec<[u8; 64]> {
     // No key is longer than a message may be.
     let length = u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&segment_start(segment), &length[..], key, &sortable(valid_to)].concat()
+    let mut row_key = SmallVec::from_slice(&segment_start(segment));
+    row_key.extend_from_slice(&length);
+    row_key.extend_from_slice(key);
+    row_key.extend_from_slice(&sortable(valid_to));
+    row_key
 }
 
 /// A row.
@@ -105,17 +112,18 @@ impl Rows<'_> {
     }
 
     /// Adds a version that is not older than the history, or replaces the one of the same time; gives the end of its
-    /// validity.
-    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, from: i64) -> Result<i64> {
-        let mut row = Vec::new();
-        let newest = self.newest(key, &mut row)?.map(|version| version.from);
+    /// validity. `row` is a buffer.
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, from: i64, row: &mut Vec<u8>) -> Result<i64> {
+        let place = newest_key(key);
+        let found = self.table.get(self.database, &place, row)?;
+        let newest = found.map(|_| self.decode(row)).transpose()?.map(|version| version.from);
         match newest {
             Some(newest) if from < newest => return self.put_before(key, Version { from, value }, newest),
-            Some(newest) if from > newest => self.supersede(key, from, &row),
+            Some(newest) if from > newest => self.supersede(key, from, row),
             _ => {}
         }
-        Version { from, value }.encode(&mut row);
-        self.table.put(&newest_key(key), Some(&row), -1);
+        Version { from, value }.encode(row);
+        self.table.put(&place, Some(row), -1);
         if value.is_none() {
             self.table
                 .put(&note_key(self.retention.segment(from), key), Some(&[]), -1);
@@ -125,7 +133,7 @@ impl Rows<'_> {
 
     fn supersede(&mut self, key: &[u8], to: i64, row: &[u8]) {
         let place = superseded_key(self.retention.segment(to), key, to);
-        self.table.put(&place, Some(row), -1);
+        self.table.put_away(&place, row);
     }
 
     /// A version came late.
