@@ -6,6 +6,7 @@ use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::keys::Suffix;
 use crate::lru::Recency;
+use crate::row_headers::{split_headers, take_headers};
 use crate::segments::{CachedSegments, Segments, suffix_bytes};
 use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
@@ -259,13 +260,46 @@ impl Core {
         if !self.spec.logging {
             return Ok(());
         }
-        let wanted = match self.spec.logged_headers {
-            LoggedHeaders::Never => false,
-            LoggedHeaders::OfDeletions => value.is_none(),
-            LoggedHeaders::Always => true,
+        let wanted = match (self.spec.logged_headers, value) {
+            (LoggedHeaders::Kept, Some(row)) => return self.log_kept(key, row, timestamp),
+            (LoggedHeaders::Never, _) => false,
+            (LoggedHeaders::OfDeletions | LoggedHeaders::Kept, _) => value.is_none(),
+            (LoggedHeaders::Always, _) => true,
         };
         self.logger
             .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
+    }
+
+    /// The changelog has the headers of a row as those of the record.
+    fn log_kept(&self, key: &[u8], row: &[u8], timestamp: i64) -> Result<()> {
+        let (headers, value) = split_headers(row).ok_or_else(|| self.malformed())?;
+        self.logger
+            .log(self.index, key, Some(value), Some(timestamp), Some(&headers))
+    }
+
+    /// Reads a row and gives its timestamp and the headers it keeps; `out` is its value.
+    pub(crate) fn get_with_headers(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
+        let Some(timestamp) = self.get(key, out)? else {
+            return Ok(None);
+        };
+        Ok(Some((timestamp, self.take_headers(out)?)))
+    }
+
+    /// The headers that a row keeps, which are taken out of it.
+    pub(crate) fn take_headers(&self, row: &mut Vec<u8>) -> Result<Headers> {
+        if !self.spec.keeps_headers() {
+            return Ok(Headers::new());
+        }
+        take_headers(row).ok_or_else(|| self.malformed())
+    }
+
+    /// The value of a row that was found, and the headers it keeps.
+    pub(crate) fn value_and_headers(&self, row: Rc<[u8]>) -> Result<(Rc<[u8]>, Headers)> {
+        if !self.spec.keeps_headers() {
+            return Ok((row, Headers::new()));
+        }
+        let (headers, value) = split_headers(&row).ok_or_else(|| self.malformed())?;
+        Ok((value.into(), headers))
     }
 
     /// Writes to the changelog; the broker assigns the time.

@@ -37,6 +37,7 @@ fn restore(kind: &StoreKind, bytes: &[u8]) {
                 value,
                 timestamp: 1_700_000_000_000 + round,
                 offset: round,
+                headers: None,
             };
             // Malformed records are refused with an error.
             let _refused = database.restore(StoreIndex(0), &[record], round + 1);

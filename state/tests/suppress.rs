@@ -212,6 +212,7 @@ fn a_changelog_in_another_format_is_an_error_and_not_a_guess() -> Result<(), Sta
         value: Some(b"\0\0\0\0\0\0\0\x07value"),
         timestamp: 0,
         offset: 0,
+        headers: None,
     };
     let result = database.restore(StoreIndex(0), &[record], 1);
     assert!(matches!(result, Err(StateError::MalformedRow { .. })), "{result:?}");
