@@ -78,7 +78,14 @@ impl Lingering {
             return;
         }
         page.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
-        page.dedup_by(|(a, _), (b, _)| a == b);
+        // Of two rows of a key the second is from here, and newer than the one of the database.
+        page.dedup_by(|newer, older| {
+            let same = newer.0 == older.0;
+            if same {
+                std::mem::swap(newer, older);
+            }
+            same
+        });
         page.truncate(max_rows);
     }
 
