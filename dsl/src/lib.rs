@@ -30,7 +30,9 @@ pub mod prelude {
         },
         serde::{BytesSerde, DefaultSerde, F64Serde, I32Serde, I64Serde, OptionSerde, Serde, StringSerde, json},
         store::{
-            KeyValueStore, SessionStore, Store, TimestampedKeyValueStore, ValueAndTimestamp, VersionedKeyValueStore,
+            AggregationWithHeaders, KeyValueStore, SessionStore, SessionStoreWithHeaders, Store,
+            TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+            TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore,
             WindowStore,
         },
         stream::{Consumed, KStream, Named, Partitioner, Produced, Repartitioned, StreamsBuilder, TimestampExtractor},

@@ -1,7 +1,7 @@
 //! The processor API: stores, time, children.
 use std::{error::Error, time::Duration};
 
-use millstream_dsl::{engine::ProcessErrorKind, prelude::*, testing::Runner};
+use millstream_dsl::{engine::ProcessErrorKind, prelude::*, store::Handle, testing::Runner};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -68,6 +68,73 @@ fn a_store_that_is_not_connected_or_of_other_types_is_refused_at_the_start() -> 
         .to("out");
     let error = Runner::new(&builder.build()?).err().expect("other types").to_string();
     assert!(error.contains("store counts: its types are not"), "{error}");
+    Ok(())
+}
+
+/// Asks for a store and does nothing.
+struct Opens<S>(std::marker::PhantomData<S>);
+impl<S: Handle + 'static> Processor<String, String, String, String> for Opens<S> {
+    fn init(&mut self, ctx: &ProcessorContext<'_, String, String>) -> Result<(), BoxError> {
+        ctx.store::<S>("store").map(drop)
+    }
+    fn process(
+        &mut self,
+        _: &ProcessorContext<'_, String, String>,
+        _: Record<'_, String, String>,
+    ) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+fn opened<S: Handle + 'static>(store: Store<String, i64>) -> Result<(), Box<dyn std::error::Error>> {
+    let builder = StreamsBuilder::new();
+    let processing = Processing::new().with_store(store);
+    let opens = || Opens::<S>(std::marker::PhantomData);
+    builder
+        .stream::<String, String>("in")
+        .process_with(opens, processing)
+        .to("out");
+    Runner::new(&builder.build()?).map(drop)
+}
+
+#[test]
+fn a_handle_fits_only_what_the_rows_keep() -> TestResult {
+    type Windows = TimestampedWindowStore<String, i64>;
+    type WindowsAndHeaders = TimestampedWindowStoreWithHeaders<String, i64>;
+    let second = std::time::Duration::from_secs(1);
+    opened::<Windows>(Store::timestamped_window("store", second, second, false))?;
+    opened::<WindowsAndHeaders>(Store::window_with_headers("store", second, second, true))?;
+    opened::<KeyValueStore<String, i64>>(Store::timestamped_key_value("store"))?;
+    let refused = [
+        (
+            opened::<Windows>(Store::window("store", second, second, false)),
+            "its rows have no timestamps",
+        ),
+        (
+            opened::<WindowsAndHeaders>(Store::timestamped_window("store", second, second, false)),
+            "its rows keep no headers",
+        ),
+        (
+            opened::<Windows>(Store::window_with_headers("store", second, second, false)),
+            "its rows keep headers",
+        ),
+        (
+            opened::<KeyValueStore<String, i64>>(Store::key_value_with_headers("store")),
+            "its rows keep headers",
+        ),
+        (
+            opened::<SessionStoreWithHeaders<String, i64>>(Store::session("store", second)),
+            "its rows keep no headers",
+        ),
+        (
+            opened::<SessionStoreWithHeaders<String, i64>>(Store::key_value_with_headers("store")),
+            "it is no session store",
+        ),
+    ];
+    for (opened, why) in refused {
+        let error = opened.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("store store: ") && error.contains(why), "{error}");
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     failpoint::fail_point,
     mutants::{Mutant, planted},
-    state::{ChangelogRecord, StateError, StoreIndex, TaskDatabase},
+    state::{ChangelogRecord, Headers, StateError, StoreIndex, TaskDatabase},
 };
 
 /// A changelog a store is restored from.
@@ -213,6 +213,7 @@ fn apply(
 ) -> std::result::Result<(u64, i64), StateError> {
     let mut position = 0;
     let mut batch = Vec::with_capacity(records.len());
+    let kept = kept_headers(database, store, records);
     for index in 0..records.len() {
         let record = records.get(index);
         if store.limit.is_some_and(|l| record.offset >= l) {
@@ -229,6 +230,7 @@ fn apply(
                 value: record.value,
                 timestamp: record.timestamp,
                 offset: record.offset,
+                headers: kept.get(index),
             });
         }
     }
@@ -239,6 +241,22 @@ fn apply(
     };
     database.restore(store.store, &batch, stands_for)?;
     Ok((batch.len() as u64, stands_for))
+}
+
+/// Headers of the records, where rows keep them.
+fn kept_headers(database: &TaskDatabase, store: &StoreProgress, records: &dyn RecordBatch) -> Vec<Headers> {
+    let count = if database.keeps_headers(store.store) {
+        records.len()
+    } else {
+        0
+    };
+    (0..count)
+        .map(|index| {
+            let headers = Headers::new();
+            records.get(index).headers.read_into(&headers);
+            headers
+        })
+        .collect()
 }
 
 fn state_error(task: &Arc<str>, error: StateError) -> Error {

@@ -257,5 +257,6 @@ fn change(record: &SeenRecord) -> ChangelogRecord<'_> {
         value: record.value.as_deref(),
         timestamp: record.timestamp,
         offset: record.offset,
+        headers: None,
     }
 }

@@ -6,7 +6,8 @@ use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::keys::Suffix;
 use crate::lru::Recency;
-use crate::segments::{CachedSegments, suffix_bytes};
+use crate::row_headers::{split_headers, take_headers};
+use crate::segments::{CachedSegments, Segments, suffix_bytes};
 use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
 use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
@@ -86,7 +87,7 @@ impl Core {
     ) -> Self {
         let mark = database.mark(index).unwrap_or_default();
         let sequence = first_sequence(mark);
-        Self {
+        let core = Self {
             row_sequence: Cell::new(sequence),
             log_sequence: Cell::new(sequence),
             committed_sequences: Cell::new((sequence, sequence)),
@@ -110,11 +111,27 @@ impl Core {
             index,
             database,
             logger,
+        };
+        core.tell_new_segments();
+        core
+    }
+
+    /// The table need not ask the database for rows of segments that began after the last commit.
+    fn tell_new_segments(&self) {
+        let committed = self.committed_observed.get();
+        // Without a time nothing is known, and what comes out of the record cache may be of any time.
+        if committed < 0 || self.cached {
+            return;
+        }
+        if let Some(segments) = Segments::of(&self.spec.kind) {
+            let new_from = segments.id(committed).saturating_add(1).to_be_bytes();
+            self.table.borrow_mut().set_new_from(Some(new_from));
         }
     }
 
     /// Reads rows that somebody else writes.
     pub(crate) fn watching(mut self, watch: Watch) -> Self {
+        self.table.borrow_mut().set_new_from(None);
         self.watch = Some(watch);
         self
     }
@@ -243,13 +260,46 @@ impl Core {
         if !self.spec.logging {
             return Ok(());
         }
-        let wanted = match self.spec.logged_headers {
-            LoggedHeaders::Never => false,
-            LoggedHeaders::OfDeletions => value.is_none(),
-            LoggedHeaders::Always => true,
+        let wanted = match (self.spec.logged_headers, value) {
+            (LoggedHeaders::Kept, Some(row)) => return self.log_kept(key, row, timestamp),
+            (LoggedHeaders::Never, _) => false,
+            (LoggedHeaders::OfDeletions | LoggedHeaders::Kept, _) => value.is_none(),
+            (LoggedHeaders::Always, _) => true,
         };
         self.logger
             .log(self.index, key, value, Some(timestamp), wanted.then_some(headers))
+    }
+
+    /// The changelog has the headers of a row as those of the record.
+    fn log_kept(&self, key: &[u8], row: &[u8], timestamp: i64) -> Result<()> {
+        let (headers, value) = split_headers(row).ok_or_else(|| self.malformed())?;
+        self.logger
+            .log(self.index, key, Some(value), Some(timestamp), Some(&headers))
+    }
+
+    /// Reads a row and gives its timestamp and the headers it keeps; `out` is its value.
+    pub(crate) fn get_with_headers(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
+        let Some(timestamp) = self.get(key, out)? else {
+            return Ok(None);
+        };
+        Ok(Some((timestamp, self.take_headers(out)?)))
+    }
+
+    /// The headers that a row keeps, which are taken out of it.
+    pub(crate) fn take_headers(&self, row: &mut Vec<u8>) -> Result<Headers> {
+        if !self.spec.keeps_headers() {
+            return Ok(Headers::new());
+        }
+        take_headers(row).ok_or_else(|| self.malformed())
+    }
+
+    /// The value of a row that was found, and the headers it keeps.
+    pub(crate) fn value_and_headers(&self, row: Rc<[u8]>) -> Result<(Rc<[u8]>, Headers)> {
+        if !self.spec.keeps_headers() {
+            return Ok((row, Headers::new()));
+        }
+        let (headers, value) = split_headers(&row).ok_or_else(|| self.malformed())?;
+        Ok((value.into(), headers))
     }
 
     /// Writes to the changelog; the broker assigns the time.
@@ -371,6 +421,7 @@ impl Core {
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
         self.table.borrow_mut().committed(newly_expired);
         self.committed_observed.set(self.observed.get());
+        self.tell_new_segments();
         if !self.has_pending() {
             self.cached_segments.clear();
         }

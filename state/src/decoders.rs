@@ -37,6 +37,7 @@ fn restore(kind: &StoreKind, bytes: &[u8]) {
                 value,
                 timestamp: 1_700_000_000_000 + round,
                 offset: round,
+                headers: None,
             };
             // Malformed records are refused with an error.
             let _refused = database.restore(StoreIndex(0), &[record], round + 1);
@@ -119,7 +120,7 @@ fn decoders_of_suppress_changelogs_take_any_bytes() {
         let Some(value) = BufferValue::parse(bytes) else { return };
         let mut written = Vec::new();
         encode(
-            &value.context,
+            &value.origin.context(),
             value.prior,
             value.old,
             value.new,

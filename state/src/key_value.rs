@@ -2,7 +2,7 @@
 use std::{ops::Bound, rc::Rc};
 
 use crate::{
-    RecordContext, Result, StoreIndex, StoreKind,
+    Headers, RecordContext, Result, StoreIndex, StoreKind,
     core::{Beneath, CachedUpdate, Core},
     table::Found,
 };
@@ -41,7 +41,11 @@ impl KeyValueStore {
     }
     /// Reads into `value` (cleared first); gives the timestamp of the row, or None when there is none.
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
-        let found = self.core.get(key, value)?;
+        Ok(self.get_with_headers(key, value)?.map(|(timestamp, _)| timestamp))
+    }
+    /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
+    pub fn get_with_headers(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
+        let found = self.core.get_with_headers(key, value)?;
         let used = self.max_entries.is_some() && !self.core.is_read_only();
         if used && found.is_some() && !self.core.is_pending(key) {
             self.core
@@ -49,6 +53,10 @@ impl KeyValueStore {
                 .recency(self.core.index, |recency| recency.touch(key));
         }
         Ok(found)
+    }
+    /// Whether its rows keep headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.core.spec.keeps_headers()
     }
     /// Writes, or deletes with None; logged to the changelog at once unless cached.
     /// `context` is that of the record being processed (its timestamp is logged for plain stores and for deletes).
@@ -176,6 +184,8 @@ pub struct Row {
     pub value: Rc<[u8]>,
     /// Milliseconds since the epoch; -1 in plain stores.
     pub timestamp: i64,
+    /// Those the row keeps; none in other stores.
+    pub headers: Headers,
 }
 
 /// Rows of a range read. Reads page by page and owns what it has read, so the store may be written meanwhile.
@@ -188,7 +198,15 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.scan.next()?;
-        Some(row.map(|Found { key, value, timestamp }| Row { key, value, timestamp }))
+        Some(row.and_then(|Found { key, value, timestamp }| {
+            let (value, headers) = self.scan.core.value_and_headers(value)?;
+            Ok(Row {
+                key,
+                value,
+                timestamp,
+                headers,
+            })
+        }))
     }
 }
 

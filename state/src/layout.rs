@@ -4,7 +4,7 @@
 //! is written beside the marks and compared when the task is opened.
 use std::fmt;
 
-use crate::StoreKind;
+use crate::{StoreKind, StoreSpec};
 
 /// Grows when the bytes of rows change: stores of an older version are restored from their changelogs.
 const FORMAT: u32 = 1;
@@ -30,6 +30,14 @@ pub(crate) enum Change {
 }
 
 impl Layout {
+    pub(crate) fn of_store(spec: &StoreSpec) -> Self {
+        let mut layout = Self::of(&spec.kind);
+        if spec.keeps_headers() {
+            layout.filing.push_str(", with headers");
+        }
+        layout
+    }
+
     pub(crate) fn of(kind: &StoreKind) -> Self {
         let (name, filing) = match *kind {
             StoreKind::KeyValue { timestamped } => ("key-value", format!("timestamped {timestamped}")),
@@ -43,10 +51,16 @@ impl Layout {
                 format!("timestamped {timestamped}, segments of {segment_interval_ms} ms"),
             ),
             StoreKind::Window {
-                segment_interval_ms, ..
+                timestamped,
+                segment_interval_ms,
+                ..
             } => (
                 "window with duplicates",
-                format!("segments of {segment_interval_ms} ms"),
+                // The layout of stores without times has the name it had before there were others.
+                format!(
+                    "{}segments of {segment_interval_ms} ms",
+                    if timestamped { "timestamped, " } else { "" }
+                ),
             ),
             StoreKind::Session {
                 segment_interval_ms, ..
@@ -102,6 +116,7 @@ impl fmt::Display for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LoggedHeaders, StoreBackend};
 
     #[test]
     fn a_layout_reads_what_it_wrote() {
@@ -109,6 +124,37 @@ mod tests {
             let layout = Layout::of(&kind);
             assert_eq!(Layout::read(layout.to_string().as_bytes()), layout);
         }
+    }
+
+    #[test]
+    fn rows_that_keep_headers_or_times_are_no_other_rows() {
+        let store = |kind, logged_headers| {
+            Layout::of_store(&StoreSpec {
+                name: "store".into(),
+                kind,
+                backend: StoreBackend::Persistent,
+                caching: false,
+                logging: true,
+                logged_headers,
+            })
+        };
+        let kind = StoreKind::KeyValue { timestamped: true };
+        let plain = store(kind.clone(), LoggedHeaders::Never);
+        assert_eq!(plain, Layout::of(&kind));
+        assert_eq!(
+            store(kind, LoggedHeaders::Kept).differs_from(&plain, true),
+            Change::Rows
+        );
+        let duplicates = |timestamped| {
+            Layout::of(&StoreKind::Window {
+                timestamped,
+                window_size_ms: 10,
+                retention_ms: 100,
+                segment_interval_ms: 50,
+                retain_duplicates: true,
+            })
+        };
+        assert_eq!(duplicates(true).differs_from(&duplicates(false), true), Change::Rows);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl RecordBuffer {
             f(Waited {
                 key,
                 value,
-                context: &row.context,
+                context: &row.origin.context(),
             })?;
             self.core.table.borrow_mut().put(&first.key, None, -1);
             self.core.log_untimed(&first.key, None, None)?;

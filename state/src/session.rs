@@ -6,7 +6,7 @@ use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
 use crate::window::{Keys, SegmentScans, split_row_key};
 use crate::window_list::WindowList;
-use crate::{LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
+use crate::{Headers, LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
 
 /// A session row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct SessionRow {
     pub end: i64,
     /// Bytes of the aggregate.
     pub value: Rc<[u8]>,
+    /// Those the row keeps; none in other stores.
+    pub headers: Headers,
 }
 
 /// Sessions of keys, filed by their end.
@@ -90,7 +92,8 @@ impl SessionStore {
             true
         };
         let times = (earliest_end.max(0), i64::MAX);
-        if self.segments.lend_rows(&self.core, key, times, false, add)? {
+        // The list has no place for headers.
+        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, times, false, add)? {
             return Ok(());
         }
         list.clear();
@@ -121,10 +124,16 @@ impl SessionStore {
         };
         let row = |found: Found| {
             let (key, [end, start]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
-            let (key, value) = (key.into(), found.value);
-            Some(SessionRow { key, start, end, value })
+            let row = self.core.value_and_headers(found.value);
+            Some(row.map(|(value, headers)| SessionRow {
+                key: key.into(),
+                start,
+                end,
+                value,
+                headers,
+            }))
         };
-        Ok(found.into_iter().filter_map(row).collect())
+        found.into_iter().filter_map(row).collect()
     }
 
     fn rows(&self, keys: Keys, ends: (i64, i64), shown_from: i64, latest_start: i64, reverse: bool) -> SessionRows {
@@ -150,15 +159,28 @@ impl SessionStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<bool> {
+        Ok(self.get_with_headers(key, start, end, value)?.is_some())
+    }
+
+    /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get_with_headers(&self, key: &[u8], start: i64, end: i64, value: &mut Vec<u8>) -> Result<Option<Headers>> {
         value.clear();
         let found = self.with_row_key(key, start, end, |row_key| {
             if self.segments.shows(&self.core, end, row_key) {
-                self.core.get(row_key, value)
+                self.core.get_with_headers(row_key, value)
             } else {
                 Ok(None)
             }
         })?;
-        Ok(found.is_some())
+        Ok(found.map(|(_, headers)| headers))
+    }
+
+    /// Whether its rows keep headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.core.spec.keeps_headers()
     }
 
     /// Writes, or removes with `None`. False: the session has expired, the row is dropped.
@@ -232,11 +254,13 @@ impl Iterator for SessionRows {
                 Err(error) => return Some(Err(error)),
             };
             if end >= self.earliest_end && end <= self.latest_end && start <= self.latest_start {
-                return Some(Ok(SessionRow {
+                let row = self.scans.core.value_and_headers(found.value);
+                return Some(row.map(|(value, headers)| SessionRow {
                     key,
                     start,
                     end,
-                    value: found.value,
+                    value,
+                    headers,
                 }));
             }
         }

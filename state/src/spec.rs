@@ -88,6 +88,9 @@ pub enum LoggedHeaders {
     OfDeletions,
     /// All, as the plain stores of Kafka Streams do.
     Always,
+    /// Those that the rows keep, and those of records that delete: the stores with headers of Kafka Streams. A value that is
+    /// written begins with [its headers](crate::keep_headers).
+    Kept,
 }
 
 /// What a task needs to open a store.
@@ -105,6 +108,13 @@ pub struct StoreSpec {
     pub logging: bool,
     /// Which of them with headers.
     pub logged_headers: LoggedHeaders,
+}
+
+impl StoreSpec {
+    /// Whether rows begin with headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.logged_headers == LoggedHeaders::Kept
+    }
 }
 
 /// Receives what stores write to their changelogs. Implemented by the task.
@@ -135,4 +145,6 @@ pub struct ChangelogRecord<'a> {
     pub timestamp: i64,
     /// Offset in the changelog.
     pub offset: i64,
+    /// Headers; looked at only by stores that keep them.
+    pub headers: Option<&'a Headers>,
 }

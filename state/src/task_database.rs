@@ -5,10 +5,11 @@ use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, MakeReader, Mark};
 use crate::engine::TaskLock;
 use crate::lru::Recency;
+use crate::row_headers::keep_headers;
 use crate::segments::Segments;
 use crate::table::Table;
 use crate::versioned::{Retention, Rows};
-use crate::{ChangelogRecord, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+use crate::{ChangelogRecord, Headers, Result, StateError, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 use crate::{record_buffer, suppress};
 
 /// The committed state of one task: `Send`, so that it can be restored away from the stream thread.
@@ -86,6 +87,11 @@ impl TaskDatabase {
     pub fn rows(&self, store: StoreIndex) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>> {
         let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
         self.of(store).page(store.0 as usize, everything, false, usize::MAX)
+    }
+
+    /// Whether the rows of a store keep the headers of changelog records.
+    pub fn keeps_headers(&self, store: StoreIndex) -> bool {
+        self.specs.get(store.0 as usize).is_some_and(StoreSpec::keeps_headers)
     }
 
     /// Applies changelog records and `next_offset` in one atomic batch.
@@ -275,7 +281,12 @@ fn malformed(spec: &StoreSpec) -> StateError {
 }
 
 fn write(batch: &mut dyn BatchWriter, family: usize, spec: &StoreSpec, key: &[u8], record: &ChangelogRecord<'_>) {
-    match record.value {
+    let kept = record.value.filter(|_| spec.keeps_headers()).map(|value| {
+        let mut row = value.to_vec();
+        keep_headers(record.headers.unwrap_or(&Headers::new()), &mut row);
+        row
+    });
+    match kept.as_deref().or(record.value) {
         Some(value) if spec.kind.is_timestamped() => batch.put(family, key, &record.timestamp.to_be_bytes(), value),
         Some(value) => batch.put(family, key, &[], value),
         None => batch.delete(family, key),

@@ -10,7 +10,7 @@ use crate::keys::{number, time_suffix};
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
 use crate::window_list::WindowList;
-use crate::{RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
+use crate::{Headers, RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
 
 /// A window row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct WindowRow {
     pub value: Rc<[u8]>,
     /// Time of the last update; -1 in plain stores.
     pub timestamp: i64,
+    /// Those the row keeps; none in other stores.
+    pub headers: Headers,
 }
 
 /// Windows of keys; rows older than the retention cannot be read and leave in segments.
@@ -92,14 +94,29 @@ impl WindowStore {
     /// # Errors
     /// When the database cannot be read.
     pub fn get(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<i64>> {
+        Ok(self
+            .get_with_headers(key, start, value)?
+            .map(|(timestamp, _)| timestamp))
+    }
+
+    /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn get_with_headers(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
         value.clear();
         self.with_row_key(key, start, 0, |row_key| {
             if self.segments.shows(&self.core, start, row_key) {
-                self.core.get(row_key, value)
+                self.core.get_with_headers(row_key, value)
             } else {
                 Ok(None)
             }
         })
+    }
+
+    /// Whether its rows keep headers.
+    pub fn keeps_headers(&self) -> bool {
+        self.core.spec.keeps_headers()
     }
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
@@ -213,7 +230,8 @@ impl WindowStore {
             list.push(times, value, timestamp);
             !is_last(times[0])
         };
-        if self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
+        // The list has no place for headers.
+        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
             return Ok(());
         }
         list.clear();
@@ -259,14 +277,16 @@ impl WindowStore {
         };
         let row = |found: Found| {
             let (key, [start, _]) = split_row_key(&found.key, suffix_bytes(&self.core.spec.kind))?;
-            Some(WindowRow {
+            let row = self.core.value_and_headers(found.value);
+            Some(row.map(|(value, headers)| WindowRow {
                 key: key.into(),
                 start,
-                value: found.value,
+                value,
                 timestamp: found.timestamp,
-            })
+                headers,
+            }))
         };
-        Ok(found.into_iter().filter_map(row).collect())
+        found.into_iter().filter_map(row).collect()
     }
 
     /// All windows that can be read.
@@ -347,7 +367,7 @@ impl Keys {
 /// Rows of a range of keys, segment by segment. What is outside of the range of keys is left out, and what has expired,
 /// unless it is still in the record cache.
 pub(crate) struct SegmentScans {
-    core: Rc<Core>,
+    pub(crate) core: Rc<Core>,
     segments: Segments,
     ids: VecDeque<i64>,
     keys: Keys,
@@ -520,11 +540,13 @@ impl WindowRows {
             };
             if (self.from..=self.to).contains(&start) {
                 let Found { value, timestamp, .. } = found;
-                return Some(Ok(WindowRow {
+                let row = self.scans.core.value_and_headers(value);
+                return Some(row.map(|(value, headers)| WindowRow {
                     key,
                     start,
                     value,
                     timestamp,
+                    headers,
                 }));
             }
         }

@@ -224,6 +224,7 @@ fn changelogs_of_every_format_are_restored_from() {
                     value: value.as_deref(),
                     timestamp: *timestamp,
                     offset,
+                    headers: None,
                 })
                 .collect();
             let end = records.len() as i64;

@@ -122,6 +122,7 @@ fn a_row_key_that_is_too_short_is_an_error() -> Result<(), StateError> {
         value: Some(b"v"),
         timestamp: 0,
         offset: 0,
+        headers: None,
     };
     let result = database.restore(StoreIndex(0), &[record], 1);
     assert!(matches!(result, Err(StateError::MalformedRow { .. })), "{result:?}");

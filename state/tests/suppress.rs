@@ -127,6 +127,49 @@ fn a_key_is_logged_once_a_commit_in_its_newest_state_and_without_a_time() -> Res
 }
 
 #[test]
+fn an_update_that_comes_alone_is_logged_like_one_of_many() -> Result<(), StateError> {
+    let logged = |alone: bool| {
+        let changelog = Changelog::new();
+        let (_state, buffer) = open(&StateEngine::in_memory(), &changelog)?;
+        for (key, value) in [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")] {
+            buffer.put_at_time_of_key(key, 5, Some(value), None, &context(1))?;
+            if alone {
+                buffer.log_changes()?;
+            }
+        }
+        buffer.log_changes()?;
+        evict(&buffer, 5)?;
+        buffer.log_changes()?;
+        let records = changelog.records.take();
+        Ok::<_, StateError>(
+            records
+                .into_iter()
+                .map(|(key, value, _)| (key, value))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let (alone, together) = (logged(true)?, logged(false)?);
+    assert_eq!((alone.len(), together.len()), (5, 4));
+    assert_eq!(
+        alone[1..3].iter().rev().collect::<Vec<_>>(),
+        together[..2].iter().collect::<Vec<_>>()
+    );
+    assert_eq!(alone[3..], together[2..]);
+    Ok(())
+}
+
+#[test]
+fn a_window_that_had_another_end_before_a_restart_keeps_its_place() -> Result<(), StateError> {
+    let (_state, buffer) = open(&StateEngine::in_memory(), &Changelog::new())?;
+    buffer.put_at_time_of_key(b"w", 10, Some(b"1"), None, &context(1))?;
+    buffer.put_at_time_of_key(b"w", 20, Some(b"2"), Some(b"1"), &context(2))?;
+    assert_eq!(buffer.totals()?.records, 1);
+    assert_eq!(evict(&buffer, 10)?, [left("w", Some("2"), Some("1"), 2)]);
+    assert_eq!((evict(&buffer, 20)?, buffer.totals()?.bytes), (Vec::new(), 0));
+    Ok(())
+}
+
+#[test]
 fn a_buffer_comes_back_from_its_changelog() -> Result<(), StateError> {
     let (changelog, engine) = (Changelog::new(), StateEngine::in_memory());
     let (_state, buffer) = open(&engine, &changelog)?;
@@ -169,6 +212,7 @@ fn a_changelog_in_another_format_is_an_error_and_not_a_guess() -> Result<(), Sta
         value: Some(b"\0\0\0\0\0\0\0\x07value"),
         timestamp: 0,
         offset: 0,
+        headers: None,
     };
     let result = database.restore(StoreIndex(0), &[record], 1);
     assert!(matches!(result, Err(StateError::MalformedRow { .. })), "{result:?}");

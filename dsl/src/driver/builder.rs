@@ -11,6 +11,26 @@ use super::{
 use crate::engine::{Handlers, Topology};
 
 /// Builds a [`TopologyTestDriver`]; every setting has a default.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// builder.table_with::<String, i64>("in", Materialized::named("rows")).to_stream().to("out");
+/// let topology = builder.build()?;
+/// let driver = TopologyTestDriver::builder(&topology)
+///     .application_id("shop")
+///     .cache_bytes(1 << 20)
+///     .initial_wall_clock_ms(1_000)
+///     .max_task_idle(millis(100))
+///     .emit_interval(seconds(1))
+///     .handlers(Handlers::default())
+///     .build()?;
+/// driver.input("in", StringSerde, I64Serde)?.pipe("a", 1)?;
+/// assert_eq!(driver.output("out", StringSerde, OptionSerde::new(I64Serde))?.read_values()?, [Some(1)]);
+/// let changelog = driver.produced_to("shop-rows-changelog");
+/// assert_eq!(changelog[0].timestamp, Some(1_000), "the wall clock");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct DriverBuilder<'t> {
     topology: &'t Topology,

@@ -22,6 +22,9 @@ use crate::engine::{
 /// doing it for each record would only cost time.
 const RECORDS_PER_STATE_COMMIT: u32 = 1 << 16;
 
+/// The time of a head that has already been skipped, and only holds its place.
+const SKIPPED: i64 = -1;
+
 /// The one task of the driver.
 const TASK_ID: &str = "0_0";
 
@@ -298,22 +301,32 @@ impl Core {
     }
 
     /// The first waiting record with a valid time becomes the head; others are skipped here, when they get to the
-    /// front, not when their turn comes.
+    /// front, not when their turn comes. If there are only such, the last one is the head, without a time: as in Kafka
+    /// Streams the topic then has data, and nobody looks at what comes behind before it has had its turn.
     fn update_head(&self, source: SourceIndex) -> Result<()> {
+        let mut skipped = None;
         loop {
             let (record, partition_time) = {
                 let mut inputs = self.inputs.borrow_mut();
                 let queue = &mut inputs.sources[source.0 as usize];
-                match queue.waiting.pop_front() {
-                    Some(record) => (record, queue.partition_time),
-                    None => return Ok(()),
+                match (queue.waiting.pop_front(), skipped.take()) {
+                    (Some(record), _) => (record, queue.partition_time),
+                    (None, None) => return Ok(()),
+                    (None, Some(record)) => {
+                        queue.head = Some((record, SKIPPED));
+                        inputs.heap.push(SKIPPED, source);
+                        return Ok(());
+                    }
                 }
             };
             let timestamp = with_raw(&record, |raw| {
                 self.graph.extract_timestamp(source, &raw, partition_time)
             })?;
-            if timestamp < 0 {
+            // Only where topics are waited for it can be seen when a record that cannot be read is skipped.
+            let can_read = self.max_task_idle_ms <= 0 || with_raw(&record, |raw| self.graph.can_read(source, &raw))?;
+            if timestamp < 0 || !can_read {
                 with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
+                skipped = Some(record);
                 continue;
             }
             let mut inputs = self.inputs.borrow_mut();
@@ -331,7 +344,9 @@ impl Core {
                 break;
             };
             self.update_head(source)?;
-            with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
+            if timestamp != SKIPPED {
+                with_raw(&record, |raw| self.graph.process(source, raw, timestamp))?;
+            }
             self.after_step()?;
             self.loop_back()?;
         }

@@ -17,6 +17,23 @@ use crate::{
 };
 
 /// A source topic that records of one type are piped into. Cheap to make, independent of other handles.
+///
+/// ```
+/// use std::time::Duration;
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// builder.stream::<String, i64>("in").to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?.auto_advance(100, Duration::from_millis(10));
+/// input.pipe("a", 1)?;
+/// input.pipe_ref(&"a".to_owned(), &2)?;
+/// input.at_ms(7).header("trace", "x").pipe("a", 3)?;
+/// input.header("trace", "y").pipe_ref(&"a".to_owned(), &4)?;
+/// let out = driver.output("out", StringSerde, I64Serde)?.read_all()?;
+/// assert_eq!(out.iter().map(|r| r.timestamp_ms).collect::<Vec<_>>(), [100, 110, 7, 120]);
+/// assert_eq!(out[3].headers[0].value.as_deref(), Some(&b"y"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "TestInputTopic")]
 pub struct TestInput<K, V> {
     core: Rc<Core>,

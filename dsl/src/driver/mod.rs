@@ -60,6 +60,41 @@ impl From<ProducedRef<'_>> for ProducedRecord {
 }
 
 /// Runs a [`Topology`] in this thread, without Kafka.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let counts = builder.stream::<String, String>("words").group_by(|_, word: &String| word.clone()).count_with("counts");
+/// counts.to_stream().to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let words = driver.input("words", StringSerde, StringSerde)?;
+/// for (word, time) in [("a", 10), ("b", 20), ("a", 30)] {
+///     words.at_ms(time).pipe("line", word)?;
+/// }
+/// let out = driver.output("out", StringSerde, I64Serde)?;
+/// assert_eq!(out.read_key_values()?, [("a".into(), 1), ("b".into(), 1), ("a".into(), 2)]);
+/// assert_eq!(driver.key_value_store("counts", StringSerde, I64Serde)?.get(&"a".into())?, Some(2));
+/// assert_eq!(driver.stream_time_ms(), 30);
+/// assert_eq!(driver.dropped_records(), 0);
+/// assert!(driver.store_spec("counts")?.kind.is_timestamped());
+///
+/// // Bytes, of every topic: what another language would see.
+/// let changelog = driver.produced_to("app-counts-changelog");
+/// assert_eq!(changelog[2].value.as_deref(), Some(&2i64.to_be_bytes()[..]));
+/// assert_eq!(driver.produced().len(), 9, "repartitioned, logged and written");
+/// let mut topics = Vec::new();
+/// driver.for_each_produced(|record| topics.push(record.topic.to_owned()));
+/// assert_eq!(topics[0], "app-counts-repartition");
+/// driver.clear_produced();
+/// driver.on_output("out", |record| assert_eq!(record.key, Some(&b"b"[..])));
+/// driver.pipe_bytes("words", Some(b"line"), Some(b"b"), 40, &Headers::new())?;
+/// assert!(driver.produced_to("out").is_empty(), "handed over, not kept");
+/// driver.discard_outputs();
+/// driver.advance_wall_clock(seconds(5))?;
+/// assert_eq!(driver.wall_clock_ms(), 5_000);
+/// driver.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "TestDriver")]
 pub struct TopologyTestDriver {
     core: Rc<Core>,

@@ -24,6 +24,26 @@ pub struct OutputRecord<K, V> {
 }
 
 /// A topic whose records are read one after the other, each once. Handles of one topic share the position.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// builder.stream::<String, i64>("in").to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let (input, output) = (driver.input("in", StringSerde, I64Serde)?, driver.output("out", StringSerde, I64Serde)?);
+/// for n in [1, 2, 3, 4] {
+///     input.at_ms(n).pipe("a", n)?;
+/// }
+/// assert_eq!(output.len(), 4);
+/// let first = output.read_record()?.ok_or("nothing there")?;
+/// assert_eq!((first.key.as_str(), first.value, first.timestamp_ms), ("a", 1, 1));
+/// assert_eq!(output.read_values()?, [2, 3, 4]);
+/// assert!(output.is_empty());
+/// input.pipe("b", 5)?;
+/// assert_eq!(output.read_key_values()?, [("b".to_owned(), 5)]);
+/// assert!(output.read_all()?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "TestOutputTopic")]
 pub struct TestOutput<K, V> {
     core: Rc<Core>,

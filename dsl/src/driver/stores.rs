@@ -1,7 +1,9 @@
 //! Typed views of the stores of a driver.
 use std::rc::Rc;
 
-use millstream_state::{KeyValueStore, RecordContext, SessionStore, VersionedRow, VersionedStore, WindowStore};
+use millstream_state::{
+    KeyValueStore, RecordContext, SessionStore, VersionedRow, VersionedStore, WindowStore, keep_headers,
+};
 
 use super::error::{DriverError, Result};
 use crate::{
@@ -55,6 +57,22 @@ impl<K, V> Codec<K, V> {
 }
 
 /// A key-value store of the topology.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// builder.table_with::<String, i64>("in", Materialized::named("rows"));
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// driver.input("in", StringSerde, I64Serde)?.at_ms(10).pipe("a", 1)?;
+/// let rows = driver.key_value_store("rows", StringSerde, I64Serde)?;
+/// rows.put(&"b".into(), &2, 20)?;
+/// assert_eq!(rows.get(&"a".into())?, Some(1));
+/// assert_eq!(rows.get_with_timestamp(&"b".into())?, Some((2, 20)));
+/// assert_eq!(rows.all()?, [("a".into(), 1), ("b".into(), 2)]);
+/// assert_eq!(rows.range(&"b".into(), &"z".into())?, [("b".into(), 2)]);
+/// # rows.approximate_count()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct KeyValueView<K, V> {
     pub(super) codec: Codec<K, V>,
     pub(super) store: Rc<KeyValueStore>,
@@ -118,7 +136,10 @@ impl<K, V> KeyValueView<K, V> {
             timestamp: timestamp_ms,
             headers: millstream_state::Headers::new(),
         };
-        let (key, value) = (self.codec.key_bytes(key)?, self.codec.value_bytes(value)?);
+        let (key, mut value) = (self.codec.key_bytes(key)?, self.codec.value_bytes(value)?);
+        if let Some(value) = value.as_mut().filter(|_| self.store.keeps_headers()) {
+            keep_headers(&context.headers, value);
+        }
         Ok(self.store.put(&key, value.as_deref(), timestamp_ms, &context)?)
     }
 
@@ -132,6 +153,24 @@ impl<K, V> KeyValueView<K, V> {
 }
 
 /// A window store of the topology. The end of a window follows from its size and is not part of the rows.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let stream = builder.stream::<String, i64>("in").group_by_key();
+/// stream.windowed_by(TimeWindows::of(millis(10)).grace(seconds(1))).count_with("counts");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// for time in [3, 4, 12] {
+///     input.at_ms(time).pipe("a", 1)?;
+/// }
+/// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+/// assert_eq!(counts.get(&"a".into(), 0)?, Some(2));
+/// let second = Window { start: 10, end: 20 };
+/// assert_eq!(counts.fetch(&"a".into(), 5, 15)?, [(second, 1)]);
+/// assert_eq!(counts.all()?.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct WindowView<K, V> {
     pub(super) codec: Codec<K, V>,
     pub(super) store: Rc<WindowStore>,
@@ -188,6 +227,22 @@ impl<K, V> WindowView<K, V> {
 }
 
 /// A session store of the topology.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let stream = builder.stream::<String, i64>("in").group_by_key();
+/// stream.windowed_by(SessionWindows::of(millis(10)).grace(seconds(1))).count_with("visits");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// for time in [3, 9, 30] {
+///     input.at_ms(time).pipe("a", 1)?;
+/// }
+/// let visits = driver.session_store("visits", StringSerde, I64Serde)?;
+/// assert_eq!(visits.fetch(&"a".into())?, [(Window { start: 3, end: 9 }, 2), (Window { start: 30, end: 30 }, 1)]);
+/// assert_eq!(visits.all()?.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SessionView<K, V> {
     pub(super) codec: Codec<K, V>,
     pub(super) store: Rc<SessionStore>,
@@ -250,6 +305,21 @@ pub struct Version<V> {
 }
 
 /// A versioned store of the topology.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// builder.table_with::<String, i64>("in", Materialized::named("prices").versioned(hours(1)));
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// input.at_ms(10).pipe("a", 1)?;
+/// input.at_ms(20).pipe("a", 2)?;
+/// let prices = driver.versioned_store("prices", StringSerde, I64Serde)?;
+/// assert_eq!(prices.get(&"a".into())?.map(|v| v.value), Some(2));
+/// let then = prices.get_as_of(&"a".into(), 15)?.ok_or("nothing then")?;
+/// assert_eq!((then.value, then.valid_from_ms, then.valid_to_ms), (1, 10, Some(20)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct VersionedView<K, V> {
     pub(super) codec: Codec<K, V>,
     pub(super) store: Rc<VersionedStore>,

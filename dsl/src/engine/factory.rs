@@ -115,7 +115,8 @@ impl NodeScope<'_> {
             .chain(&data.global_stores_built)
             .map(|store| StoreAccess {
                 name: store.spec.name.clone(),
-                kind: Some(store.spec.kind.clone()),
+                timestamped: store.spec.kind.is_timestamped(),
+                keeps_headers: store.spec.keeps_headers(),
                 serdes: store.serdes.clone(),
                 context: self.context.clone(),
             })

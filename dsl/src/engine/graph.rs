@@ -62,6 +62,11 @@ impl TaskGraph {
             .port
             .extract_timestamp(&self.context, record, partition_time)
     }
+    /// Whether the bytes of a record can be decoded. `process` finds that out, too; this is for who has to know before the
+    /// record's turn has come.
+    pub(crate) fn can_read(&self, source: SourceIndex, record: &RawRecord<'_>) -> Result<bool, Box<ProcessError>> {
+        Ok(self.entry(source)?.port.can_read(&self.context, record))
+    }
     /// One record through the graph, depth first. Handlers have been applied: an error means stop.
     /// `timestamp` is what `extract_timestamp` gave.
     pub fn process(&self, source: SourceIndex, record: RawRecord<'_>, timestamp: i64) -> ProcessResult {

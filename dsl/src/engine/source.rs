@@ -14,6 +14,8 @@ pub trait SourcePort {
         record: &RawRecord<'_>,
         partition_time: i64,
     ) -> Result<i64, Box<ProcessError>>;
+    /// Whether the bytes can be decoded.
+    fn can_read(&self, cx: &TaskContext, record: &RawRecord<'_>) -> bool;
     /// Decodes and forwards. Advances the stream time of the task once the record has been read.
     fn process(&self, cx: &TaskContext, record: &RawRecord<'_>, timestamp: i64, headers: &Headers) -> ProcessResult;
 }

@@ -36,6 +36,7 @@ mod table_source;
 mod table_transform_values;
 mod to;
 mod to_stream;
+mod updated;
 pub(crate) mod window_aggregate;
 pub(crate) mod window_results;
 

@@ -4,16 +4,14 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use crate::{
-    engine::{Change, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
+    engine::{NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
     grouped::fold::Fold,
     serde::SharedSerde,
     stream::factory,
-    table::{
-        faults,
-        output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
-        store::Placed,
-    },
+    table::output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
 };
+
+use super::updated::{Updated, forward};
 
 struct StreamAggregate<K, V, A> {
     node: Arc<str>,
@@ -44,15 +42,6 @@ pub(crate) fn stream_aggregate<K: 'static, V: 'static, A: 'static>(
     })
 }
 
-/// The outcome of one record in here.
-struct Updated<'a, A, N> {
-    key: &'a [u8],
-    new: N,
-    old: Option<A>,
-    timestamp: i64,
-    placed: Placed,
-}
-
 impl<K, V, A> Receiver<K, V> for StreamAggregate<K, V, A> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
         let no_value = self.value.as_ref().is_some_and(|serde| serde.is_null(record.value));
@@ -61,22 +50,8 @@ impl<K, V, A> Receiver<K, V> for StreamAggregate<K, V, A> {
             return Ok(());
         }
         let mut scratch = self.scratch.take();
-        let result = match self.update(cx, &record, &mut scratch) {
-            Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
-            Ok(updated) if self.rows.store.is_cached() || updated.placed == Placed::Refused => Ok(()),
-            Ok(updated) => self.output.children.forward(
-                cx,
-                Change {
-                    key: record.key,
-                    new: updated.new.as_ref(),
-                    old: updated.old.as_ref(),
-                    is_latest: updated.placed == Placed::Newest,
-                    timestamp: updated.timestamp,
-                    headers: record.headers,
-                    key_bytes: Some(updated.key),
-                },
-            ),
-        };
+        let outcome = self.update(cx, &record, &mut scratch);
+        let result = forward(cx, &record, (&self.rows, &self.output), outcome, |new| new.as_ref());
         self.scratch.replace(scratch);
         result
     }

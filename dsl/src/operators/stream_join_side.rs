@@ -156,7 +156,8 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                 self.time.earliest.set(earliest.min(record.timestamp));
                 self.time.empty.set(false);
                 let context = cx.record_context(record.timestamp, record.headers);
-                Ok(waiting.add((record.timestamp, plan.side, key), record.value, &*plan.value, &context)?)
+                let value = (record.value, &*plan.value);
+                Ok(waiting.add(&self.time, (plan.side, key), value, &context, met)?)
             }
             _ => self.forward(cx, record, None, record.timestamp),
         }

@@ -106,14 +106,12 @@ impl<K: 'static, V: 'static> Suppress<K, V> {
         };
         let new = self.bytes(change.new, &mut buffers.new)?;
         let old = self.bytes(change.old, &mut buffers.old)?;
-        let time = match self.rule.until {
-            Until::WindowCloses(end) => end(change.key),
-            Until::TimeLimit(_) => change.timestamp,
-        };
         let context = cx.record_context(change.timestamp, change.headers);
-        self.buffer
-            .put(key, time, new, old, &context)
-            .map_err(|e| faults::store(&self.node, e))
+        let kept = match self.rule.until {
+            Until::WindowCloses(end) => self.buffer.put_at_time_of_key(key, end(change.key), new, old, &context),
+            Until::TimeLimit(_) => self.buffer.put(key, change.timestamp, new, old, &context),
+        };
+        kept.map_err(|e| faults::store(&self.node, e))
     }
     fn bytes<'a>(&self, value: Option<&V>, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Box<ProcessError>> {
         let Some(value) = value else { return Ok(None) };

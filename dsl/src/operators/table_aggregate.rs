@@ -4,15 +4,13 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use crate::{
-    engine::{BoxError, Change, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
+    engine::{BoxError, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
     serde::GroupedChange,
     stream::factory,
-    table::{
-        faults,
-        output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
-        store::Placed,
-    },
+    table::output::{Forwarder, Rows, RowsPlan, Scratch, ScratchCell},
 };
+
+use super::updated::{Updated, forward};
 
 /// Key, value and result so far (None: there is none) to the new result; None deletes the row.
 pub(crate) type Step<K, V, A> = Arc<dyn Fn(&K, &V, Option<A>) -> Result<Option<A>, BoxError> + Send + Sync>;
@@ -73,21 +71,13 @@ impl<A> Outcome<'_, A> {
     }
 }
 
-struct Updated<'a, A> {
-    key: &'a [u8],
-    new: Outcome<'a, A>,
-    old: Option<A>,
-    timestamp: i64,
-    placed: Placed,
-}
-
 impl<K, V, A> TableAggregate<K, V, A> {
     fn update<'a>(
         &self,
         cx: &TaskContext,
         record: &Record<'a, K, GroupedChange<V>>,
         scratch: &'a mut Scratch,
-    ) -> Result<Updated<'a, A>, Box<ProcessError>> {
+    ) -> Result<Updated<'a, A, Outcome<'a, A>>, Box<ProcessError>> {
         let Scratch {
             key: key_buffer,
             value: value_buffer,
@@ -138,22 +128,8 @@ impl<K, V, A> TableAggregate<K, V, A> {
 impl<K, V, A> Receiver<K, GroupedChange<V>> for TableAggregate<K, V, A> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, GroupedChange<V>>) -> ProcessResult {
         let mut scratch = self.scratch.take();
-        let result = match self.update(cx, &record, &mut scratch) {
-            Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
-            Ok(updated) if self.rows.store.is_cached() || updated.placed == Placed::Refused => Ok(()),
-            Ok(updated) => self.output.children.forward(
-                cx,
-                Change {
-                    key: record.key,
-                    new: updated.new.as_ref(),
-                    old: updated.old.as_ref(),
-                    is_latest: updated.placed == Placed::Newest,
-                    timestamp: updated.timestamp,
-                    headers: record.headers,
-                    key_bytes: Some(updated.key),
-                },
-            ),
-        };
+        let outcome = self.update(cx, &record, &mut scratch);
+        let result = forward(cx, &record, (&self.rows, &self.output), outcome, |new| new.as_ref());
         self.scratch.replace(scratch);
         result
     }

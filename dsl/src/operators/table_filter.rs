@@ -225,13 +225,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             builder.new_store_name(PREFIX);
         }
         let name = builder.name_burning(materialized.operator.name(), PREFIX);
-        let planned = materialized
-            .name
-            .as_ref()
-            .filter(|_| materialized.stored)
-            .and_then(|store| {
-                materialized.plan(&mut builder, store, self.key_serde.as_ref(), self.value_serde.as_ref())
-            });
+        let planned = materialized.planned(&mut builder, self.key_serde.as_ref(), self.value_serde.as_ref());
         let view = Rc::new(DerivedView::new(self, planned.as_ref(), passing(predicate.clone())));
         // With a stored parent this costs nothing and saves deletes of rows that were never shown.
         view.send_old_if_known();
@@ -264,15 +258,6 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             }
         };
         let node = builder.add(&[self.node], GraphNode::new(name.clone(), write));
-        KTable {
-            builder: self.builder.clone(),
-            node,
-            name,
-            key_serde,
-            value_serde,
-            sources: self.sources.clone(),
-            queryable: materialized.name.clone(),
-            view,
-        }
+        self.derived((node, name), (key_serde, value_serde), materialized, view)
     }
 }

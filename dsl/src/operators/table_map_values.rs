@@ -277,11 +277,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
         let operator = materialized.operator.name().or_else(|| processing.name.name());
         let name = builder.name_burning(operator, prefix);
         let (used, added) = processing.resolve(&mut builder);
-        let planned = materialized
-            .name
-            .as_ref()
-            .filter(|_| materialized.stored)
-            .and_then(|store| materialized.plan(&mut builder, store, self.key_serde.as_ref(), None));
+        let planned = materialized.planned(&mut builder, self.key_serde.as_ref(), None);
         let derive = mapped(make.clone(), used.clone());
         let view = Rc::new(DerivedView::new(self, planned.as_ref(), derive));
         let key_serde = materialized.key.clone().or_else(|| self.key_serde.clone());
@@ -314,15 +310,6 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             }
         };
         let node = builder.add(&[self.node], GraphNode::new(name.clone(), write));
-        KTable {
-            builder: self.builder.clone(),
-            node,
-            name,
-            key_serde,
-            value_serde,
-            sources: self.sources.clone(),
-            queryable: materialized.name.clone(),
-            view,
-        }
+        self.derived((node, name), (key_serde, value_serde), materialized, view)
     }
 }

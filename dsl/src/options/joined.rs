@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use millstream_state::StoreBackend;
 
+use super::store_options::store_options;
 use crate::{
     serde::{Serde, SharedSerde, serde_options},
     stream::Named,
@@ -130,31 +131,8 @@ impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
         self.other_value = Some(Arc::new(other_value));
         self
     }
-    /// Stores in memory only; restored from their changelogs.
-    #[must_use]
-    pub fn in_memory(mut self) -> Self {
-        self.backend = Some(StoreBackend::InMemory);
-        self
-    }
-    /// Stores on disk, also where the application keeps them in memory by default.
-    #[must_use]
-    pub fn persistent(mut self) -> Self {
-        self.backend = Some(StoreBackend::Persistent);
-        self
-    }
-    /// Whether the stores have changelogs. Default: true.
-    #[must_use]
-    pub fn logging(mut self, logging: bool) -> Self {
-        self.logging = logging;
-        self
-    }
-    /// A config of the changelog topics.
-    #[must_use]
-    pub fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.topic_config.push((key.into(), value.into()));
-        self
-    }
 }
+store_options!(StreamJoined<K, V1, V2>);
 impl<K: 'static, V1: 'static, V2: 'static> From<&str> for StreamJoined<K, V1, V2> {
     fn from(name: &str) -> Self {
         Self::named(name)

@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use millstream_state::{LoggedHeaders, RowOrder, StoreBackend, StoreKind, StoreSpec};
 
+use super::store_options::store_options;
 use crate::{
     serde::{SharedSerde, serde_options},
     store::{StoreSerdes, default_segment_ms},
@@ -98,18 +99,6 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.stored = false;
         self
     }
-    /// Rows in memory only; restored from the changelog.
-    #[must_use]
-    pub fn in_memory(mut self) -> Self {
-        self.backend = Some(StoreBackend::InMemory);
-        self
-    }
-    /// Rows on disk, also where the application keeps them in memory by default.
-    #[must_use]
-    pub fn persistent(mut self) -> Self {
-        self.backend = Some(StoreBackend::Persistent);
-        self
-    }
     /// At most this many rows, in memory: the least recently used is deleted.
     #[must_use]
     pub fn lru(mut self, max_entries: usize) -> Self {
@@ -120,18 +109,6 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     #[must_use]
     pub fn caching(mut self, caching: bool) -> Self {
         self.caching = caching;
-        self
-    }
-    /// Whether there is a changelog. Default: true.
-    #[must_use]
-    pub fn logging(mut self, logging: bool) -> Self {
-        self.logging = logging;
-        self
-    }
-    /// A config of the changelog topic.
-    #[must_use]
-    pub fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.topic_config.push((key.into(), value.into()));
         self
     }
     /// Keeps the history of each key for this long behind the newest row of the table: joins of streams find the row
@@ -174,6 +151,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     }
 }
 serde_options!(Materialized);
+store_options!(Materialized<K, V>);
 impl<K: 'static, V: 'static> From<&str> for Materialized<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)
@@ -223,6 +201,17 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
                 name
             }
         }
+    }
+
+    /// The store of an operator that has one only if it is asked for by name.
+    pub(crate) fn planned(
+        &self,
+        builder: &mut Builder,
+        inherited_key: Option<&SharedSerde<K>>,
+        inherited_value: Option<&SharedSerde<V>>,
+    ) -> Option<Planned<RowsPlan<K, V>>> {
+        let store = self.name.as_ref().filter(|_| self.stored)?;
+        self.plan(builder, store, inherited_key, inherited_value)
     }
 
     /// A key-value store with timestamps. None: a serde is missing, which the builder has noted.

@@ -2,6 +2,7 @@
 mod grouped;
 mod joined;
 mod materialized;
+mod store_options;
 mod suppressed;
 mod table_joined;
 

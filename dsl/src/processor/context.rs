@@ -86,6 +86,68 @@ pub struct Punctuation {
 }
 
 /// What a processor can do. Kafka Streams: `ProcessorContext`.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*, topology::TopologyBuilder};
+/// /// Small numbers go one way, large ones another; every second it says how many there were, three times.
+/// #[derive(Default)]
+/// struct Sorts {
+///     seen: Option<KeyValueStore<String, i64>>,
+///     every_second: Option<Schedule>,
+/// }
+/// impl Processor<String, i64, String, String> for Sorts {
+///     fn init(&mut self, ctx: &ProcessorContext<'_, String, String>) -> Result<(), BoxError> {
+///         self.seen = Some(ctx.store("seen")?);
+///         self.every_second = Some(ctx.schedule(seconds(1), PunctuationType::WallClock));
+///         assert_eq!((ctx.application_id(), ctx.task_id(), ctx.node_name()), ("app", "0_0", "sorts"));
+///         Ok(())
+///     }
+///     fn process(
+///         &mut self,
+///         ctx: &ProcessorContext<'_, String, String>,
+///         record: Record<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         let seen = self.seen.as_ref().ok_or("no store")?;
+///         seen.put(record.key, &(seen.get(record.key)?.unwrap_or(0) + 1))?;
+///         let from = ctx.record_metadata().ok_or("no record")?;
+///         let text = format!("{} of {}/{}, at {}", record.value, from.topic, from.offset, ctx.stream_time_ms());
+///         ctx.forward_to(if *record.value < 10 { "small" } else { "large" }, record.with_value(&text))?;
+///         ctx.commit();
+///         Ok(())
+///     }
+///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, String>, run: Punctuation) -> Result<(), BoxError> {
+///         assert!(ctx.record_metadata().is_none());
+///         for row in self.seen.as_ref().ok_or("no store")?.all() {
+///             let (key, count) = row?;
+///             let text = format!("{count} by {}", ctx.wall_clock_ms());
+///             ctx.forward(Record::new(&key, &text, run.timestamp, ctx.no_headers()))?;
+///         }
+///         if let Some(schedule) = self.every_second.as_ref().filter(|s| s.is(run) && run.timestamp >= 3_000) {
+///             schedule.cancel();
+///         }
+///         Ok(())
+///     }
+/// }
+/// let mut builder = TopologyBuilder::new();
+/// builder.add_source::<String, i64>("source", "in");
+/// builder.add_processor("sorts", Sorts::default, &["source"]);
+/// builder.add_state_store(Store::<String, i64>::key_value("seen"), &["sorts"]);
+/// builder.add_sink::<String, String>("small", "small-ones", &["sorts"]);
+/// builder.add_sink::<String, String>("large", "large-ones", &["sorts"]);
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// input.at_ms(5).pipe("a", 1)?;
+/// input.at_ms(7).pipe("a", 100)?;
+/// let (small, large) =
+///     (driver.output("small-ones", StringSerde, StringSerde)?, driver.output("large-ones", StringSerde, StringSerde)?);
+/// assert_eq!(small.read_values()?, ["1 of in/0, at 5"]);
+/// assert_eq!(large.read_values()?, ["100 of in/1, at 7"]);
+/// for _ in 0..5 {
+///     driver.advance_wall_clock(seconds(1))?;
+/// }
+/// assert_eq!(large.read_values()?, ["2 by 1000", "2 by 2000", "2 by 3000"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ProcessorContext<'a, K, V> {
     pub(crate) cx: &'a TaskContext,
     pub(crate) node: &'a Connected<K, V>,

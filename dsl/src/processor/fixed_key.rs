@@ -6,6 +6,31 @@ use crate::engine::{BoxError, PunctuationType, Record};
 use super::{ForwardError, Processor, ProcessorContext, Punctuation, RecordMetadata, Schedule};
 
 /// A record whose key cannot be changed.
+///
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// struct Stamps;
+/// impl FixedKeyProcessor<String, i64, String> for Stamps {
+///     fn process(
+///         &mut self,
+///         ctx: &FixedKeyContext<'_, '_, String, String>,
+///         record: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         let text = format!("{}={} with {} headers", record.key(), record.value(), record.headers().len());
+///         let headers = record.headers().clone();
+///         headers.add("stamped", None);
+///         let later = record.timestamp() + 1;
+///         Ok(ctx.forward(record.with_value(&text).with_timestamp(later).with_headers(&headers))?)
+///     }
+/// }
+/// let builder = StreamsBuilder::new();
+/// builder.stream::<String, i64>("in").process_values(|| Stamps).to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// driver.input("in", StringSerde, I64Serde)?.at_ms(9).header("trace", "x").pipe("a", 1)?;
+/// let out = driver.output("out", StringSerde, StringSerde)?.read_record()?.ok_or("nothing")?;
+/// assert_eq!((out.value.as_str(), out.timestamp_ms, out.headers.len()), ("a=1 with 1 headers", 10, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FixedKeyRecord<'a, K, V>(Record<'a, K, V>);
 impl<K, V> Clone for FixedKeyRecord<'_, K, V> {
@@ -59,7 +84,7 @@ impl<'a, K, V> FixedKeyRecord<'a, K, V> {
     }
 }
 
-/// What a processor of values can do.
+/// What a processor of values can do: all of [`ProcessorContext`], which has an example.
 pub struct FixedKeyContext<'c, 'a, K, V>(&'c ProcessorContext<'a, K, V>);
 impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     /// Gives a record to every child, at once and depth first.

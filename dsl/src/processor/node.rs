@@ -95,9 +95,9 @@ impl<K: 'static, V: 'static> Connected<K, V> {
             this: RefCell::new(nobody),
         }
     }
-    /// Whether some store keeps headers with cached updates.
+    /// Whether some store asks for the headers of the record: to keep them with cached updates, or to log deletions with them.
     pub(crate) fn keeps_headers(&self) -> bool {
-        self.stores.iter().any(StoreAccess::is_cached)
+        self.stores.iter().any(|store| store.keeps_headers || store.is_cached())
     }
     /// Logs what the record caches of the stores hold.
     pub(crate) fn flush(&self, cx: &TaskContext) -> ProcessResult {
@@ -127,7 +127,7 @@ impl<K: 'static, V: 'static> Connected<K, V> {
 struct Inner<K, V, K2, V2, P> {
     processor: RefCell<P>,
     connected: Connected<K2, V2>,
-    /// Whether some store of the processor keeps headers with cached updates.
+    /// Whether some store of the processor asks for the headers of the record.
     keeps_headers: bool,
     types: PhantomData<fn(K, V)>,
 }

@@ -1,8 +1,9 @@
 //! How a processor reaches a store: raw state, serdes, and the context that updates are logged with.
 use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_state::{RecordContext, StateError, StoreKind};
+use millstream_state::{Headers, RecordContext, StateError, keep_headers};
 
+use super::TimedRow;
 use crate::{
     engine::{ProcessErrorKind, TaskContext},
     serde::{SerdeError, SharedSerde, read, write},
@@ -83,9 +84,30 @@ impl<K, V> Clone for StoreSerdes<K, V> {
 #[derive(Clone)]
 pub struct StoreAccess {
     pub(crate) name: Arc<str>,
-    pub(crate) kind: Option<StoreKind>,
+    pub(crate) timestamped: bool,
+    pub(crate) keeps_headers: bool,
     pub(crate) serdes: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) context: Rc<TaskContext>,
+}
+
+/// What iterators of stores give.
+pub(crate) type Row<T> = Result<T, StoreFailure>;
+
+/// What a handle expects rows to keep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// A value; times are not looked at.
+    Value,
+    /// A value and its timestamp.
+    Timestamp,
+    /// Headers, too.
+    Headers,
+}
+
+impl Keeps {
+    pub(crate) fn of<V, R: TimedRow<V>>() -> Self {
+        if R::HAS_HEADERS { Self::Headers } else { Self::Timestamp }
+    }
 }
 
 /// Why a store could not do what it was asked.
@@ -147,6 +169,15 @@ impl StoreFailure {
 }
 
 impl StoreAccess {
+    /// Whether the rows keep what a handle expects; an error says what they do not.
+    pub(crate) fn check(&self, keeps: Keeps) -> Result<(), String> {
+        match keeps {
+            Keeps::Headers if !self.keeps_headers => Err("its rows keep no headers".to_owned()),
+            Keeps::Value | Keeps::Timestamp if self.keeps_headers => Err("its rows keep headers".to_owned()),
+            Keeps::Timestamp if !self.timestamped => Err("its rows have no timestamps".to_owned()),
+            _ => Ok(()),
+        }
+    }
     pub(crate) fn is_cached(&self) -> bool {
         let state = self.context.state();
         state.key_value(&self.name).is_some_and(|s| s.is_cached())
@@ -250,6 +281,16 @@ impl<K, V, S> Typed<K, V, S> {
         value: Option<&V>,
         f: impl FnOnce(&[u8], Option<&[u8]>) -> millstream_state::Result<T>,
     ) -> Result<T, StoreFailure> {
+        self.with_row(key, value, None, f)
+    }
+    /// Lends key and value as bytes; the value behind the headers, in stores that keep them.
+    pub(crate) fn with_row<T>(
+        &self,
+        key: &K,
+        value: Option<&V>,
+        headers: Option<&Headers>,
+        f: impl FnOnce(&[u8], Option<&[u8]>) -> millstream_state::Result<T>,
+    ) -> Result<T, StoreFailure> {
         let mut buffer = self.value_buffer.borrow_mut();
         let present = match value {
             None => false,
@@ -258,6 +299,9 @@ impl<K, V, S> Typed<K, V, S> {
                 error,
             })?,
         };
+        if let Some(headers) = headers.filter(|_| present) {
+            keep_headers(headers, &mut buffer);
+        }
         self.with_key(key, |key| f(key, present.then_some(buffer.as_slice())))
     }
     pub(crate) fn key(&self, bytes: &[u8]) -> Result<K, StoreFailure> {

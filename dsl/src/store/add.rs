@@ -13,6 +13,41 @@ use super::StoreSerdes;
 /// A store for processors. Kafka Streams: `Stores`, `StoreBuilder`.
 ///
 /// Defaults as in Kafka Streams: persistent, no cache, with a changelog.
+///
+/// ```
+/// use millstream_dsl::prelude::*;
+/// let builder = StreamsBuilder::new();
+/// let counts = Store::<String, i64>::key_value("counts")
+///     .with(StringSerde, I64Serde)
+///     .in_memory()
+///     .caching(true)
+///     .topic_config("segment.bytes", "1000000");
+/// assert_eq!(&**counts.name(), "counts");
+/// let process = Processing::new()
+///     .with_store(counts)
+///     .with_store(Store::<String, String>::timestamped_key_value("last"))
+///     .with_store(Store::<String, i64>::lru("recent", 100))
+///     .with_store(Store::<String, i64>::window("sums", hours(1), minutes(1), false).segments(minutes(10)))
+///     .with_store(Store::<String, i64>::session("visits", hours(1)).logging(false))
+///     .with_store(Store::<String, i64>::versioned("prices", days(1)));
+/// struct Nothing;
+/// impl FixedKeyProcessor<String, i64, i64> for Nothing {
+///     fn process(
+///         &mut self,
+///         _: &FixedKeyContext<'_, '_, String, i64>,
+///         _: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         Ok(())
+///     }
+/// }
+/// builder.stream::<String, i64>("in").process_values_with(|| Nothing, process);
+/// let topology = builder.build()?;
+/// let stores = &topology.subtopologies()[0].stores;
+/// let changelogs: Vec<_> = stores.iter().filter(|s| s.changelog.is_some()).map(|s| &*s.spec.name).collect();
+/// assert_eq!(changelogs.len(), 5);
+/// assert!(!changelogs.contains(&"visits"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "Stores")]
 pub struct Store<K, V> {
     pub(crate) spec: StoreSpec,
@@ -88,6 +123,51 @@ impl<K: 'static, V: 'static> Store<K, V> {
                 retain_duplicates: duplicates,
             },
         )
+    }
+    /// Key and time to value and timestamp, else as [`window`](Self::window). See [`TimestampedWindowStore`] for an example.
+    ///
+    /// [`TimestampedWindowStore`]: super::TimestampedWindowStore
+    #[doc(alias = "timestampedWindowStoreBuilder")]
+    pub fn timestamped_window(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        window_size: Duration,
+        duplicates: bool,
+    ) -> Self {
+        let mut store = Self::window(name, retention, window_size, duplicates);
+        if let StoreKind::Window { timestamped, .. } = &mut store.spec.kind {
+            *timestamped = true;
+        }
+        store
+    }
+    /// Key to value, timestamp and headers. See [`TimestampedKeyValueStoreWithHeaders`] for an example.
+    ///
+    /// [`TimestampedKeyValueStoreWithHeaders`]: super::TimestampedKeyValueStoreWithHeaders
+    #[doc(alias = "timestampedKeyValueStoreWithHeadersBuilder")]
+    pub fn key_value_with_headers(name: impl Into<Arc<str>>) -> Self {
+        Self::timestamped_key_value(name).keeping_headers()
+    }
+    /// Key and time to value, timestamp and headers, else as [`window`](Self::window).
+    #[doc(alias = "timestampedWindowStoreWithHeadersBuilder")]
+    pub fn window_with_headers(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        window_size: Duration,
+        duplicates: bool,
+    ) -> Self {
+        Self::timestamped_window(name, retention, window_size, duplicates).keeping_headers()
+    }
+    /// Key and session to aggregate and headers. See [`SessionStoreWithHeaders`] for an example.
+    ///
+    /// [`SessionStoreWithHeaders`]: super::SessionStoreWithHeaders
+    #[doc(alias = "sessionStoreWithHeadersBuilder")]
+    pub fn session_with_headers(name: impl Into<Arc<str>>, retention: Duration) -> Self {
+        Self::session(name, retention).keeping_headers()
+    }
+    /// The changelog has the headers of a row as those of its record, as in Kafka Streams.
+    fn keeping_headers(mut self) -> Self {
+        self.spec.logged_headers = LoggedHeaders::Kept;
+        self
     }
     /// Key and session to aggregate.
     pub fn session(name: impl Into<Arc<str>>, retention: Duration) -> Self {
@@ -172,7 +252,16 @@ impl<K: 'static, V: 'static> Store<K, V> {
         let name = self.spec.name.clone();
         let key = builder.resolve_serde(&name, self.key.as_ref(), None);
         let value = builder.resolve_serde(&name, self.value.as_ref(), None);
-        let mut store = StoreBuilder::new(self.spec);
+        let mut spec = self.spec;
+        if let StoreKind::Window {
+            retain_duplicates: true,
+            ..
+        } = spec.kind
+        {
+            // A cache holds one value of a key and time: Kafka Streams has none there, whatever is asked for.
+            spec.caching = false;
+        }
+        let mut store = StoreBuilder::new(spec);
         store.topic_config = self.topic_config;
         match key.zip(value) {
             Some((key, value)) => store.with_serdes(StoreSerdes { key, value }),

@@ -3,13 +3,15 @@ mod access;
 mod add;
 mod key_value;
 mod session;
+mod value;
 mod versioned;
 mod window;
 
 pub use access::{Handle, StoreAccess, StoreFailure, StoreSerdes};
 pub use add::Store;
 pub(crate) use add::default_segment_ms;
-pub use key_value::{KeyValueStore, TimestampedKeyValueStore, ValueAndTimestamp};
-pub use session::SessionStore;
+pub use key_value::{KeyValueStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders};
+pub use session::{SessionStore, SessionStoreWithHeaders};
+pub use value::{AggregationWithHeaders, TimedRow, ValueAndTimestamp, ValueTimestampHeaders};
 pub use versioned::{VersionedKeyValueStore, VersionedRecord};
-pub use window::WindowStore;
+pub use window::{TimestampedWindowStore, TimestampedWindowStoreWithHeaders, WindowStore};

@@ -2,6 +2,25 @@
 use super::{Handle, StoreAccess, StoreFailure, access::Typed};
 
 /// Key and time to the value valid then. Kafka Streams: `VersionedKeyValueStore`.
+///
+/// ```
+/// # use millstream_dsl::{prelude::*, store::VersionedRecord, testing::with_store};
+/// # let store = Store::<String, i64>::versioned("prices", hours(1));
+/// # with_store(store, |prices: &VersionedKeyValueStore<String, i64>| {
+/// let a = "a".to_owned();
+/// prices.put(&a, Some(&10), 1_000)?;
+/// prices.put(&a, Some(&30), 3_000)?;
+/// assert_eq!(prices.put(&a, Some(&20), 2_000)?, 3_000, "until when it is valid");
+/// let row = |value, valid_from, valid_to| Some(VersionedRecord { value, valid_from, valid_to });
+/// assert_eq!(prices.get(&a)?, row(30, 3_000, None));
+/// assert_eq!(prices.get_as_of(&a, 2_500)?, row(20, 2_000, Some(3_000)));
+/// assert_eq!(prices.get_as_of(&a, 500)?, None);
+/// assert_eq!(prices.delete(&a, 4_000)?, row(30, 3_000, None));
+/// assert_eq!(prices.get(&a)?, None);
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct VersionedKeyValueStore<K, V>(Typed<K, V, millstream_state::VersionedStore>);
 
 /// A value with its time of validity. Kafka Streams: `VersionedRecord`.

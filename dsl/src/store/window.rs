@@ -1,33 +1,230 @@
 //! Window stores for processors.
-use super::{Handle, StoreAccess, StoreFailure, access::Typed};
+use std::marker::PhantomData;
+
+use millstream_state::{Headers, WindowRow};
+
+use super::{
+    Handle, StoreAccess, StoreFailure, TimedRow, ValueAndTimestamp, ValueTimestampHeaders,
+    access::{Keeps, Typed},
+};
+
+type Raw = millstream_state::WindowStore;
 
 /// Key and time to value. Kafka Streams: `WindowStore`.
-pub struct WindowStore<K, V>(Typed<K, V, millstream_state::WindowStore>);
+///
+/// ```
+/// # use millstream_dsl::{prelude::*, testing::with_store};
+/// # let store = Store::<String, i64>::window("sums", minutes(1), millis(10), false);
+/// # with_store(store, |sums: &WindowStore<String, i64>| {
+/// let [a, b] = ["a", "b"].map(str::to_owned);
+/// assert!(sums.put(&a, Some(&1), 10)?);
+/// sums.put(&a, Some(&2), 20)?;
+/// sums.put(&b, Some(&3), 20)?;
+/// assert_eq!(sums.get(&a, 10)?, Some(1));
+/// assert_eq!(sums.fetch(&a, 0, 100, false)?.collect::<Result<Vec<_>, _>>()?, [(10, 1), (20, 2)]);
+/// assert_eq!(sums.fetch(&a, 0, 100, true)?.collect::<Result<Vec<_>, _>>()?, [(20, 2), (10, 1)]);
+/// let of_both = sums.fetch_range((None, None), 20, 20, false)?.collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(of_both, [(a.clone(), 20, 2), (b, 20, 3)]);
+/// assert_eq!(sums.all(false).count(), 3);
+/// sums.put(&a, None, 10)?;
+/// assert_eq!(sums.get(&a, 10)?, None);
+/// sums.put(&a, Some(&9), 200_000)?;
+/// assert!(!sums.put(&a, Some(&1), 10)?, "behind the retention");
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct WindowStore<K, V>(Windows<K, V>);
 
-impl<K: 'static, V: 'static> Handle for WindowStore<K, V> {
-    fn open(access: &StoreAccess) -> Result<Self, String> {
+/// Key and time to value and timestamp. Kafka Streams: `TimestampedWindowStore`.
+///
+/// ```
+/// use std::time::Duration;
+/// use millstream_dsl::{prelude::*, testing::Runner};
+/// /// Adds up a key's numbers in windows of ten seconds, and says when the last one came.
+/// #[derive(Default)]
+/// struct Sums(Option<TimestampedWindowStore<String, i64>>);
+/// impl FixedKeyProcessor<String, i64, String> for Sums {
+///     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, String>) -> Result<(), BoxError> {
+///         self.0 = Some(ctx.store("sums")?);
+///         Ok(())
+///     }
+///     fn process(
+///         &mut self,
+///         ctx: &FixedKeyContext<'_, '_, String, String>,
+///         record: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         let store = self.0.as_ref().ok_or("no store")?;
+///         let (key, time) = (record.key(), record.timestamp());
+///         let start = time - time % 10_000;
+///         let known = store.get(key, start)?.map_or(0, |sum| sum.value);
+///         store.put(key, &(known + record.value()), start, time)?;
+///         let sums = store.fetch(key, 0, time, false)?.collect::<Result<Vec<_>, _>>()?;
+///         let text = sums.iter().map(|(start, sum)| format!("{start}: {} at {}", sum.value, sum.timestamp));
+///         ctx.forward(record.with_value(&text.collect::<Vec<_>>().join(", ")))?;
+///         Ok(())
+///     }
+/// }
+/// let builder = StreamsBuilder::new();
+/// let sums = Store::<String, i64>::timestamped_window("sums", Duration::from_secs(60), Duration::from_secs(10), false);
+/// builder
+///     .stream::<String, i64>("in")
+///     .process_values_with(Sums::default, Processing::new().with_store(sums))
+///     .to("out");
+/// let runner = Runner::new(&builder.build()?)?;
+/// for (n, time) in [(3i64, 1_000), (4, 2_000), (5, 12_000)] {
+///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+/// }
+/// let out: Vec<String> = runner.read::<String, String>("out").into_iter().map(|(_, text)| text).collect();
+/// assert_eq!(out, ["0: 3 at 1000", "0: 7 at 2000", "0: 7 at 2000, 10000: 5 at 12000"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TimestampedWindowStore<K, V, R = ValueAndTimestamp<V>>(Windows<K, V>, PhantomData<fn() -> R>);
+
+/// Key and time to value, timestamp and headers. Kafka Streams: `TimestampedWindowStoreWithHeaders`.
+///
+/// ```
+/// use std::time::Duration;
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// /// Keeps the last value of each second, and says where that of the second before came from.
+/// #[derive(Default)]
+/// struct Before(Option<TimestampedWindowStoreWithHeaders<String, i64>>);
+/// impl FixedKeyProcessor<String, i64, String> for Before {
+///     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, String>) -> Result<(), BoxError> {
+///         self.0 = Some(ctx.store("seconds")?);
+///         Ok(())
+///     }
+///     fn process(
+///         &mut self,
+///         ctx: &FixedKeyContext<'_, '_, String, String>,
+///         record: FixedKeyRecord<'_, String, i64>,
+///     ) -> Result<(), BoxError> {
+///         let store = self.0.as_ref().ok_or("no store")?;
+///         let second = record.timestamp() / 1_000 * 1_000;
+///         store.put(record.key(), record.value(), second, record.timestamp(), record.headers())?;
+///         let from = match store.get(record.key(), second - 1_000)? {
+///             Some(row) if row.headers.last("probe").is_some() => format!("{} of a probe", row.value),
+///             Some(row) => format!("{} at {}", row.value, row.timestamp),
+///             None => "nothing".to_owned(),
+///         };
+///         ctx.forward(record.with_value(&from))?;
+///         Ok(())
+///     }
+/// }
+/// let builder = StreamsBuilder::new();
+/// let minute = Duration::from_secs(60);
+/// let seconds = Store::<String, i64>::window_with_headers("seconds", minute, Duration::from_secs(1), false);
+/// builder
+///     .stream::<String, i64>("in")
+///     .process_values_with(Before::default, Processing::new().with_store(seconds))
+///     .to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// input.at_ms(100).pipe("a", 3)?;
+/// input.at_ms(1_200).header("probe", "7").pipe("a", 4)?;
+/// input.at_ms(2_300).pipe("a", 5)?;
+/// let out = driver.output("out", StringSerde, StringSerde)?;
+/// assert_eq!(out.read_values()?, ["nothing", "3 at 100", "4 of a probe"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type TimestampedWindowStoreWithHeaders<K, V> = TimestampedWindowStore<K, V, ValueTimestampHeaders<V>>;
+
+/// Reads and writes shared by all of them; `shape` makes of a row what its store gives out.
+struct Windows<K, V>(Typed<K, V, Raw>);
+
+impl<K: 'static, V: 'static> Windows<K, V> {
+    fn open(access: &StoreAccess, keeps: Keeps) -> Result<Self, String> {
+        access.check(keeps)?;
         access
             .typed(access.context.state().window(&access.name), "window")
             .map(Self)
     }
 }
 
-impl<K, V> WindowStore<K, V> {
-    /// Sets (or with None deletes) the value of a key in the window that begins at `start`. False: the window has expired.
-    pub fn put(&self, key: &K, value: Option<&V>, start: i64) -> Result<bool, StoreFailure> {
+impl<K: 'static, V: 'static> Handle for WindowStore<K, V> {
+    fn open(access: &StoreAccess) -> Result<Self, String> {
+        Windows::open(access, Keeps::Value).map(Self)
+    }
+}
+impl<K: 'static, V: 'static, R: TimedRow<V>> Handle for TimestampedWindowStore<K, V, R> {
+    fn open(access: &StoreAccess) -> Result<Self, String> {
+        Windows::open(access, Keeps::of::<V, R>()).map(|windows| Self(windows, PhantomData))
+    }
+}
+
+impl<K, V> Windows<K, V> {
+    fn put(
+        &self,
+        key: &K,
+        value: Option<&V>,
+        start: i64,
+        timestamp: i64,
+        headers: Option<&Headers>,
+    ) -> Result<bool, StoreFailure> {
         let context = self.0.context();
-        let timestamp = self.0.time();
-        let taken = self.0.with_key_and_value(key, value, |key, value| {
+        let taken = self.0.with_row(key, value, headers, |key, value| {
             self.0.raw.put(key, value, start, timestamp, &context)
         })?;
         Ok(self.0.count_late(taken))
     }
+    fn delete(&self, key: &K, start: i64) -> Result<bool, StoreFailure> {
+        self.put(key, None, start, self.0.time(), None)
+    }
+    fn get<T>(&self, key: &K, start: i64, shape: fn(V, i64, Headers) -> T) -> Result<Option<T>, StoreFailure> {
+        let found = self
+            .0
+            .read(key, |key, out| self.0.raw.get_with_headers(key, start, out))?;
+        Ok(found.map(|(value, (timestamp, headers))| shape(value, timestamp, headers)))
+    }
+    fn value<T>(&self, row: WindowRow, shape: fn(V, i64, Headers) -> T) -> Result<T, StoreFailure> {
+        Ok(shape(self.0.value(&row.value)?, row.timestamp, row.headers))
+    }
+    fn fetch<T>(
+        &self,
+        key: &K,
+        (from, to): (i64, i64),
+        reverse: bool,
+        shape: fn(V, i64, Headers) -> T,
+    ) -> Result<impl Iterator<Item = Result<(i64, T), StoreFailure>> + use<'_, K, V, T>, StoreFailure> {
+        let rows = self
+            .0
+            .with_key(key, |key| Ok(self.0.raw.fetch(key, from, to, reverse)))?;
+        Ok(rows.map(move |row| {
+            let row = row.map_err(|e| self.0.failed(e))?;
+            Ok((row.start, self.value(row, shape)?))
+        }))
+    }
+    fn fetch_range<T>(
+        &self,
+        keys: (Option<&K>, Option<&K>),
+        (from, to): (i64, i64),
+        reverse: bool,
+        shape: fn(V, i64, Headers) -> T,
+    ) -> Result<impl Iterator<Item = Result<(K, i64, T), StoreFailure>> + use<'_, K, V, T>, StoreFailure> {
+        let (lo, hi) = (self.0.bytes(keys.0)?, self.0.bytes(keys.1)?);
+        let rows = self.0.raw.fetch_range(lo.as_deref(), hi.as_deref(), from, to, reverse);
+        Ok(self.whole_rows(rows, shape))
+    }
+    fn whole_rows<T>(
+        &self,
+        rows: millstream_state::WindowRows,
+        shape: fn(V, i64, Headers) -> T,
+    ) -> impl Iterator<Item = Result<(K, i64, T), StoreFailure>> + use<'_, K, V, T> {
+        rows.map(move |row| {
+            let row = row.map_err(|e| self.0.failed(e))?;
+            Ok((self.0.key(&row.key)?, row.start, self.value(row, shape)?))
+        })
+    }
+}
+
+impl<K, V> WindowStore<K, V> {
+    /// Sets (or with None deletes) the value of a key in the window that begins at `start`. False: the window has expired.
+    pub fn put(&self, key: &K, value: Option<&V>, start: i64) -> Result<bool, StoreFailure> {
+        self.0.put(key, value, start, self.0.0.time(), None)
+    }
     /// The value of a key in the window that begins at `start`.
     pub fn get(&self, key: &K, start: i64) -> Result<Option<V>, StoreFailure> {
-        Ok(self
-            .0
-            .read(key, |key, out| self.0.raw.get(key, start, out))?
-            .map(|(value, _)| value))
+        self.0.get(key, start, |value, _, _| value)
     }
     /// Windows of a key with `from <= start <= to`, as (start, value).
     pub fn fetch(
@@ -37,13 +234,7 @@ impl<K, V> WindowStore<K, V> {
         to: i64,
         reverse: bool,
     ) -> Result<impl Iterator<Item = Result<(i64, V), StoreFailure>>, StoreFailure> {
-        let rows = self
-            .0
-            .with_key(key, |key| Ok(self.0.raw.fetch(key, from, to, reverse)))?;
-        Ok(rows.map(|row| {
-            let row = row.map_err(|e| self.0.failed(e))?;
-            Ok((row.start, self.0.value(&row.value)?))
-        }))
+        self.0.fetch(key, (from, to), reverse, |value, _, _| value)
     }
     /// Windows of the keys `lo <= key <= hi` (None = open, by the bytes of the key) with `from <= start <= to`, as (key,
     /// start, value). On disk they come by key and then start, in memory the other way round, as in Kafka Streams.
@@ -56,21 +247,61 @@ impl<K, V> WindowStore<K, V> {
         to: i64,
         reverse: bool,
     ) -> Result<impl Iterator<Item = Result<(K, i64, V), StoreFailure>>, StoreFailure> {
-        let (lo, hi) = (self.0.bytes(keys.0)?, self.0.bytes(keys.1)?);
-        let rows = self.0.raw.fetch_range(lo.as_deref(), hi.as_deref(), from, to, reverse);
-        Ok(self.whole_rows(rows))
+        self.0.fetch_range(keys, (from, to), reverse, |value, _, _| value)
     }
     /// All windows as (key, start, value).
     pub fn all(&self, reverse: bool) -> impl Iterator<Item = Result<(K, i64, V), StoreFailure>> {
-        self.whole_rows(self.0.raw.all(reverse))
+        self.0.whole_rows(self.0.0.raw.all(reverse), |value, _, _| value)
     }
-    fn whole_rows(
+}
+
+impl<K, V> TimestampedWindowStore<K, V> {
+    /// Sets value and timestamp of a key in the window that begins at `start`. False: the window has expired.
+    pub fn put(&self, key: &K, value: &V, start: i64, timestamp: i64) -> Result<bool, StoreFailure> {
+        self.0.0.check_time(timestamp)?;
+        self.0.put(key, Some(value), start, timestamp, None)
+    }
+}
+
+impl<K, V> TimestampedWindowStoreWithHeaders<K, V> {
+    /// Sets value, timestamp and headers of a key in the window that begins at `start`. False: the window has expired.
+    pub fn put(&self, key: &K, value: &V, start: i64, timestamp: i64, headers: &Headers) -> Result<bool, StoreFailure> {
+        self.0.0.check_time(timestamp)?;
+        self.0.put(key, Some(value), start, timestamp, Some(headers))
+    }
+}
+
+impl<K, V, R: TimedRow<V>> TimestampedWindowStore<K, V, R> {
+    /// Deletes a window. False: it has expired. Kafka Streams: `put` of null.
+    pub fn delete(&self, key: &K, start: i64) -> Result<bool, StoreFailure> {
+        self.0.delete(key, start)
+    }
+    /// The row of a key in the window that begins at `start`.
+    pub fn get(&self, key: &K, start: i64) -> Result<Option<R>, StoreFailure> {
+        self.0.get(key, start, R::of_row)
+    }
+    /// Windows of a key with `from <= start <= to`, as (start, row).
+    pub fn fetch(
         &self,
-        rows: millstream_state::WindowRows,
-    ) -> impl Iterator<Item = Result<(K, i64, V), StoreFailure>> {
-        rows.map(|row| {
-            let row = row.map_err(|e| self.0.failed(e))?;
-            Ok((self.0.key(&row.key)?, row.start, self.0.value(&row.value)?))
-        })
+        key: &K,
+        from: i64,
+        to: i64,
+        reverse: bool,
+    ) -> Result<impl Iterator<Item = Result<(i64, R), StoreFailure>>, StoreFailure> {
+        self.0.fetch(key, (from, to), reverse, R::of_row)
+    }
+    /// Windows of several keys as (key, start, row); see [`WindowStore::fetch_range`].
+    pub fn fetch_range(
+        &self,
+        keys: (Option<&K>, Option<&K>),
+        from: i64,
+        to: i64,
+        reverse: bool,
+    ) -> Result<impl Iterator<Item = Result<(K, i64, R), StoreFailure>>, StoreFailure> {
+        self.0.fetch_range(keys, (from, to), reverse, R::of_row)
+    }
+    /// All windows as (key, start, row).
+    pub fn all(&self, reverse: bool) -> impl Iterator<Item = Result<(K, i64, R), StoreFailure>> {
+        self.0.whole_rows(self.0.0.raw.all(reverse), R::of_row)
     }
 }

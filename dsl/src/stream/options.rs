@@ -33,6 +33,26 @@ impl<S: Into<Arc<str>>> From<S> for Named {
 }
 
 /// How to read a topic. Made from a topic name where both types have a default serde.
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let lines = Consumed::<String, String>::topics(["old", "new"])
+///     .with(StringSerde, StringSerde)
+///     .named("lines")
+///     .offset_reset(OffsetReset::Latest)
+///     .timestamps(TimestampExtractor::<String, String>::custom(|line| line.value.parse().unwrap_or(-1)));
+/// builder.stream(lines).to("out");
+/// builder.stream(Consumed::<String, String>::pattern("log-.*")).to("logs");
+/// builder.stream(Consumed::<String, String>::topic("other")).to("others");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// for (topic, value) in [("old", "17"), ("new", "no time: dropped"), ("new", "18"), ("log-3", "x")] {
+///     driver.input(topic, StringSerde, StringSerde)?.pipe("a", value)?;
+/// }
+/// let times: Vec<_> = driver.produced_to("out").iter().map(|record| record.timestamp).collect();
+/// assert_eq!(times, [Some(17), Some(18)]);
+/// assert_eq!(driver.produced_to("logs").len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Consumed<K, V> {
     pub(crate) topics: SourceTopics,
     pub(crate) key: Option<SharedSerde<K>>,
@@ -110,6 +130,19 @@ impl<K: DefaultSerde, V: DefaultSerde> From<&str> for Consumed<K, V> {
 }
 
 /// How to write a topic. Made from a topic name where the serdes are known.
+/// ```
+/// use millstream_dsl::{prelude::*, testing::Runner};
+/// let builder = StreamsBuilder::new();
+/// let stream = builder.stream::<String, i64>("in");
+/// let by_value = |_: &str, _: &String, n: &i64, _: i32| Some(vec![i32::try_from(*n).unwrap_or(0)]);
+/// stream.to(Produced::topic("out").with(StringSerde, I64Serde).partitioner(by_value).named("sink"));
+/// stream.to_dynamic_with(|key: &String, _: &i64| format!("of-{key}"), Produced::options().named("dynamic"));
+/// let runner = Runner::new(&builder.build()?)?;
+/// runner.pipe("in", "a".to_owned(), 3i64)?;
+/// let written: Vec<_> = runner.written().into_iter().map(|record| (record.topic, record.partition)).collect();
+/// assert_eq!(written, [("out".to_owned(), Some(3)), ("of-a".to_owned(), None)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Produced<K, V> {
     pub(crate) topic: Arc<str>,
     pub(crate) key: Option<SharedSerde<K>>,
@@ -153,6 +186,17 @@ impl<K: 'static, V: 'static> From<&str> for Produced<K, V> {
 }
 
 /// How to repartition a stream.
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let by_length = |_: &str, key: &String, _: &i64, partitions: i32| Some(vec![key.len() as i32 % partitions]);
+/// let lines = Repartitioned::named("lines").partitions(3).partitioner(by_length).with(StringSerde, I64Serde);
+/// builder.stream::<String, i64>("in").repartition_with(lines).to("out");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// driver.input("in", StringSerde, I64Serde)?.pipe("a", 1)?;
+/// assert_eq!(driver.produced_to("app-lines-repartition").len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Repartitioned<K, V> {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) key: Option<SharedSerde<K>>,

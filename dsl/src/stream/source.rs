@@ -106,6 +106,10 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
         }
     }
 
+    fn can_read(&self, cx: &TaskContext, raw: &RawRecord<'_>) -> bool {
+        self.decode(cx, raw).is_ok()
+    }
+
     fn process(&self, cx: &TaskContext, raw: &RawRecord<'_>, timestamp: i64, headers: &Headers) -> ProcessResult {
         let (key, value) = match self.decode(cx, raw) {
             Ok(pair) => pair,

@@ -9,6 +9,7 @@ pub(crate) mod view;
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use crate::{
+    options::Materialized,
     serde::SharedSerde,
     stream::Named,
     topology::{BuilderRef, GraphId},
@@ -89,6 +90,25 @@ impl<K: 'static, V: 'static> KTable<K, V> {
     #[doc(alias = "queryableStoreName")]
     pub fn queryable_store_name(&self) -> Option<&str> {
         self.queryable.as_deref()
+    }
+    /// The table that an operator makes of this one, with the same keys.
+    pub(crate) fn derived<V2>(
+        &self,
+        (node, name): (GraphId, Arc<str>),
+        (key_serde, value_serde): (Option<SharedSerde<K>>, Option<SharedSerde<V2>>),
+        materialized: &Materialized<K, V2>,
+        view: Rc<dyn TableView<K, V2>>,
+    ) -> KTable<K, V2> {
+        KTable {
+            builder: self.builder.clone(),
+            node,
+            name,
+            key_serde,
+            value_serde,
+            sources: self.sources.clone(),
+            queryable: materialized.name.clone(),
+            view,
+        }
     }
     /// The name given, or one with `prefix`; the counter moves in both cases, as in Kafka Streams.
     pub(crate) fn next_name(&self, named: &Named, prefix: &str) -> Arc<str> {

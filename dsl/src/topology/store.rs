@@ -88,9 +88,11 @@ impl StoreBuilder {
             None => config.push((key.to_owned(), value)),
         };
         match &self.spec.kind {
+            // Those with times are compacted all the same, as in Kafka Streams, which asks only its plain store.
             StoreKind::Window {
                 retention_ms,
                 retain_duplicates: true,
+                timestamped: false,
                 ..
             } => {
                 // Keys carry a sequence number: there is nothing to compact.

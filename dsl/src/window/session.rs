@@ -5,6 +5,20 @@ use super::whole_millis;
 
 /// Sessions: records of a key belong together as long as no gap between them is longer than the inactivity gap.
 /// Both ends are inclusive. No grace by default. Kafka Streams: `SessionWindows.ofInactivityGapAndGrace`.
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let visits = SessionWindows::of(millis(10)).grace(millis(100));
+/// builder.stream::<String, i64>("in").group_by_key().windowed_by(visits).count_with("visits");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// for time in [10, 40, 20] {
+///     input.at_ms(time).pipe("a", 1)?; // 20 comes late, and joins the first one
+/// }
+/// let visits = driver.session_store("visits", StringSerde, I64Serde)?.fetch(&"a".into())?;
+/// assert_eq!(visits, [(Window { start: 10, end: 20 }, 2), (Window { start: 40, end: 40 }, 1)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "ofInactivityGapWithNoGrace")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionWindows {

@@ -5,6 +5,21 @@ use super::whole_millis;
 
 /// Windows around records: two records are in one window when their times differ by at most the difference.
 /// Both ends are inclusive. No grace by default. Kafka Streams: `SlidingWindows.ofTimeDifferenceAndGrace`.
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let windows = SlidingWindows::of(millis(10)).grace(millis(100));
+/// builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with("counts");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// for time in [100, 107] {
+///     input.at_ms(time).pipe("a", 1)?;
+/// }
+/// let counts = driver.window_store("counts", StringSerde, I64Serde)?.fetch(&"a".into(), 0, 1_000)?;
+/// let starts: Vec<(i64, i64)> = counts.iter().map(|(window, n)| (window.start, *n)).collect();
+/// assert_eq!(starts, [(90, 1), (97, 2), (101, 1)], "up to 100, up to 107, and behind 100");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "ofTimeDifferenceWithNoGrace")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindows {

@@ -2,6 +2,20 @@
 use super::{Window, Windows};
 
 /// One window without an end, from a start on; earlier records are in no window. Kafka Streams: `UnlimitedWindows`.
+/// ```
+/// use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// let builder = StreamsBuilder::new();
+/// let since = UnlimitedWindows::of().start_on(1_000);
+/// builder.stream::<String, i64>("in").group_by_key().windowed_by(since).count_with("counts");
+/// let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// let input = driver.input("in", StringSerde, I64Serde)?;
+/// for time in [500, 1_000, 90_000] {
+///     input.at_ms(time).pipe("a", 1)?;
+/// }
+/// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+/// assert_eq!(counts.get(&"a".into(), 1_000)?, Some(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnlimitedWindows {
     start_ms: i64,

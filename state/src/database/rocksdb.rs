@@ -140,7 +140,7 @@ impl RocksDatabase {
 
     /// Rows that a changed topology would read wrongly are refused, or given up where the changelog has them.
     fn check_layout(&mut self, family: usize, spec: &StoreSpec) -> Result<()> {
-        let wanted = Layout::of(&spec.kind);
+        let wanted = Layout::of_store(spec);
         let row = [LAYOUT, spec.name.as_bytes()].concat();
         let found = self.database.get_pinned_cf(self.handle(MARKS)?, &row);
         let found = found

@@ -65,12 +65,48 @@ struct Buffers {
     after: Vec<u8>,
 }
 
+/// Keys that the changelog does not know the newest state of.
+#[derive(Default)]
+struct Unlogged {
+    keys: BTreeSet<Box<[u8]>>,
+    /// The last one, which often changes again, or is logged before another one changes; only if `has_last`.
+    last: Vec<u8>,
+    has_last: bool,
+    /// Its row if it was put last, and nothing was put or removed since.
+    row: Option<Vec<u8>>,
+}
+
+impl Unlogged {
+    fn add(&mut self, key: &[u8], row: Option<&[u8]>) {
+        match (row, &mut self.row) {
+            (Some(row), Some(known)) => {
+                known.clear();
+                known.extend_from_slice(row);
+            }
+            (row, known) => *known = row.map(Into::into),
+        }
+        if self.has_last && self.last == key {
+            return;
+        }
+        if self.has_last && !self.keys.contains(&*self.last) {
+            self.keys.insert(self.last.as_slice().into());
+        }
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        self.has_last = true;
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.has_last = false;
+    }
+}
+
 /// Updates that wait for more updates of their key.
 pub struct SuppressBuffer {
     core: Rc<Core>,
     counted: Cell<Option<Counted>>,
-    /// Keys that the changelog does not know the newest state of.
-    unlogged: RefCell<BTreeSet<Box<[u8]>>>,
+    unlogged: RefCell<Unlogged>,
     buffers: RefCell<Buffers>,
     format: Headers,
 }
@@ -118,6 +154,31 @@ impl SuppressBuffer {
         old: Option<&[u8]>,
         context: &RecordContext,
     ) -> Result<()> {
+        self.put_one(key, (time, false), (new, old), context)
+    }
+
+    /// The same where all updates of a key have the same time: where it waits need not be looked up first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn put_at_time_of_key(
+        &self,
+        key: &[u8],
+        time: i64,
+        new: Option<&[u8]>,
+        old: Option<&[u8]>,
+        context: &RecordContext,
+    ) -> Result<()> {
+        self.put_one(key, (time, true), (new, old), context)
+    }
+
+    fn put_one(
+        &self,
+        key: &[u8],
+        (time, is_of_key): (i64, bool),
+        (new, old): (Option<&[u8]>, Option<&[u8]>),
+        context: &RecordContext,
+    ) -> Result<()> {
         let mut counted = self.counted()?;
         let mut buffers = self.buffers.take();
         let Buffers {
@@ -128,11 +189,16 @@ impl SuppressBuffer {
             after,
         } = &mut buffers;
         index_key(key, index);
-        let waiting = self.core.get(index, place)?.is_some();
-        let time = if waiting { self.time(place)? } else { time };
         row_key(time, key, row);
-        let prior = if waiting {
+        let mut time = time;
+        let mut waiting = is_of_key && self.core.get(row, before)?.is_some();
+        if !waiting && self.core.get(index, place)?.is_some() {
+            waiting = true;
+            time = self.time(place)?;
+            row_key(time, key, row);
             self.core.get(row, before)?;
+        }
+        let prior = if waiting {
             let value = self.parse(before)?;
             counted.totals.bytes = counted.totals.bytes.saturating_sub(value.size(key));
             value.prior
@@ -151,7 +217,7 @@ impl SuppressBuffer {
             }
             table.put(row, Some(after), -1);
         }
-        self.note(key);
+        self.note(key, Some(after));
         self.counted.set(Some(counted));
         self.buffers.replace(buffers);
         Ok(())
@@ -214,7 +280,7 @@ impl SuppressBuffer {
                 key,
                 new: value.new,
                 old: value.old,
-                context: &value.context,
+                context: &value.origin.context(),
             })?;
             self.remove(key, &first.key, value.size(key))?;
             page.pop_front();
@@ -227,17 +293,33 @@ impl SuppressBuffer {
     /// Of the database or the changelog.
     pub fn log_changes(&self) -> Result<()> {
         self.counted()?;
-        let keys = self.unlogged.take();
+        let mut unlogged = self.unlogged.take();
+        let logged = self.log_all(&mut unlogged);
+        unlogged.clear();
+        self.unlogged.replace(unlogged);
+        logged
+    }
+
+    fn log_all(&self, unlogged: &mut Unlogged) -> Result<()> {
+        if !unlogged.has_last {
+            return Ok(());
+        }
+        if unlogged.keys.is_empty()
+            && let Some(row) = &unlogged.row
+        {
+            return self.core.log_untimed(&unlogged.last, Some(row), Some(&self.format));
+        }
+        unlogged.keys.insert(unlogged.last.as_slice().into());
         let (mut place, mut found) = (Vec::new(), Vec::new());
-        for key in keys {
-            index_key(&key, &mut place);
+        for key in &unlogged.keys {
+            index_key(key, &mut place);
             if self.core.get(&place, &mut found)?.is_none() {
-                self.core.log_untimed(&key, None, None)?;
+                self.core.log_untimed(key, None, None)?;
                 continue;
             }
-            row_key(self.time(&found)?, &key, &mut place);
+            row_key(self.time(&found)?, key, &mut place);
             self.core.get(&place, &mut found)?;
-            self.core.log_untimed(&key, Some(&found), Some(&self.format))?;
+            self.core.log_untimed(key, Some(&found), Some(&self.format))?;
         }
         Ok(())
     }
@@ -262,7 +344,7 @@ impl SuppressBuffer {
             table.put(row, None, -1);
         }
         self.buffers.replace(buffers);
-        self.note(key);
+        self.note(key, None);
         if counted.totals.records == 0 {
             counted.earliest = i64::MAX;
         }
@@ -270,13 +352,10 @@ impl SuppressBuffer {
         Ok(())
     }
 
-    fn note(&self, key: &[u8]) {
-        if !self.core.spec.logging {
-            return;
-        }
-        let mut unlogged = self.unlogged.borrow_mut();
-        if !unlogged.contains(key) {
-            unlogged.insert(key.into());
+    /// The changelog has to hear of a key; `row`: what it is now, if it is known.
+    fn note(&self, key: &[u8], row: Option<&[u8]>) {
+        if self.core.spec.logging {
+            self.unlogged.borrow_mut().add(key, row);
         }
     }
 

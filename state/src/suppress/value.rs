@@ -2,16 +2,68 @@
 //!
 //! `time(8) ++ offset(8) ++ topic ++ partition(4) ++ headers ++ prior ++ old ++ new ++ buffer time(8)`. Texts and values
 //! carry their length in 4 bytes, -1 for null; an old value equal to the prior one is the length -2 alone.
-use std::rc::Rc;
-
 use crate::{Headers, RecordContext};
 
 const NULL: i32 = -1;
 const SAME_AS_PRIOR: i32 = -2;
 
+/// Where a record came from, as bytes: most rows are read for something else.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    timestamp: i64,
+    offset: i64,
+    topic: &'a str,
+    partition: i32,
+    /// Names and values, and how many there are.
+    headers: (i32, &'a [u8]),
+}
+
+impl<'a> Origin<'a> {
+    fn parse(rest: &mut &'a [u8]) -> Option<Self> {
+        let (timestamp, offset) = (long(rest)?, long(rest)?);
+        let topic = text(sized(rest)??)?;
+        let (partition, count) = (int(rest)?, int(rest)?);
+        let mut origin = Self {
+            timestamp,
+            offset,
+            topic,
+            partition,
+            headers: (count, rest),
+        };
+        let after = origin.each_header(|_, _| ())?;
+        let length = rest.len() - after.len();
+        origin.headers.1 = rest.get(..length)?;
+        *rest = after;
+        Some(origin)
+    }
+
+    /// Lends names and values to `f`; gives what is behind them.
+    fn each_header(&self, mut f: impl FnMut(&'a str, Option<&'a [u8]>)) -> Option<&'a [u8]> {
+        let (count, mut rest) = self.headers;
+        for _ in 0..count {
+            let name = text(sized(&mut rest)??)?;
+            f(name, sized(&mut rest)?);
+        }
+        Some(rest)
+    }
+
+    /// The record's context, with everything copied.
+    pub(crate) fn context(&self) -> RecordContext {
+        let headers = Headers::new();
+        self.each_header(|name, value| headers.add(name, value));
+        RecordContext {
+            topic: self.topic.into(),
+            partition: self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            headers,
+        }
+    }
+}
+
 /// A buffered row, taken apart.
 pub(crate) struct BufferValue<'a> {
-    pub(crate) context: RecordContext,
+    pub(crate) origin: Origin<'a>,
     /// The value before the first update that was buffered.
     pub(crate) prior: Option<&'a [u8]>,
     /// The value before the last update.
@@ -25,14 +77,7 @@ impl<'a> BufferValue<'a> {
     /// None: these are not bytes of this format.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
-        let (timestamp, offset) = (long(&mut rest)?, long(&mut rest)?);
-        let topic = text(sized(&mut rest)??)?;
-        let (partition, count) = (int(&mut rest)?, int(&mut rest)?);
-        let headers = Headers::new();
-        for _ in 0..count {
-            let key = text(sized(&mut rest)??)?;
-            headers.add(&key, sized(&mut rest)?);
-        }
+        let origin = Origin::parse(&mut rest)?;
         let prior = sized(&mut rest)?;
         let old = match int(&mut rest)? {
             SAME_AS_PRIOR => prior,
@@ -40,15 +85,8 @@ impl<'a> BufferValue<'a> {
         };
         let new = sized(&mut rest)?;
         let time = long(&mut rest)?;
-        let context = RecordContext {
-            topic,
-            partition,
-            offset,
-            timestamp,
-            headers,
-        };
         rest.is_empty().then_some(Self {
-            context,
+            origin,
             prior,
             old,
             new,
@@ -59,10 +97,9 @@ impl<'a> BufferValue<'a> {
     /// What the row counts in a buffer that is bounded by bytes: the estimate of Kafka Streams.
     pub(crate) fn size(&self, key: &[u8]) -> u64 {
         // Times, offset and partition: 8 + 8 + 8 + 4.
-        let mut bytes = 28 + key.len() + utf16(&self.context.topic);
-        self.context
-            .headers
-            .for_each(|key, value| bytes += utf16(key) + value.map_or(0, <[u8]>::len));
+        let mut bytes = 28 + key.len() + utf16(self.origin.topic);
+        self.origin
+            .each_header(|name, value| bytes += utf16(name) + value.map_or(0, <[u8]>::len));
         let old = if self.old == self.prior { None } else { self.old };
         bytes += [self.prior, old, self.new]
             .iter()
@@ -140,11 +177,15 @@ fn part<'a>(rest: &mut &'a [u8], length: i32) -> Option<Option<&'a [u8]>> {
     *rest = after;
     Some(Some(value))
 }
-fn text(bytes: &[u8]) -> Option<Rc<str>> {
-    std::str::from_utf8(bytes).ok().map(Into::into)
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 fn utf16(text: &str) -> usize {
-    text.encode_utf16().count()
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.encode_utf16().count()
+    }
 }
 
 #[cfg(test)]
@@ -178,14 +219,8 @@ mod tests {
             let read = BufferValue::parse(&bytes);
             let parts = read.as_ref().map(|r| (r.prior, r.old, r.new, r.time));
             assert_eq!(parts, Some((prior, old, new, -9)));
-            let origin = read.map(|r| {
-                (
-                    r.context.topic,
-                    r.context.partition,
-                    r.context.offset,
-                    r.context.headers,
-                )
-            });
+            let origin = read.map(|r| r.origin.context());
+            let origin = origin.map(|context| (context.topic, context.partition, context.offset, context.headers));
             assert_eq!(origin, Some(("in".into(), 3, 7, context().headers)));
             for end in 0..bytes.len() {
                 assert!(BufferValue::parse(&bytes[..end]).is_none(), "cut at {end}");

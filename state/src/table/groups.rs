@@ -9,7 +9,7 @@ use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 
 use rustc_hash::FxHasher;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::overlay::Slot;
 use super::{Found, Table};
@@ -34,8 +34,8 @@ const NOWHERE: Suffix = [u8::MAX; size_of::<Suffix>()];
 struct Group {
     /// All rows from here on are known.
     from: Suffix,
-    /// In order; those before `from` are dirty rows and leftovers.
-    rows: Vec<Suffix>,
+    /// In order; those before `from` are dirty rows and leftovers. Few in most groups.
+    rows: SmallVec<[Suffix; 3]>,
     /// Read since the last sweep.
     used: bool,
 }
@@ -50,6 +50,8 @@ pub(super) struct Groups {
     /// Whether each row that the database does not have is in its group. Where nobody reads groups it would cost for
     /// nothing.
     complete: bool,
+    /// The database has no rows of groups from here on; `None`: it may have any.
+    new_from: Option<[u8; 8]>,
 }
 
 impl Groups {
@@ -58,6 +60,15 @@ impl Groups {
             suffix_bytes,
             ..Self::default()
         }
+    }
+
+    /// The database has no rows of groups that begin with `prefix`, or behind it.
+    pub(super) fn set_new_from(&mut self, prefix: Option<[u8; 8]>) {
+        self.new_from = prefix;
+    }
+
+    fn is_new(&self, group: &[u8]) -> bool {
+        self.new_from.is_some_and(|from| *group >= from[..])
     }
 
     /// Bytes of a row key behind its group; 0: rows are neither windows nor sessions.
@@ -84,8 +95,9 @@ impl Groups {
         };
         let Some(group) = self.known.get_mut(group) else {
             if present {
-                let rows = vec![suffix];
-                let (from, used) = (NOWHERE, false);
+                let from = if self.is_new(group) { Suffix::default() } else { NOWHERE };
+                let rows = smallvec![suffix];
+                let used = false;
                 self.known.insert(group.into(), Group { from, rows, used });
                 self.rows += 1;
             }
@@ -137,7 +149,9 @@ impl Groups {
     }
 
     pub(super) fn clear(&mut self) {
+        let new_from = self.new_from;
         *self = Self::new(self.suffix_bytes);
+        self.new_from = new_from;
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -245,7 +259,11 @@ impl Table {
         }
         self.list_dirty_rows();
         let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
-        let page = database.page_of_group(self.family, (group, suffix_bytes), range, MAX_ROWS)?;
+        let page = if self.groups.is_new(group) {
+            Vec::new()
+        } else {
+            database.page_of_group(self.family, (group, suffix_bytes), range, MAX_ROWS)?
+        };
         if page.len() >= MAX_ROWS {
             return Ok(false);
         }
@@ -331,7 +349,7 @@ mod tests {
         groups.changed(&row(2), true);
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
         let (from, used) = (suffix(0), true);
-        let rows = Vec::new();
+        let rows = SmallVec::new();
         groups.known.insert(b"group"[..].into(), Group { from, rows, used });
         groups.rows = 0;
         for time in [3, 1, 5, 4, 4] {

@@ -530,6 +530,11 @@ impl Table {
         self.bytes = 0;
     }
 
+    /// The database has no rows whose keys begin with `prefix`, or with what is behind it; `None`: it may have any.
+    pub(crate) fn set_new_from(&mut self, prefix: Option<[u8; 8]>) {
+        self.groups.set_new_from(prefix);
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }

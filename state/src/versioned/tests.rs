@@ -105,6 +105,7 @@ fn what_was_restored_leaves_as_well() {
         value,
         timestamp,
         offset: timestamp,
+        headers: None,
     };
     let records = [record(Some(&b"v"[..]), 10), record(None, 20)];
     database.restore(StoreIndex(0), &records, 21).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod history;
+mod one_key;
 mod plain;
 mod recency;
 #[path = "../support/mod.rs"]

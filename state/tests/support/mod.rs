@@ -74,6 +74,7 @@ impl Changelog {
                 value: value.as_deref(),
                 timestamp: *timestamp,
                 offset,
+                headers: None,
             })
             .collect();
         f(&lent)

@@ -25,6 +25,7 @@ mod low_level;
 mod options;
 mod sources;
 mod stock;
+mod stock_stores;
 mod stock_values;
 mod stores;
 mod streams;

@@ -4,13 +4,16 @@ use std::{marker::PhantomData, sync::Arc};
 use millstream_dsl::{
     engine::{BoxError, PunctuationType, Record},
     processor::{Processor, ProcessorContext, Punctuation, RecordMetadata, Schedule},
-    store::{KeyValueStore, SessionStore, TimestampedKeyValueStore, VersionedKeyValueStore, WindowStore},
+    store::{KeyValueStore, VersionedKeyValueStore},
     window::Window,
 };
 use millstream_state::Headers;
 use serde_json::Value as Json;
 
-use super::stores::millis;
+use super::{
+    stock_stores::{Kept, put_session, put_timestamped, put_window, stored},
+    stores::millis,
+};
 use crate::{
     arguments::Args,
     expression::Expr,
@@ -18,8 +21,8 @@ use crate::{
     value::{Dyn, FunctionFailed},
 };
 
-type Context<'c> = ProcessorContext<'c, Dyn, Nullable>;
-type Done = Result<(), BoxError>;
+pub(super) type Context<'c> = ProcessorContext<'c, Dyn, Nullable>;
+pub(super) type Done = Result<(), BoxError>;
 
 /// The processors there are; others are refused when the topology is built.
 const KNOWN: [&str; 29] = [
@@ -129,20 +132,6 @@ pub(crate) fn header_text(headers: &Headers, name: &str) -> String {
     }
 }
 
-/// What `lookup` adds: the stored value, with its time where the store has one.
-fn stored(ctx: &Context<'_>, store: &str, key: &Dyn) -> Result<String, BoxError> {
-    let with_time =
-        |found: Option<(Dyn, i64)>| found.map_or_else(|| "null".to_owned(), |(v, t)| format!("{}@{t}", v.text()));
-    if let Ok(store) = ctx.store::<TimestampedKeyValueStore<Dyn, Dyn>>(store) {
-        return Ok(with_time(store.get(key)?.map(|v| (v.value, v.timestamp))));
-    }
-    if let Ok(store) = ctx.store::<TimestampedKeyValueStore<Dyn, i64>>(store) {
-        return Ok(with_time(store.get(key)?.map(|v| (v.value.to_dyn(), v.timestamp))));
-    }
-    let store = ctx.store::<KeyValueStore<Dyn, Dyn>>(store)?;
-    Ok(store.get(key)?.unwrap_or(Dyn::Null).text())
-}
-
 impl<K: Like, V: Like> Stock<K, V> {
     /// Refuses unknown processors.
     pub(crate) fn supplier(a: Args<'_>) -> Result<impl Fn() -> Self + Send + Sync + 'static, String> {
@@ -204,14 +193,13 @@ impl<K: Like, V: Like> Stock<K, V> {
                 r.with_text(ctx, old.unwrap_or(Dyn::Null).text())
             }
             "store-put-timestamped" => {
-                let store = ctx.store::<TimestampedKeyValueStore<Dyn, Dyn>>(self.store())?;
-                match r.present() {
-                    Some(value) => store.put(&r.key, value, r.timestamp + self.args().long_or("delta", 0))?,
-                    None => {
-                        store.delete(&r.key)?;
-                    }
-                }
-                Ok(())
+                let row = Kept {
+                    key: &r.key,
+                    value: r.present(),
+                    timestamp: r.timestamp + self.args().long_or("delta", 0),
+                    headers: &self.kept_headers(r),
+                };
+                put_timestamped(ctx, self.store(), &row)
             }
             "lookup" => r.with_text(
                 ctx,
@@ -243,33 +231,32 @@ impl<K: Like, V: Like> Stock<K, V> {
             .try_for_each(|(key, value)| r.forward(ctx, key, value, r.timestamp))
     }
 
+    /// Headers of a row: those of the record, and one more where the step says so.
+    fn kept_headers(&self, r: &Seen<'_>) -> Headers {
+        let headers = r.headers.clone();
+        if let Some(name) = self.args().text("header") {
+            headers.add(name, self.args().text("header_value").map(str::as_bytes));
+        }
+        headers
+    }
+
     fn windowed(&self, ctx: &Context<'_>, r: &Seen<'_>) -> Done {
-        let mut parts = Vec::new();
-        if self.kind() == "window-put" {
-            let store = ctx.store::<WindowStore<Dyn, Dyn>>(self.store())?;
-            store.put(&r.key, r.present(), r.timestamp)?;
+        let value = r.present();
+        let row = Kept {
+            key: &r.key,
+            value,
+            timestamp: r.timestamp + self.args().long_or("delta", 0),
+            headers: &self.kept_headers(r),
+        };
+        let parts = if self.kind() == "window-put" {
             let from = r.timestamp - self.args().long_or("back_ms", 0);
             let to = r.timestamp + self.args().long_or("ahead_ms", 0);
-            for row in store.fetch(&r.key, from, to, false)? {
-                let (start, value) = row?;
-                parts.push(format!("{start}={}", value.text()));
-            }
+            put_window(ctx, self.store(), &row, r.timestamp, (from, to))?
         } else {
-            let store = ctx.store::<SessionStore<Dyn, Dyn>>(self.store())?;
             let start = r.timestamp - self.args().long_or("length_ms", 0);
-            store.put(
-                &r.key,
-                Window {
-                    start,
-                    end: r.timestamp,
-                },
-                r.present(),
-            )?;
-            for row in store.fetch(&r.key)? {
-                let (window, value) = row?;
-                parts.push(format!("{}/{}={}", window.start, window.end, value.text()));
-            }
-        }
+            let end = r.timestamp;
+            put_session(ctx, self.store(), &row, Window { start, end })?
+        };
         r.with_text(ctx, parts.join(" "))
     }
 

@@ -34,10 +34,17 @@ pub(crate) fn store(a: Args<'_>) -> Result<Store<Dyn, Dyn>, BuildFailure> {
         "kv" => Store::key_value(name),
         "timestamped-kv" => Store::timestamped_key_value(name),
         "versioned-kv" => Store::versioned(name, span("history_ms")),
-        "window" => {
+        "headers-kv" => Store::key_value_with_headers(name),
+        kind @ ("window" | "timestamped-window" | "headers-window") => {
+            let make = match kind {
+                "window" => Store::window,
+                "timestamped-window" => Store::timestamped_window,
+                _ => Store::window_with_headers,
+            };
             let duplicates = st.flag("duplicates").unwrap_or(false);
-            Store::window(name, span("retention_ms"), span("size_ms"), duplicates)
+            make(name, span("retention_ms"), span("size_ms"), duplicates)
         }
+        "headers-session" => Store::session_with_headers(name, span("retention_ms")),
         "session" => Store::session(name, span("retention_ms")),
         other => return Err(format!("unknown store type: {other}").into()),
     };

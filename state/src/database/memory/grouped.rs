@@ -5,15 +5,11 @@ use std::ops::Bound;
 
 use super::family::{Hasher, SHARDS, shard_of};
 use crate::database::{KeyRange, RawRow};
-use crate::keys::{Suffix, place, split};
+use crate::keys::{Suffix, split};
 use crate::packed::{Key, Value};
 
-/// Row keys of a group differ in their ends only, which are the times of windows and sessions.
-#[derive(Clone, Default)]
-struct Group {
-    suffixes: Vec<Suffix>,
-    values: Vec<Value>,
-}
+/// Row keys of a group differ in their ends only, which are the times of windows and sessions. In order.
+type Group = Vec<(Suffix, Value)>;
 
 /// Rows whose keys all end with equally many bytes of time, by what is before that.
 #[derive(Clone)]
@@ -55,8 +51,8 @@ impl Grouped {
     pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let (group, suffix) = split(key, self.suffix_bytes)?;
         let group = self.group(group)?;
-        let at = place(&group.suffixes, &suffix).ok()?;
-        group.values.get(at).map(|value| &**value)
+        let at = place(group, &suffix).ok()?;
+        group.get(at).map(|(_, value)| &**value)
     }
 
     /// True: the row is new.
@@ -68,21 +64,19 @@ impl Grouped {
             return false;
         };
         let Some(rows) = shard.get_mut(group) else {
-            let (suffixes, values) = (vec![suffix], vec![value]);
-            shard.insert(group.into(), Group { suffixes, values });
+            shard.insert(group.into(), vec![(suffix, value)]);
             self.rows += 1;
             return true;
         };
-        match place(&rows.suffixes, &suffix) {
+        match place(rows, &suffix) {
             Ok(at) => {
-                if let Some(old) = rows.values.get_mut(at) {
+                if let Some((_, old)) = rows.get_mut(at) {
                     *old = value;
                 }
                 false
             }
             Err(at) => {
-                rows.suffixes.insert(at, suffix);
-                rows.values.insert(at, value);
+                rows.insert(at, (suffix, value));
                 self.rows += 1;
                 true
             }
@@ -100,10 +94,9 @@ impl Grouped {
             .get_mut(shard_of(group))
             .and_then(|shard| shard.get_mut(group));
         if let Some(rows) = rows
-            && let Ok(at) = place(&rows.suffixes, &suffix)
+            && let Ok(at) = place(rows, &suffix)
         {
-            rows.suffixes.remove(at);
-            rows.values.remove(at);
+            rows.remove(at);
             self.rows -= 1;
             return true;
         }
@@ -116,15 +109,14 @@ impl Grouped {
             shard.retain(|group, rows| {
                 match end.strip_prefix(&**group) {
                     Some(rest) => {
-                        let first = rows.suffixes.partition_point(|suffix| suffix[..] < *rest);
-                        rows.suffixes.drain(..first);
-                        rows.values.drain(..first);
+                        let first = rows.partition_point(|(suffix, _)| suffix[..] < *rest);
+                        rows.drain(..first);
                     }
                     None if **group < *end => return false,
                     None => {}
                 }
-                left += rows.suffixes.len();
-                !rows.suffixes.is_empty()
+                left += rows.len();
+                !rows.is_empty()
             });
         }
         self.rows = left;
@@ -133,7 +125,7 @@ impl Grouped {
     /// All keys, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let groups = self.shards.iter().flat_map(HashMap::iter);
-        groups.flat_map(|(group, rows)| rows.suffixes.iter().map(|suffix| Key::of_both(group, self.end(suffix))))
+        groups.flat_map(|(group, rows)| rows.iter().map(|(suffix, _)| Key::of_both(group, self.end(suffix))))
     }
 
     fn end<'s>(&self, suffix: &'s Suffix) -> &'s [u8] {
@@ -146,24 +138,26 @@ impl Grouped {
             return Vec::new();
         };
         let end = |key: &[u8]| padded(key.get(group.len()..).unwrap_or_default());
-        let suffixes = &rows.suffixes;
         let first = match range.0 {
-            Bound::Included(lo) => suffixes.partition_point(|row| *row < end(lo)),
-            Bound::Excluded(lo) => suffixes.partition_point(|row| *row <= end(lo)),
+            Bound::Included(lo) => rows.partition_point(|(row, _)| *row < end(lo)),
+            Bound::Excluded(lo) => rows.partition_point(|(row, _)| *row <= end(lo)),
             Bound::Unbounded => 0,
         };
         let last = match range.1 {
-            Bound::Included(hi) => suffixes.partition_point(|row| *row <= end(hi)),
-            Bound::Excluded(hi) => suffixes.partition_point(|row| *row < end(hi)),
-            Bound::Unbounded => suffixes.len(),
+            Bound::Included(hi) => rows.partition_point(|(row, _)| *row <= end(hi)),
+            Bound::Excluded(hi) => rows.partition_point(|(row, _)| *row < end(hi)),
+            Bound::Unbounded => rows.len(),
         };
-        let last = last.min(first.saturating_add(max_rows));
-        let rows = suffixes
-            .get(first..last)
-            .into_iter()
-            .flatten()
-            .zip(rows.values.get(first..last).into_iter().flatten());
+        let rows = rows.get(first..last).unwrap_or_default().iter().take(max_rows);
         rows.map(|(suffix, value)| ([group, self.end(suffix)].concat().into(), Box::from(&**value)))
             .collect()
+    }
+}
+
+/// Where it is among rows in order, or where it belongs. Most come in the order of time.
+fn place(rows: &[(Suffix, Value)], suffix: &Suffix) -> Result<usize, usize> {
+    match rows.last() {
+        Some((last, _)) if last >= suffix => rows.binary_search_by(|(row, _)| row.cmp(suffix)),
+        _ => Err(rows.len()),
     }
 }
