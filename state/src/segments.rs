@@ -174,19 +174,21 @@ impl Segments {
     }
 
     /// Rows of all keys at these times that can be seen from some time on, in order of time. Whoever asks goes on with
-    /// later times. None: rows are in the record cache, they have to be scanned.
+    /// later times. None: the record cache has rows of segments that have gone, they have to be scanned.
     pub(crate) fn by_time(&self, core: &Core, (from, to): (i64, i64), seen_from: i64) -> Result<Option<Vec<Found>>> {
-        if core.is_cached() {
+        if core.is_cached() && !core.table.borrow().lingering_segments().is_empty() {
             return Ok(None);
         }
-        let (from, to) = (from.max(seen_from).max(0), to.min(core.observed()));
         let mut found = Vec::new();
-        if from > to {
-            return Ok(Some(found));
-        }
-        for segment in self.id(from)..=self.id(to) {
+        for segment in self.seen(core, from, to, seen_from) {
             core.read(|database, table| table.rows_by_time(database, segment, (from, to), &mut found))?;
         }
+        let (seen_to, cached) = (core.observed(), core.is_cached());
+        found.retain(|row| {
+            let time = self.time_of(row.key.get(PREFIX_BYTES..).unwrap_or_default());
+            let alive = time.is_some_and(|time| (cached || time <= seen_to) && time >= seen_from);
+            alive || core.is_in_cache(&row.key)
+        });
         Ok(Some(found))
     }
 

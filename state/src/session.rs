@@ -116,7 +116,7 @@ impl SessionStore {
             StoreBackend::InMemory => self.segments.readable_from(observed),
             StoreBackend::Persistent => self.segments.kept_from(observed),
         };
-        let ends = (earliest_end, latest_end);
+        let ends = (earliest_end.max(0), latest_end);
         let Some(found) = self.segments.by_time(&self.core, ends, kept)? else {
             return self
                 .rows(Keys { lo: None, hi: None }, ends, kept, i64::MAX, false)

@@ -272,7 +272,7 @@ impl WindowStore {
     /// When the database cannot be read.
     pub fn fetch_closed(self: &Rc<Self>, from: i64, to: i64) -> Result<Vec<WindowRow>> {
         let readable = self.segments.readable_from(self.core.observed());
-        let Some(found) = self.segments.by_time(&self.core, (from, to), readable)? else {
+        let Some(found) = self.segments.by_time(&self.core, (from.max(0), to), readable)? else {
             return self.fetch_range(None, None, from, to, false).collect();
         };
         let row = |found: Found| {
