@@ -48,13 +48,17 @@ fn cluster() -> MemoryCluster {
 }
 
 fn database() -> TaskDatabase {
+    opened(LoggedHeaders::Never)
+}
+
+fn opened(logged_headers: LoggedHeaders) -> TaskDatabase {
     let spec = StoreSpec {
         name: "store".into(),
         kind: StoreKind::KeyValue { timestamped: false },
         backend: StoreBackend::InMemory,
         caching: false,
         logging: true,
-        logged_headers: LoggedHeaders::Never,
+        logged_headers,
     };
     StateEngine::in_memory().open_task("0_0", &[spec]).unwrap()
 }
@@ -72,6 +76,15 @@ fn producer(cluster: &MemoryCluster) -> Box<dyn Producer> {
 
 /// One transaction that writes these rows.
 fn transaction(producer: &mut dyn Producer, rows: &[(&str, Option<&str>)], commit: bool) {
+    transaction_with(producer, rows, None, commit);
+}
+
+fn transaction_with(
+    producer: &mut dyn Producer,
+    rows: &[(&str, Option<&str>)],
+    headers: Option<&Headers>,
+    commit: bool,
+) {
     producer.begin_transaction().unwrap();
     let topic = producer.topic("app-store-changelog").unwrap();
     for (key, value) in rows {
@@ -81,7 +94,7 @@ fn transaction(producer: &mut dyn Producer, rows: &[(&str, Option<&str>)], commi
             key: Some(key.as_bytes()),
             value: value.map(str::as_bytes),
             timestamp: Some(1),
-            headers: None,
+            headers,
         };
         assert!(matches!(producer.send(&record).unwrap(), Sent::Queued));
     }
@@ -279,6 +292,29 @@ fn of_a_source_topic_only_what_was_processed_is_restored() {
     let (database, restored) = restore(&cluster, database(), Some(2));
     assert_eq!((restored, database.offset(STORE)), (2, Some(2)));
     assert_eq!(rows(database, &["a", "b", "c"]), [some("1"), some("2"), None]);
+}
+
+#[test]
+fn rows_that_keep_headers_have_those_of_the_changelog_again() {
+    let cluster = cluster();
+    let mut p = producer(&cluster);
+    let headers = Headers::new();
+    headers.add("trace", Some(b"x"));
+    headers.add("null", None);
+    transaction_with(p.as_mut(), &[("a", Some("1")), ("b", Some("2"))], Some(&headers), true);
+    transaction(p.as_mut(), &[("b", Some("3")), ("c", Some("4"))], true);
+    let (database, restored) = restore(&cluster, opened(LoggedHeaders::Kept), None);
+    assert_eq!(restored, 4);
+    let state = TaskState::new(database, Rc::new(Nobody), 0);
+    let store = state.key_value("store").unwrap();
+    let read = |key: &str| {
+        let mut value = Vec::new();
+        let (_, headers) = store.get_with_headers(key.as_bytes(), &mut value).unwrap().unwrap();
+        (String::from_utf8(value).unwrap(), headers)
+    };
+    assert_eq!(read("a"), ("1".to_owned(), headers));
+    assert_eq!(read("b"), ("3".to_owned(), Headers::new()));
+    assert_eq!(read("c"), ("4".to_owned(), Headers::new()));
 }
 
 #[test]
