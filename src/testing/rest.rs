@@ -104,14 +104,12 @@ impl Checker {
     }
 
     fn observe_found(&self, place: &TopicPartition, found: &[SeenRecord]) -> Check {
-        let mut writers = self.cluster.writers(place).map_err(text)?.into_iter().peekable();
+        let writers = self.cluster.writers(place).map_err(text)?;
         let mut world = lock(&self.world);
         for record in found {
-            while writers.next_if(|(last, ..)| *last < record.offset).is_some() {}
-            let writer = writers.peek().map_or((-1, -1), |(_, id, epoch)| (*id, *epoch));
             world.observe(Observation::Found {
                 record: record.clone(),
-                writer,
+                writer: writer_of(&writers, record.offset),
             });
         }
         Ok(())
@@ -183,8 +181,7 @@ impl Checker {
         let writers = self.cluster.writers(place).map_err(text)?;
         let log = read(&self.cluster, place, self.isolation, 0)?.into_iter();
         let written = log.map(|record| {
-            let batch = writers.partition_point(|(last, ..)| *last < record.offset);
-            let writer = writers.get(batch).map_or(-1, |(_, id, _)| *id);
+            let (writer, _) = writer_of(&writers, record.offset);
             Logged { record, writer }
         });
         Ok(written.collect())
@@ -230,6 +227,12 @@ impl Checker {
         });
         Ok(())
     }
+}
+
+/// Producer id and epoch of the batch that has an offset, of all batches of a partition in order; -1: there is none.
+fn writer_of(batches: &[(i64, i64, i16)], offset: i64) -> (i64, i16) {
+    let batch = batches.partition_point(|(last, ..)| *last < offset);
+    batches.get(batch).map_or((-1, -1), |(_, id, epoch)| (*id, *epoch))
 }
 
 /// The changelog of a store that must equal it row by row. Rows of other kinds expire on one side earlier than on the other.

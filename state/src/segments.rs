@@ -145,7 +145,8 @@ impl Segments {
         reverse: bool,
         f: LendTimes<'_>,
     ) -> Result<bool> {
-        if core.is_cached() {
+        // Who takes them has no place for headers.
+        if core.is_cached() || core.spec.keeps_headers() {
             return Ok(false);
         }
         let observed = core.observed();

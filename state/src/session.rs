@@ -92,8 +92,7 @@ impl SessionStore {
             true
         };
         let times = (earliest_end.max(0), i64::MAX);
-        // The list has no place for headers.
-        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, times, false, add)? {
+        if self.segments.lend_rows(&self.core, key, times, false, add)? {
             return Ok(());
         }
         list.clear();

@@ -230,8 +230,7 @@ impl WindowStore {
             list.push(times, value, timestamp);
             !is_last(times[0])
         };
-        // The list has no place for headers.
-        if !self.keeps_headers() && self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
+        if self.segments.lend_rows(&self.core, key, (from, to), reverse, add)? {
             return Ok(());
         }
         list.clear();

@@ -286,7 +286,7 @@ impl Table {
                 Some(_) => {}
                 None => {
                     let (value, timestamp) = self.parts(row);
-                    self.insert_clean(key, Some((value, timestamp)));
+                    self.insert_clean(key, Some((value, timestamp)), false);
                 }
             }
             if let Err(at) = place(&rows, &suffix) {

@@ -82,8 +82,7 @@ impl Table {
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
-            let position = self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
-            self.note_unstored(position, found.is_none());
+            self.insert_clean(key, found.map(|time| (out.as_slice(), time)), found.is_none());
         }
         Ok(found)
     }
@@ -106,10 +105,12 @@ impl Table {
         Some(self.split_timestamp(out))
     }
 
-    fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>) -> usize {
+    /// `unstored`: the database is known to have no such row.
+    fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>, unstored: bool) -> usize {
         let value = found.map(|(value, _)| value);
         self.bytes += row_bytes(key, value);
-        let slot = Slot::clean(value.map(Value::from), found.map_or(-1, |(_, time)| time));
+        let mut slot = Slot::clean(value.map(Value::from), found.map_or(-1, |(_, time)| time));
+        slot.unstored = unstored;
         self.overlay.insert(key, slot)
     }
 
@@ -134,12 +135,7 @@ impl Table {
         let position = match self.overlay.position(key) {
             Some(position) => position,
             // What the row was does not matter: it is written at once.
-            None => {
-                let unstored = self.groups.lacks(key);
-                let position = self.insert_clean(key, None);
-                self.note_unstored(position, unstored);
-                position
-            }
+            None => self.insert_clean(key, None, self.groups.lacks(key)),
         };
         self.write_row(position, value, timestamp);
         if value.is_none() {
@@ -155,12 +151,6 @@ impl Table {
             && slot.is_dirty()
         {
             slot.change = Change::Leaving;
-        }
-    }
-
-    fn note_unstored(&mut self, position: usize, unstored: bool) {
-        if let Some((_, slot)) = self.overlay.slot_mut(position) {
-            slot.unstored = unstored;
         }
     }
 
@@ -201,9 +191,7 @@ impl Table {
             None => {
                 let mut out = Vec::new();
                 let found = self.read(database, key, &mut out)?;
-                let position = self.insert_clean(key, found.map(|time| (out.as_slice(), time)));
-                self.note_unstored(position, found.is_none());
-                position
+                self.insert_clean(key, found.map(|time| (out.as_slice(), time)), found.is_none())
             }
         };
         let Some((_, slot)) = self.overlay.slot_mut(position) else {
