@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt as _;
 use millstream::{
     CloseOptions, Error, ErrorKind, KafkaStreams, KafkaStreamsBuilder, ProcessingGuarantee, State,
     cluster::{Cluster, Isolation, Producer, ProducerRecord, Sent, Step, TopicPartition, memory::MemoryCluster},
@@ -38,6 +39,18 @@ fn visits(materialized: Materialized<String, String>) -> Topology {
             |_, city| city.clone(),
             |_, name| name.cloned().unwrap_or_else(|| "?".to_owned()),
         )
+        .to("out");
+    builder.build().unwrap()
+}
+
+/// Every visit is an error.
+fn failing() -> Topology {
+    let builder = StreamsBuilder::new();
+    let cities = builder.global_table::<String, String>("cities");
+    builder
+        .stream::<String, String>("visits")
+        .join_global(&cities, |_, city| city.clone(), |_, name| name.clone())
+        .try_map_values(|_| Err::<String, &str>("every visit fails"))
         .to("out");
     builder.build().unwrap()
 }
@@ -331,6 +344,22 @@ async fn damage_that_shows_while_tasks_read_stops_the_instance_and_the_next_star
     assert_eq!(world.seen("a", 1).await, ["Rome"]);
     assert_eq!(repaired.metrics().records_restored, 1);
     repaired.close(CloseOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_hears_of_the_last_state_may_start_again() {
+    let (mut world, dir) = (World::new(), tempfile::tempdir().unwrap());
+    world.city("c1", Some("Rome"));
+    world.visit("a", "c1");
+    for _ in 0..20 {
+        let app = app(ProcessingGuarantee::ExactlyOnce, dir.path())
+            .start_on(world.cluster.clone(), failing())
+            .await
+            .unwrap();
+        let last = app.state_changes().collect::<Vec<_>>().await;
+        assert_eq!(last.last(), Some(&State::Error));
+        assert_eq!(app.error().unwrap().kind(), ErrorKind::Processing);
+    }
 }
 
 /// Numbers by city: not every value is one.

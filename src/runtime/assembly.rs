@@ -124,16 +124,6 @@ impl Assembly {
         self.updater.send(Command::Stop);
         self.globals.stop();
     }
-
-    /// The services have ended, too.
-    pub(crate) fn everything_has_ended(&self) {
-        let last = if self.b.state.error().is_some() {
-            State::Error
-        } else {
-            State::NotRunning
-        };
-        self.b.state.become_(last);
-    }
 }
 
 pub(crate) fn stream_threads(topology: &Topology, config: &StreamsConfig) -> usize {

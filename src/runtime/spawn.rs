@@ -65,7 +65,9 @@ impl Instance {
                     tracing::error!("a service thread has panicked");
                 }
             }
-            assembly.everything_has_ended();
+            let state = assembly.b.state.clone();
+            drop(assembly);
+            state.end();
         })?;
         Ok(Self {
             supervisor: Some(supervisor),

@@ -31,7 +31,7 @@ pub enum State {
 }
 
 impl State {
-    /// Stopped, for whatever reason.
+    /// Stopped, for whatever reason. The stores are closed and the state directory is free: the application may start again.
     pub fn is_final(self) -> bool {
         matches!(self, Self::NotRunning | Self::Error)
     }
@@ -160,6 +160,19 @@ impl StateMachine {
         let mut inner = self.lock();
         inner.error.get_or_insert(error);
         self.transition(&mut inner, State::PendingError);
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    /// Everything has ended and is given back: stores are closed, the state directory is nobody's. Whoever sees the last state
+    /// may start again at once.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        let last = match inner.error {
+            Some(_) => State::Error,
+            None => State::NotRunning,
+        };
+        self.transition(&mut inner, last);
         drop(inner);
         self.changed.notify_waiters();
     }

@@ -330,7 +330,7 @@ impl Machines {
         if !self.actors.iter().all(|a| a.stopped) {
             return (number, Stepped::Went);
         }
-        self.assembly.everything_has_ended();
+        self.assembly.b.state.end();
         let ended = match self.assembly.b.state.error() {
             Some(error) => Stepped::Failed(error),
             None => Stepped::Stopped,
