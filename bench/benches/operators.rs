@@ -5,7 +5,7 @@
 //! own does not either.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -335,14 +335,66 @@ impl Operator {
 
 /// Records without end: keys in an order without locality, time that goes on.
 struct Feed<'a> {
-    driver: &'a TopologyTestDriver,
+    driver: TopologyTestDriver,
     operator: &'a Operator,
     keys: u64,
     next: Cell<u64>,
     headers: RecordHeaders,
+    /// Where its state is, on disk.
+    _dir: Option<tempfile::TempDir>,
 }
 
-impl Feed<'_> {
+/// Where state is.
+#[derive(Clone, Copy)]
+enum Engine {
+    Stateless,
+    Memory,
+    RocksDb,
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stateless => "stateless",
+            Self::Memory => "memory",
+            Self::RocksDb => "rocksdb",
+        }
+    }
+}
+
+impl<'a> Feed<'a> {
+    /// Made for that many keys.
+    fn new(operator: &'a Operator, engine: Engine, keys: u64) -> Self {
+        let builder = StreamsBuilder::with_config(TopologyConfig {
+            optimizations: if operator.optimized {
+                Optimizations::ALL
+            } else {
+                Optimizations::NONE
+            },
+            ..TopologyConfig::default()
+        });
+        (operator.make)(&builder, keys);
+        let topology = builder.build().unwrap();
+        let dir = matches!(engine, Engine::RocksDb).then(|| tempfile::tempdir().unwrap());
+        let state = dir.as_ref().map_or_else(StateEngine::in_memory, |dir| {
+            StateEngine::rocksdb(dir.path(), "bench", 256 << 20).unwrap()
+        });
+        let driver = TopologyTestDriver::builder(&topology)
+            .emit_interval(seconds(1))
+            .state(state)
+            .build()
+            .unwrap();
+        driver.discard_outputs();
+        Self {
+            driver,
+            operator,
+            keys,
+            next: Cell::new(0),
+            headers: RecordHeaders::new(),
+            _dir: dir,
+        }
+    }
+
     fn pipe(&self, records: u64) {
         let topics = self.operator.topics;
         let mut key = String::with_capacity(16);
@@ -374,45 +426,20 @@ fn write_key(n: u64, key: &mut String) {
     write!(key, "k{n:08}").unwrap();
 }
 
-fn measure(c: &mut Criterion<ThreadTime>, operator: &Operator, engine: Option<(&str, StateEngine)>, keys: u64) {
-    let builder = StreamsBuilder::with_config(TopologyConfig {
-        optimizations: if operator.optimized {
-            Optimizations::ALL
-        } else {
-            Optimizations::NONE
-        },
-        ..TopologyConfig::default()
-    });
-    (operator.make)(&builder, keys);
-    let topology = builder.build().unwrap();
-    let driver = TopologyTestDriver::builder(&topology).emit_interval(seconds(1));
-    let (id, driver) = match engine {
-        Some((name, engine)) => (BenchmarkId::new(name, keys), driver.state(engine)),
-        None => (
-            BenchmarkId::new("stateless", keys),
-            driver.state(StateEngine::in_memory()),
-        ),
-    };
-    let driver = driver.build().unwrap();
-    driver.discard_outputs();
-    let feed = Feed {
-        driver: &driver,
-        operator,
-        keys,
-        next: Cell::new(0),
-        headers: RecordHeaders::new(),
-    };
+fn measure(c: &mut Criterion<ThreadTime>, operator: &Operator, engine: Engine, keys: u64) {
     let mut group = c.benchmark_group(operator.name);
     group.throughput(Throughput::Elements(RECORDS));
     group.sample_size(10);
     group.warm_up_time(millis(200));
     group.measurement_time(millis(500));
-    let filled = Cell::new(false);
-    group.bench_function(id, |b| {
+    let feed = OnceCell::new();
+    group.bench_function(BenchmarkId::new(engine.name(), keys), |b| {
         // Criterion calls this only for what its filter selects.
-        if !filled.replace(true) {
+        let feed = feed.get_or_init(|| {
+            let feed = Feed::new(operator, engine, keys);
             fill(&feed);
-        }
+            feed
+        });
         b.iter(|| feed.pipe(RECORDS));
     });
     group.finish();
@@ -431,14 +458,12 @@ fn fill(feed: &Feed<'_>) {
 
 fn operators(c: &mut Criterion<ThreadTime>) {
     for operator in &STATELESS {
-        measure(c, operator, None, 10_000);
+        measure(c, operator, Engine::Stateless, 10_000);
     }
     for operator in LOCAL.iter().chain(&JOINS) {
         for keys in KEYS {
-            measure(c, operator, Some(("memory", StateEngine::in_memory())), keys);
-            let dir = tempfile::tempdir().unwrap();
-            let engine = StateEngine::rocksdb(dir.path(), "bench", 256 << 20).unwrap();
-            measure(c, operator, Some(("rocksdb", engine)), keys);
+            measure(c, operator, Engine::Memory, keys);
+            measure(c, operator, Engine::RocksDb, keys);
         }
     }
 }

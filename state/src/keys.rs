@@ -1,4 +1,5 @@
 //! Parts of row keys that several kinds of stores have.
+use std::cmp::Ordering;
 
 /// Times before the epoch come first, hence the turned sign.
 pub(crate) fn sortable(time: i64) -> [u8; 8] {
@@ -22,12 +23,21 @@ pub(crate) fn split(key: &[u8], suffix_bytes: usize) -> Option<(&[u8], Suffix)> 
     Some((group, suffix))
 }
 
-/// Where it is among ends in order, or where it belongs. Most come in the order of time.
-pub(crate) fn place(rows: &[Suffix], suffix: &Suffix) -> Result<usize, usize> {
-    match rows.last() {
-        Some(last) if last >= suffix => rows.binary_search(suffix),
-        _ => Err(rows.len()),
+/// How many of the last rows are looked at one by one.
+const LAST_ROWS: usize = 4;
+
+/// Where it is among rows in the order of their ends, or where it belongs. Most come in the order of time, or nearly so.
+pub(crate) fn place<R>(rows: &[R], suffix: &Suffix, end: impl Fn(&R) -> &Suffix) -> Result<usize, usize> {
+    let older = rows.len().saturating_sub(LAST_ROWS);
+    for (at, row) in rows.iter().enumerate().skip(older).rev() {
+        match end(row).cmp(suffix) {
+            Ordering::Less => return Err(at + 1),
+            Ordering::Equal => return Ok(at),
+            Ordering::Greater => {}
+        }
     }
+    let older = rows.get(..older).unwrap_or_default();
+    older.binary_search_by(|row| end(row).cmp(suffix))
 }
 
 /// The end of a row key of this time; what is behind it is filled with a byte.
@@ -43,5 +53,27 @@ pub(crate) fn number(bytes: Option<&[u8]>) -> i64 {
     match bytes.first_chunk::<8>() {
         Some(all) => i64::from_be_bytes(*all),
         None => bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_however_far_from_the_end() {
+        let suffix = |time: i64| time_suffix(time, 0);
+        for length in 0..12 {
+            // Odd times are there.
+            let rows: Vec<Suffix> = (0..length).map(|n| suffix(2 * n + 1)).collect();
+            for time in 0..=2 * length {
+                let wanted = rows.binary_search(&suffix(time));
+                assert_eq!(
+                    place(&rows, &suffix(time), |row| row),
+                    wanted,
+                    "{time} of {length} rows"
+                );
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 use crate::core::Core;
-use crate::suppress::{BufferValue, encode};
+use crate::suppress::{BufferValue, Values, encode};
 use crate::table::Found;
 use crate::{RecordContext, Result, StateError, StoreIndex};
 
@@ -81,7 +81,11 @@ impl RecordBuffer {
         row_key.extend_from_slice(key);
         row_key.extend_from_slice(&number.to_be_bytes());
         row.clear();
-        encode(context, None, None, Some(value), 0, row);
+        let values = Values {
+            new: Some(value),
+            ..Values::default()
+        };
+        encode(context, values, 0, row);
         self.core.log_untimed(row_key, Some(row), None)?;
         self.core.table.borrow_mut().put(row_key, Some(row), -1);
         self.set_earliest(earliest.min(time));
@@ -122,7 +126,7 @@ impl RecordBuffer {
                 continue;
             }
             let row = BufferValue::parse(&first.value).ok_or_else(|| self.core.malformed())?;
-            let value = row.new.ok_or_else(|| self.core.malformed())?;
+            let value = row.values.new.ok_or_else(|| self.core.malformed())?;
             f(Waited {
                 key,
                 value,

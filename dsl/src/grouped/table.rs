@@ -476,7 +476,7 @@ impl<K: 'static, V: 'static> KGroupedTable<K, V> {
             let options = SinkOptions {
                 key: key.clone(),
                 value: value.clone(),
-                reuse_key_bytes: false,
+                reuse_key_bytes: true,
                 topic: topic.name.clone(),
                 topic_fn: None,
                 partitioner: None,

@@ -8,6 +8,7 @@ mod foreign_join;
 mod global_join;
 mod global_table;
 mod grace_join;
+mod key_pair;
 mod map;
 mod map_values;
 mod merge;

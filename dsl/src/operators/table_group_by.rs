@@ -9,10 +9,12 @@ use crate::{
         BoxError, Change, Children, NodeFactory, ProcessError, ProcessResult, Record, TableReceiver, TaskContext,
         table_port,
     },
-    serde::{GroupedChange, SharedSerde, write},
+    serde::{GroupedChange, SharedSerde},
     stream::factory,
     table::faults,
 };
+
+use super::key_pair::KeyPair;
 
 pub(crate) type Selector<K, V, K2, V2> = Arc<dyn Fn(&K, &V) -> Result<(K2, V2), BoxError> + Send + Sync>;
 
@@ -25,8 +27,11 @@ struct TableGroupBy<K, V, K2, V2> {
     combined: bool,
     versioned: bool,
     children: Children<K2, GroupedChange<V2>>,
-    keys: RefCell<(Vec<u8>, Vec<u8>)>,
+    keys: RefCell<KeyPair>,
 }
+
+/// A group, and what changes in it.
+type Regrouped<K2, V2> = (K2, GroupedChange<V2>);
 
 pub(crate) fn table_group_by<K: 'static, V: 'static, K2: 'static, V2: 'static>(
     selector: Selector<K, V, K2, V2>,
@@ -56,74 +61,30 @@ impl<K, V, K2, V2> TableGroupBy<K, V, K2, V2> {
         let null = self.key.is_null(&selected.0) || self.value.is_null(&selected.1);
         Ok((!null).then_some(selected))
     }
-    /// Keys are the same when their bytes are, which is what decides where they go.
-    fn same(&self, a: &K2, b: &K2) -> Result<bool, Box<ProcessError>> {
-        let mut keys = self.keys.borrow_mut();
-        let (first, second) = &mut *keys;
-        let fault = |e| faults::write("key", &self.node, e);
-        write(&*self.key, a, first).map_err(fault)?;
-        write(&*self.key, b, second).map_err(fault)?;
-        Ok(first == second)
-    }
-    #[expect(clippy::type_complexity, reason = "up to two records with their keys")]
+    /// Up to two records: what leaves a group or stays in it, and what comes into another one.
     fn records(
         &self,
         cx: &TaskContext,
         change: &Change<'_, K, V>,
-    ) -> Result<[Option<(K2, GroupedChange<V2>)>; 2], Box<ProcessError>> {
+        keys: &mut KeyPair,
+    ) -> Result<[Option<Regrouped<K2, V2>>; 2], Box<ProcessError>> {
         let new = self.select(cx, change.key, change.new)?;
         let old = self.select(cx, change.key, change.old)?;
-        Ok(match (new, old) {
-            (Some((key, new)), Some((old_key, old))) => {
-                if self.combined && self.same(&key, &old_key)? {
-                    [
-                        Some((
-                            key,
-                            GroupedChange {
-                                new: Some(new),
-                                old: Some(old),
-                            },
-                        )),
-                        None,
-                    ]
-                } else {
-                    let out = GroupedChange {
-                        new: None,
-                        old: Some(old),
-                    };
-                    [
-                        Some((old_key, out)),
-                        Some((
-                            key,
-                            GroupedChange {
-                                new: Some(new),
-                                old: None,
-                            },
-                        )),
-                    ]
+        keys.clear();
+        let (new, old) = match (new, old) {
+            (Some((key, new)), Some((old_key, old))) if self.combined => {
+                let same = keys.same(&*self.key, &old_key, &key);
+                if same.map_err(|e| faults::write("key", &self.node, e))? {
+                    return Ok([Some((key, GroupedChange::of(Some(new), Some(old)))), None]);
                 }
+                (Some((key, new)), Some((old_key, old)))
             }
-            (new, old) => [
-                old.map(|(key, old)| {
-                    (
-                        key,
-                        GroupedChange {
-                            new: None,
-                            old: Some(old),
-                        },
-                    )
-                }),
-                new.map(|(key, new)| {
-                    (
-                        key,
-                        GroupedChange {
-                            new: Some(new),
-                            old: None,
-                        },
-                    )
-                }),
-            ],
-        })
+            both => both,
+        };
+        Ok([
+            old.map(|(key, old)| (key, GroupedChange::of(None, Some(old)))),
+            new.map(|(key, new)| (key, GroupedChange::of(Some(new), None))),
+        ])
     }
 }
 
@@ -133,22 +94,23 @@ impl<K, V, K2, V2> TableReceiver<K, V> for TableGroupBy<K, V, K2, V2> {
             // History: the groups know the newest row already. Not counted, as in Kafka Streams.
             return Ok(());
         }
-        let records = match self.records(cx, &change) {
-            Ok(records) => records,
-            Err(error) => return faults::handle(cx, error, change.timestamp, change.headers),
-        };
-        records.iter().flatten().try_for_each(|(key, value)| {
-            self.children.forward(
-                cx,
-                Record {
+        let mut keys = self.keys.take();
+        let result = match self.records(cx, &change, &mut keys) {
+            Err(error) => faults::handle(cx, error, change.timestamp, change.headers),
+            Ok(records) => records.iter().zip(keys.bytes()).try_for_each(|(record, key_bytes)| {
+                let Some((key, value)) = record else { return Ok(()) };
+                let record = Record {
                     key,
                     value,
                     timestamp: change.timestamp,
                     headers: change.headers,
-                    key_bytes: None,
+                    key_bytes,
                     is_copy: true,
-                },
-            )
-        })
+                };
+                self.children.forward(cx, record)
+            }),
+        };
+        self.keys.replace(keys);
+        result
     }
 }

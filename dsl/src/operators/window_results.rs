@@ -78,8 +78,10 @@ pub(crate) struct WindowResults<K, V, A> {
     fold: Fold<K, V, A>,
     output: Rc<Forwarder<Windowed<K>, A>>,
     scratch: ScratchCell,
-    /// The key of the record that is being processed, with the window that was forwarded last.
-    current: Cell<Option<Windowed<K>>>,
+    /// The key and the window that were forwarded last.
+    last: Cell<Option<Windowed<K>>>,
+    /// Whether it is the key of the record that is being processed.
+    last_is_current: Cell<bool>,
 }
 
 impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
@@ -100,7 +102,8 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
             fold: fold.clone(),
             output,
             scratch: RefCell::default(),
-            current: Cell::new(None),
+            last: Cell::new(None),
+            last_is_current: Cell::new(false),
         })
     }
 
@@ -113,12 +116,12 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
     ) -> ProcessResult {
         let mut scratch = self.scratch.take();
         let Scratch { key, value } = &mut scratch;
+        self.last_is_current.set(false);
         let result = self.key_bytes(record, key).map_err(Stop::Here).and_then(|key| {
             self.observed_time.set(self.observed_time.get().max(record.timestamp));
             f(key, value)
         });
         self.scratch.replace(scratch);
-        self.current.set(None);
         result.or_else(|stop| stop.handle(cx, record.timestamp, record.headers))
     }
     fn key_bytes<'a>(&self, record: &Record<'a, K, V>, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Box<ProcessError>> {
@@ -237,14 +240,23 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
             return Ok(());
         }
         let (key, window) = place;
-        // A record that changes several windows is told to all of them with one key.
-        let windowed = match self.current.take() {
-            Some(Windowed { key, .. }) => Windowed { key, window },
-            None => self.windowed(key, window)?,
-        };
+        let windowed = self.last_windowed(key, window)?;
         let result = self.forward(cx, record, &windowed, values, timestamp);
-        self.current.set(Some(windowed));
+        self.last.set(Some(windowed));
+        self.last_is_current.set(true);
         result
+    }
+    /// A record that changes several windows is told to all of them with one key, whose buffer serves the next record.
+    fn last_windowed(&self, bytes: &[u8], window: Window) -> Result<Windowed<K>, Box<ProcessError>> {
+        let Some(mut last) = self.last.take() else {
+            return self.windowed(bytes, window);
+        };
+        if !self.last_is_current.get() {
+            let read = self.plan.key.deserialize_into(bytes, &mut last.key);
+            read.map_err(|e| faults::read(&self.node, e))?;
+        }
+        last.window = window;
+        Ok(last)
     }
     /// The windowed key owns its key, so it is read from the key's bytes.
     fn windowed(&self, key: &[u8], window: Window) -> Result<Windowed<K>, Box<ProcessError>> {

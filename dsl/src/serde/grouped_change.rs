@@ -2,13 +2,19 @@
 //!
 //! The flag is the last byte: `old ++ 0`, `new ++ 1`, `varint(len of new) ++ new ++ old ++ 2`. Readers also take the
 //! forms with an `is_latest` byte before the flag: 3, 4 and 5. `varint` is Kafka's signed one (zig-zag).
-use super::{Serde, SerdeError, SharedSerde};
+use super::{Serde, SerdeError, SharedSerde, read_into};
 
 /// A value taken out of a group, one put into it, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupedChange<V> {
     pub(crate) new: Option<V>,
     pub(crate) old: Option<V>,
+}
+
+impl<V> GroupedChange<V> {
+    pub(crate) fn of(new: Option<V>, old: Option<V>) -> Self {
+        Self { new, old }
+    }
 }
 
 pub(crate) struct GroupedChangeSerde<V>(SharedSerde<V>);
@@ -45,9 +51,14 @@ impl<V> Serde<GroupedChange<V>> for GroupedChangeSerde<V> {
     }
 
     fn deserialize(&self, bytes: &[u8]) -> Result<GroupedChange<V>, SerdeError> {
+        let mut change = GroupedChange::of(None, None);
+        self.deserialize_into(bytes, &mut change)?;
+        Ok(change)
+    }
+
+    fn deserialize_into(&self, bytes: &[u8], into: &mut GroupedChange<V>) -> Result<(), SerdeError> {
         let short = || SerdeError::new("too short for an update of a grouped table");
         let (flag, rest) = bytes.split_last().ok_or_else(short)?;
-        let value = |bytes: &[u8]| self.0.deserialize(bytes).map(Some);
         let without_latest = |rest: &[u8]| -> Result<usize, SerdeError> { rest.len().checked_sub(1).ok_or_else(short) };
         let cut = |rest, flag| {
             if flag >= 3 {
@@ -57,40 +68,46 @@ impl<V> Serde<GroupedChange<V>> for GroupedChangeSerde<V> {
             }
         };
         let body = rest.get(..cut(rest, *flag)?).ok_or_else(short)?;
-        match flag {
-            0 | 3 => Ok(GroupedChange {
-                new: None,
-                old: value(body)?,
-            }),
-            1 | 4 => Ok(GroupedChange {
-                new: value(body)?,
-                old: None,
-            }),
+        let (new, old) = match flag {
+            0 | 3 => (None, Some(body)),
+            1 | 4 => (Some(body), None),
             2 | 5 => {
                 let (length, body) = read_varint(body).ok_or_else(short)?;
                 let (new, old) = body.split_at_checked(length).ok_or_else(short)?;
-                Ok(GroupedChange {
-                    new: value(new)?,
-                    old: value(old)?,
-                })
+                (Some(new), Some(old))
             }
-            other => Err(SerdeError::new(format!(
-                "unknown form {other} of an update of a grouped table"
-            ))),
-        }
+            other => {
+                return Err(SerdeError::new(format!(
+                    "unknown form {other} of an update of a grouped table"
+                )));
+            }
+        };
+        self.read_part(new, &mut into.new)?;
+        self.read_part(old, &mut into.old)
     }
 }
 
-fn varint(length: usize) -> Result<Vec<u8>, SerdeError> {
-    let length = i32::try_from(length).map_err(|_| SerdeError::new("a value is longer than 2 GiB"))?;
-    let mut rest = (length as u32) << 1;
-    let mut out = Vec::with_capacity(5);
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
+impl<V> GroupedChangeSerde<V> {
+    /// Bytes that are not there are no value, whatever the serde takes null for.
+    fn read_part(&self, bytes: Option<&[u8]>, into: &mut Option<V>) -> Result<(), SerdeError> {
+        if bytes.is_some() {
+            return read_into(&*self.0, bytes, into);
+        }
+        *into = None;
+        Ok(())
     }
-    out.push(rest as u8);
-    Ok(out)
+}
+
+fn varint(length: usize) -> Result<impl Iterator<Item = u8>, SerdeError> {
+    let length = i32::try_from(length).map_err(|_| SerdeError::new("a value is longer than 2 GiB"))?;
+    let mut rest = Some((length as u32) << 1);
+    Ok(std::iter::from_fn(move || {
+        let left = rest?;
+        let more = left >> 7;
+        rest = (more > 0).then_some(more);
+        let seven = (left & 0x7f) as u8;
+        Some(if more > 0 { seven | 0x80 } else { seven })
+    }))
 }
 
 fn read_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -119,10 +136,7 @@ mod tests {
         GroupedChangeSerde::new(Arc::new(StringSerde))
     }
     fn change(new: Option<&str>, old: Option<&str>) -> GroupedChange<String> {
-        GroupedChange {
-            new: new.map(Into::into),
-            old: old.map(Into::into),
-        }
+        GroupedChange::of(new.map(Into::into), old.map(Into::into))
     }
 
     #[test]
@@ -136,7 +150,10 @@ mod tests {
             let mut out = Vec::new();
             assert!(serde().serialize(&value, &mut out).is_ok());
             assert_eq!(out, bytes);
-            assert_eq!(serde().deserialize(&bytes).ok(), Some(value));
+            assert_eq!(serde().deserialize(&bytes).ok().as_ref(), Some(&value));
+            let mut last = change(Some("some value"), Some("before"));
+            assert!(serde().deserialize_into(&bytes, &mut last).is_ok());
+            assert_eq!(last, value, "nothing is left of the one before");
         }
     }
 

@@ -7,16 +7,20 @@ mod restore;
 pub(crate) mod value;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use rustc_hash::FxHasher;
+
 pub(crate) use restore::restore;
-pub(crate) use value::{BufferValue, encode};
+pub(crate) use value::{BufferValue, Values, encode};
 
 use crate::core::Core;
 use crate::key_value::Scan;
 use crate::keys::sortable;
+use crate::packed::Key;
 use crate::table::Found;
 use crate::{Headers, RecordContext, Result, StateError, StoreIndex};
 
@@ -68,7 +72,7 @@ struct Buffers {
 /// Keys that the changelog does not know the newest state of.
 #[derive(Default)]
 struct Unlogged {
-    keys: BTreeSet<Box<[u8]>>,
+    keys: HashSet<Key, BuildHasherDefault<FxHasher>>,
     /// The last one, which often changes again, or is logged before another one changes; only if `has_last`.
     last: Vec<u8>,
     has_last: bool,
@@ -188,10 +192,12 @@ impl SuppressBuffer {
             before,
             after,
         } = &mut buffers;
-        index_key(key, index);
         row_key(time, key, row);
         let mut time = time;
         let mut waiting = is_of_key && self.core.get(row, before)?.is_some();
+        if !waiting {
+            index_key(key, index);
+        }
         if !waiting && self.core.get(index, place)?.is_some() {
             waiting = true;
             time = self.time(place)?;
@@ -201,14 +207,15 @@ impl SuppressBuffer {
         let prior = if waiting {
             let value = self.parse(before)?;
             counted.totals.bytes = counted.totals.bytes.saturating_sub(value.size(key));
-            value.prior
+            value.values.prior
         } else {
             counted.totals.records += 1;
             old
         };
         after.clear();
-        encode(context, prior, old, new, time, after);
-        counted.totals.bytes += self.parse(after)?.size(key);
+        let values = Values { prior, old, new };
+        encode(context, values, time, after);
+        counted.totals.bytes += values.size_with(key, context);
         counted.earliest = counted.earliest.min(time);
         {
             let mut table = self.core.table.borrow_mut();
@@ -237,7 +244,9 @@ impl SuppressBuffer {
         self.core.get(&place, &mut found)?;
         out.clear();
         let value = self.parse(&found)?;
-        Ok(Some(value.prior.map(|prior| out.extend_from_slice(prior)).is_some()))
+        Ok(Some(
+            value.values.prior.map(|prior| out.extend_from_slice(prior)).is_some(),
+        ))
     }
 
     /// Lends the updates to `f` and removes them, earliest time first, as long as `go_on` says so of the time of the
@@ -278,8 +287,8 @@ impl SuppressBuffer {
             let key = first.key.get(ROW_PREFIX_BYTES..).unwrap_or_default();
             f(Evicted {
                 key,
-                new: value.new,
-                old: value.old,
+                new: value.values.new,
+                old: value.values.old,
                 context: &value.origin.context(),
             })?;
             self.remove(key, &first.key, value.size(key))?;
@@ -310,8 +319,10 @@ impl SuppressBuffer {
             return self.core.log_untimed(&unlogged.last, Some(row), Some(&self.format));
         }
         unlogged.keys.insert(unlogged.last.as_slice().into());
+        let mut keys: Vec<&Key> = unlogged.keys.iter().collect();
+        keys.sort_unstable();
         let (mut place, mut found) = (Vec::new(), Vec::new());
-        for key in &unlogged.keys {
+        for key in keys {
             index_key(key, &mut place);
             if self.core.get(&place, &mut found)?.is_none() {
                 self.core.log_untimed(key, None, None)?;

@@ -6,6 +6,8 @@ use crate::{Headers, RecordContext};
 
 const NULL: i32 = -1;
 const SAME_AS_PRIOR: i32 = -2;
+/// Times, offset and partition count 8 + 8 + 8 + 4.
+const FIXED_BYTES: usize = 28;
 
 /// Where a record came from, as bytes: most rows are read for something else.
 #[derive(Clone, Copy)]
@@ -61,14 +63,42 @@ impl<'a> Origin<'a> {
     }
 }
 
+/// The values of a buffered row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Values<'a> {
+    /// Before the first update that was buffered.
+    pub(crate) prior: Option<&'a [u8]>,
+    /// Before the last update.
+    pub(crate) old: Option<&'a [u8]>,
+    pub(crate) new: Option<&'a [u8]>,
+}
+
+impl Values<'_> {
+    /// The old value, unless it is the prior one, which stands there already.
+    fn another_old(&self) -> Option<&[u8]> {
+        self.old.filter(|_| self.old != self.prior)
+    }
+
+    /// What the values count in a buffer that is bounded by bytes.
+    fn size(&self) -> usize {
+        let values = [self.prior, self.another_old(), self.new];
+        values.iter().map(|value| value.map_or(0, <[u8]>::len)).sum()
+    }
+
+    /// What a row with these values counts, as [`BufferValue::size`] says when it is read again.
+    pub(crate) fn size_with(&self, key: &[u8], context: &RecordContext) -> u64 {
+        let mut bytes = FIXED_BYTES + key.len() + utf16(&context.topic) + self.size();
+        context
+            .headers
+            .for_each(|name, value| bytes += header_size(name, value));
+        bytes as u64
+    }
+}
+
 /// A buffered row, taken apart.
 pub(crate) struct BufferValue<'a> {
     pub(crate) origin: Origin<'a>,
-    /// The value before the first update that was buffered.
-    pub(crate) prior: Option<&'a [u8]>,
-    /// The value before the last update.
-    pub(crate) old: Option<&'a [u8]>,
-    pub(crate) new: Option<&'a [u8]>,
+    pub(crate) values: Values<'a>,
     /// Moment by which rows leave the buffer.
     pub(crate) time: i64,
 }
@@ -87,37 +117,21 @@ impl<'a> BufferValue<'a> {
         let time = long(&mut rest)?;
         rest.is_empty().then_some(Self {
             origin,
-            prior,
-            old,
-            new,
+            values: Values { prior, old, new },
             time,
         })
     }
 
     /// What the row counts in a buffer that is bounded by bytes: the estimate of Kafka Streams.
     pub(crate) fn size(&self, key: &[u8]) -> u64 {
-        // Times, offset and partition: 8 + 8 + 8 + 4.
-        let mut bytes = 28 + key.len() + utf16(self.origin.topic);
-        self.origin
-            .each_header(|name, value| bytes += utf16(name) + value.map_or(0, <[u8]>::len));
-        let old = if self.old == self.prior { None } else { self.old };
-        bytes += [self.prior, old, self.new]
-            .iter()
-            .map(|value| value.map_or(0, <[u8]>::len))
-            .sum::<usize>();
+        let mut bytes = FIXED_BYTES + key.len() + utf16(self.origin.topic) + self.values.size();
+        self.origin.each_header(|name, value| bytes += header_size(name, value));
         bytes as u64
     }
 }
 
 /// Appends the bytes of a row.
-pub(crate) fn encode(
-    context: &RecordContext,
-    prior: Option<&[u8]>,
-    old: Option<&[u8]>,
-    new: Option<&[u8]>,
-    time: i64,
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn encode(context: &RecordContext, values: Values<'_>, time: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&context.timestamp.to_be_bytes());
     out.extend_from_slice(&context.offset.to_be_bytes());
     put_sized(Some(context.topic.as_bytes()), out);
@@ -127,13 +141,13 @@ pub(crate) fn encode(
         put_sized(Some(key.as_bytes()), out);
         put_sized(value, out);
     });
-    put_sized(prior, out);
-    if old.is_some() && old == prior {
+    put_sized(values.prior, out);
+    if values.old.is_some() && values.another_old().is_none() {
         out.extend_from_slice(&SAME_AS_PRIOR.to_be_bytes());
     } else {
-        put_sized(old, out);
+        put_sized(values.old, out);
     }
-    put_sized(new, out);
+    put_sized(values.new, out);
     out.extend_from_slice(&time.to_be_bytes());
 }
 
@@ -180,6 +194,9 @@ fn part<'a>(rest: &mut &'a [u8], length: i32) -> Option<Option<&'a [u8]>> {
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
+fn header_size(name: &str, value: Option<&[u8]>) -> usize {
+    utf16(name) + value.map_or(0, <[u8]>::len)
+}
 fn utf16(text: &str) -> usize {
     if text.is_ascii() {
         text.len()
@@ -215,10 +232,11 @@ mod tests {
         ];
         for (prior, old, new) in cases {
             let mut bytes = Vec::new();
-            encode(&context(), prior, old, new, -9, &mut bytes);
+            let values = Values { prior, old, new };
+            encode(&context(), values, -9, &mut bytes);
             let read = BufferValue::parse(&bytes);
-            let parts = read.as_ref().map(|r| (r.prior, r.old, r.new, r.time));
-            assert_eq!(parts, Some((prior, old, new, -9)));
+            let parts = read.as_ref().map(|r| (r.values, r.time, r.size(b"key")));
+            assert_eq!(parts, Some((values, -9, values.size_with(b"key", &context()))));
             let origin = read.map(|r| r.origin.context());
             let origin = origin.map(|context| (context.topic, context.partition, context.offset, context.headers));
             assert_eq!(origin, Some(("in".into(), 3, 7, context().headers)));
@@ -231,7 +249,9 @@ mod tests {
     #[test]
     fn a_value_that_stands_twice_counts_once() {
         let mut bytes = Vec::new();
-        encode(&context(), Some(b"xy"), Some(b"xy"), Some(b"z"), 0, &mut bytes);
+        let (prior, new) = (Some(&b"xy"[..]), Some(&b"z"[..]));
+        let values = Values { prior, old: prior, new };
+        encode(&context(), values, 0, &mut bytes);
         // 28, key 1, topic 2, header names and values 3, values 3.
         assert_eq!(BufferValue::parse(&bytes).map(|r| r.size(b"k")), Some(37));
     }

@@ -103,7 +103,7 @@ impl Groups {
             }
             return;
         };
-        match place(&group.rows, &suffix) {
+        match place(&group.rows, &suffix, |row| row) {
             Err(at) if present => {
                 group.rows.insert(at, suffix);
                 self.rows += 1;
@@ -289,7 +289,7 @@ impl Table {
                     self.insert_clean(key, Some((value, timestamp)), false);
                 }
             }
-            if let Err(at) = place(&rows, &suffix) {
+            if let Err(at) = place(&rows, &suffix, |row| row) {
                 rows.insert(at, suffix);
             }
         }

@@ -254,19 +254,21 @@ impl Overlay {
         self.slot(position).map_or(&[], |(key, _)| key)
     }
 
-    /// Keeps the rows that `keep` wants. Gives memory back when few are left.
+    /// Keeps the rows that `keep` wants. There will be as many again as there were, so memory goes back only if that was
+    /// few for it.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut Slot) -> bool) {
+        let before = self.rows.len();
         self.rows
             .retain_mut(|Row { key, slot }| slot.as_mut().is_some_and(|slot| keep(key, slot)));
-        if self.rows.len() < self.rows.capacity() / 4 {
-            self.rows.shrink_to_fit();
+        if before < self.rows.capacity() / 4 {
+            self.rows.shrink_to(before);
         }
         self.free = Vec::new();
         self.positions.clear();
         let rows = &self.rows;
         let hash_at = |position: &u32| hash_of(key_at(rows, *position));
-        if rows.len() < self.positions.capacity() / 4 {
-            self.positions.shrink_to(rows.len(), hash_at);
+        if before < self.positions.capacity() / 4 {
+            self.positions.shrink_to(before, hash_at);
         }
         for (position, row) in (0..).zip(rows) {
             self.positions.insert_unique(hash_of(&row.key), position, hash_at);

@@ -77,6 +77,8 @@ struct Parts<K, V, KO, VO, VR> {
     names: Names,
     left: bool,
     key: SharedSerde<K>,
+    /// Whether the bytes of primary keys are bytes of `key`.
+    reuse_key_bytes: bool,
     value: SharedSerde<V>,
     foreign_key: SharedSerde<KO>,
     foreign_value: SharedSerde<VO>,
@@ -110,6 +112,7 @@ impl<K: 'static, V: 'static, KO: 'static, VO: 'static, VR: 'static> Parts<K, V, 
         let names = &self.names;
         let (left, versioned, extractor) = (self.left, self.versioned, self.extractor.clone());
         let (key, value, foreign_key) = (self.key.clone(), self.value.clone(), self.foreign_key.clone());
+        let reuse_key_bytes = self.reuse_key_bytes;
         let subscribe = factory(move |scope| {
             Ok(table_port(Subscribe {
                 node: scope.name().clone(),
@@ -117,6 +120,7 @@ impl<K: 'static, V: 'static, KO: 'static, VO: 'static, VR: 'static> Parts<K, V, 
                 versioned,
                 extractor: extractor.clone(),
                 key: key.clone(),
+                reuse_key_bytes,
                 value: value.clone(),
                 foreign_key: foreign_key.clone(),
                 children: scope.children()?,
@@ -134,7 +138,7 @@ impl<K: 'static, V: 'static, KO: 'static, VO: 'static, VR: 'static> Parts<K, V, 
         let sink = sink_factory(SinkOptions {
             key: nullable.clone(),
             value: shared(SubscriptionSerde),
-            reuse_key_bytes: false,
+            reuse_key_bytes: true,
             topic: names.registration_topic.clone(),
             topic_fn: None,
             partitioner,
@@ -362,6 +366,7 @@ impl<K: 'static, V: 'static> KTable<K, V> {
             names,
             left,
             key: key?,
+            reuse_key_bytes: self.key_serde.is_some(),
             value: value?,
             foreign_key: foreign_key?,
             foreign_value: foreign_value?,

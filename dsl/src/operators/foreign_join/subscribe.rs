@@ -10,6 +10,8 @@ use crate::{
     table::faults,
 };
 
+use crate::operators::key_pair::KeyPair;
+
 use super::{
     hash::hash128,
     wire::{Instruction, Subscription},
@@ -24,6 +26,8 @@ pub(super) struct Subscribe<K, V, KO> {
     pub(super) versioned: bool,
     pub(super) extractor: Extractor<K, V, KO>,
     pub(super) key: SharedSerde<K>,
+    /// Whether the bytes of keys are bytes of `key`.
+    pub(super) reuse_key_bytes: bool,
     pub(super) value: SharedSerde<V>,
     pub(super) foreign_key: SharedSerde<KO>,
     pub(super) children: Children<Option<KO>, Subscription>,
@@ -34,7 +38,7 @@ pub(super) struct Subscribe<K, V, KO> {
 pub(super) struct Scratch {
     subscription: Subscription,
     value: Vec<u8>,
-    foreign_keys: (Vec<u8>, Vec<u8>),
+    foreign_keys: KeyPair,
 }
 
 /// Subscriptions of one update: the one to take back, and the one to make.
@@ -50,16 +54,6 @@ impl<K, V, KO> Subscribe<K, V, KO> {
         Ok(extracted.filter(|key| !self.foreign_key.is_null(key)))
     }
 
-    /// Foreign keys are the same when their bytes are.
-    fn same(&self, scratch: &mut Scratch, a: Option<&KO>, b: &KO) -> Result<bool, Box<ProcessError>> {
-        let Some(a) = a else { return Ok(false) };
-        let (first, second) = &mut scratch.foreign_keys;
-        let fault = |e| faults::write("foreign key", &self.node, e);
-        write(&*self.foreign_key, a, first).map_err(fault)?;
-        write(&*self.foreign_key, b, second).map_err(fault)?;
-        Ok(first == second)
-    }
-
     fn plan(
         &self,
         cx: &TaskContext,
@@ -68,9 +62,13 @@ impl<K, V, KO> Subscribe<K, V, KO> {
     ) -> Result<Plan<KO>, Box<ProcessError>> {
         let old = self.extract(cx, change.key, change.old)?;
         let new = self.extract(cx, change.key, change.new)?;
-        let moved = match &old {
-            Some(old) => !self.same(scratch, new.as_ref(), old)?,
-            None => false,
+        scratch.foreign_keys.clear();
+        let moved = match (&old, &new) {
+            (Some(old), Some(new)) => {
+                let same = scratch.foreign_keys.same(&*self.foreign_key, old, new);
+                !same.map_err(|e| faults::write("foreign key", &self.node, e))?
+            }
+            (old, _) => old.is_some(),
         };
         Ok(if self.left {
             left_plan(change, old, new, moved)
@@ -95,8 +93,16 @@ impl<K, V, KO> Subscribe<K, V, KO> {
         let subscription = &mut scratch.subscription;
         subscription.hash = hash;
         subscription.partition = Some(cx.partition());
-        write(&*self.key, change.key, &mut subscription.primary_key)
-            .map_err(|e| faults::write("key", &self.node, e))?;
+        match change.key_bytes {
+            Some(bytes) if self.reuse_key_bytes => {
+                subscription.primary_key.clear();
+                subscription.primary_key.extend_from_slice(bytes);
+            }
+            _ => {
+                write(&*self.key, change.key, &mut subscription.primary_key)
+                    .map_err(|e| faults::write("key", &self.node, e))?;
+            }
+        }
         Ok(())
     }
 }
@@ -160,13 +166,22 @@ impl<K: 'static, V: 'static, KO: 'static> TableReceiver<K, V> for Subscribe<K, V
             .and_then(|plan| self.prepare(cx, &change, &mut scratch).map(|()| plan));
         let result = match planned {
             Err(error) => faults::handle(cx, error, change.timestamp, change.headers),
-            Ok(Plan { first, second }) => [first, second].iter().flatten().try_for_each(|(key, instruction)| {
-                scratch.subscription.instruction = *instruction;
-                self.children.forward(
-                    cx,
-                    Record::new(key, &scratch.subscription, change.timestamp, change.headers),
-                )
-            }),
+            Ok(Plan { first, second }) => {
+                let Scratch {
+                    subscription,
+                    foreign_keys,
+                    ..
+                } = &mut scratch;
+                let mut subscriptions = [first, second].into_iter().zip(foreign_keys.bytes());
+                subscriptions.try_for_each(|(planned, key_bytes)| {
+                    let Some((key, instruction)) = planned else {
+                        return Ok(());
+                    };
+                    subscription.instruction = instruction;
+                    let record = Record::new(&key, &*subscription, change.timestamp, change.headers);
+                    self.children.forward(cx, Record { key_bytes, ..record })
+                })
+            }
         };
         self.scratch.replace(scratch);
         result

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use super::family::{Hasher, SHARDS, shard_of};
 use crate::database::{KeyRange, RawRow};
-use crate::keys::{Suffix, split};
+use crate::keys::{Suffix, place, split};
 use crate::packed::{Key, Value};
 
 /// Row keys of a group differ in their ends only, which are the times of windows and sessions. In order.
@@ -17,6 +17,10 @@ pub(super) struct Grouped {
     suffix_bytes: usize,
     shards: Vec<HashMap<Key, Group, Hasher>>,
     rows: usize,
+}
+
+fn end_of((end, _): &(Suffix, Value)) -> &Suffix {
+    end
 }
 
 /// Of a bound, which may be longer.
@@ -51,7 +55,7 @@ impl Grouped {
     pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let (group, suffix) = split(key, self.suffix_bytes)?;
         let group = self.group(group)?;
-        let at = place(group, &suffix).ok()?;
+        let at = place(group, &suffix, end_of).ok()?;
         group.get(at).map(|(_, value)| &**value)
     }
 
@@ -68,7 +72,7 @@ impl Grouped {
             self.rows += 1;
             return true;
         };
-        match place(rows, &suffix) {
+        match place(rows, &suffix, end_of) {
             Ok(at) => {
                 if let Some((_, old)) = rows.get_mut(at) {
                     *old = value;
@@ -94,7 +98,7 @@ impl Grouped {
             .get_mut(shard_of(group))
             .and_then(|shard| shard.get_mut(group));
         if let Some(rows) = rows
-            && let Ok(at) = place(rows, &suffix)
+            && let Ok(at) = place(rows, &suffix, end_of)
         {
             rows.remove(at);
             self.rows -= 1;
@@ -151,13 +155,5 @@ impl Grouped {
         let rows = rows.get(first..last).unwrap_or_default().iter().take(max_rows);
         rows.map(|(suffix, value)| ([group, self.end(suffix)].concat().into(), Box::from(&**value)))
             .collect()
-    }
-}
-
-/// Where it is among rows in order, or where it belongs. Most come in the order of time.
-fn place(rows: &[(Suffix, Value)], suffix: &Suffix) -> Result<usize, usize> {
-    match rows.last() {
-        Some((last, _)) if last >= suffix => rows.binary_search_by(|(row, _)| row.cmp(suffix)),
-        _ => Err(rows.len()),
     }
 }
