@@ -1,7 +1,9 @@
 //! Which source reads a topic? By name, or by the pattern of a source.
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 use regex_lite::Regex;
+use rustc_hash::FxHasher;
 
 use super::error::{DriverError, Result};
 use crate::engine::{SourceIndex, TopicRef};
@@ -9,7 +11,7 @@ use crate::engine::{SourceIndex, TopicRef};
 /// The sources of a topology.
 #[derive(Default)]
 pub(super) struct Feeds {
-    by_name: HashMap<String, SourceIndex>,
+    by_name: HashMap<String, SourceIndex, BuildHasherDefault<FxHasher>>,
     patterns: Vec<(Regex, SourceIndex)>,
 }
 
