@@ -321,6 +321,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_goes_back_when_few_rows_came_between_two_sweeps() {
+        let mut overlay = Overlay::default();
+        for n in 0..1_000_u32 {
+            overlay.insert(&n.to_be_bytes(), Slot::clean(None, -1));
+        }
+        overlay.retain(|_, _| false);
+        assert!(overlay.rows.capacity() >= 1_000 && overlay.positions.capacity() >= 1_000);
+        overlay.insert(b"a", Slot::clean(None, -1));
+        overlay.retain(|_, _| true);
+        assert!(overlay.rows.capacity() < 100 && overlay.positions.capacity() < 100);
+        assert_eq!(overlay.position(b"a"), Some(0));
+    }
+
+    #[test]
     fn long_keys_and_values_cost_more_than_short_ones() {
         assert!(size_of::<Row>() <= 80, "a row has grown");
         let short = row_bytes(b"key", Some(b"value"));
