@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::mending::LogPosition;
 use super::patience::{becomes, within};
 use super::{Attempt, RECOVERY_BOUND};
 use crate::kafka::{KafkaServer, Observer, ServerConfig, free_ports};
@@ -29,6 +30,8 @@ pub struct World {
     pub(super) environment: Vec<(String, String)>,
     /// How long the application may take to come back after a fault.
     pub(super) recovery_bound: Duration,
+    /// How far the logs of the brokers have been read.
+    logs_read: [LogPosition; BROKERS],
     dir: Option<TempDir>,
     scenes: u32,
     random: u64,
@@ -69,6 +72,7 @@ impl World {
             environment: Vec::new(),
             recovery_bound: RECOVERY_BOUND,
             dir: Some(tempfile::Builder::new().prefix("millstream-chaos-").tempdir()?),
+            logs_read: [LogPosition::default(); BROKERS],
             scenes: 0,
             random: seed | 1,
         })
@@ -134,6 +138,23 @@ impl World {
     /// The broker that coordinates the transactions of an id.
     pub(super) fn transaction_coordinator(&self, id: &str) -> Attempt<usize> {
         self.leader("__transaction_state", coordinator_partition(id))
+    }
+
+    /// Restarts brokers that have given up a group they were to coordinate ([`mending`](super::mending)); gives their number.
+    pub(super) fn mend_brokers(&mut self) -> Attempt<u64> {
+        let logs = self.server.logs();
+        let mut mended = 0;
+        for (broker, (log, position)) in logs.iter().zip(&mut self.logs_read).enumerate() {
+            if position.gave_up(log)? {
+                self.server.stop_broker(broker)?;
+                self.server.start_broker(broker)?;
+                mended += 1;
+            }
+        }
+        if mended > 0 {
+            self.wait_in_sync()?;
+        }
+        Ok(mended)
     }
 
     /// Waits until every replica has caught up: a second broker may go only then.
