@@ -38,8 +38,6 @@ pub(crate) struct JoinTime {
     /// Whether the store was seen to be empty. Unknown at the start: rows may have survived a restart.
     pub(crate) empty: Cell<bool>,
     pub(crate) next_emission: Cell<i64>,
-    /// No waiting record is later. `None`: not known, rows may have survived a restart.
-    pub(crate) latest: Cell<Option<i64>>,
 }
 impl Default for JoinTime {
     fn default() -> Self {
@@ -48,7 +46,6 @@ impl Default for JoinTime {
             earliest: Cell::new(i64::MAX),
             empty: Cell::new(false),
             next_emission: Cell::new(i64::MIN),
-            latest: Cell::new(None),
         }
     }
 }
@@ -127,7 +124,6 @@ impl Waiting {
     /// Adds a record.
     pub(crate) fn add<V>(
         &self,
-        time: &JoinTime,
         place: (JoinSide, &[u8]),
         (value, serde): (&V, &dyn Serde<V>),
         context: &RecordContext,
@@ -136,33 +132,13 @@ impl Waiting {
         let (side, key) = place;
         row_key(context.timestamp, side, key, row);
         let fault = |e| faults::store(&self.node, e);
-        // Most records are later than all that wait: there is no row to add them to.
-        if self.latest(time)? < context.timestamp || self.store.get(row, list).map_err(fault)?.is_none() {
+        if self.store.get(row, list).map_err(fault)?.is_none() {
             list.clear();
         }
         append(list, side, value, serde).map_err(|e| faults::write("value", &self.node, e))?;
         self.store
             .put(row, Some(list), context.timestamp, context)
-            .map_err(fault)?;
-        time.latest.set(time.latest.get().max(Some(context.timestamp)));
-        Ok(())
-    }
-    /// No waiting record is later.
-    fn latest(&self, time: &JoinTime) -> Result<i64, Box<ProcessError>> {
-        if let Some(latest) = time.latest.get() {
-            return Ok(latest);
-        }
-        let latest = match self.store.range(None, None, true).next() {
-            None => i64::MIN,
-            Some(row) => {
-                let row = row.map_err(|e| faults::store(&self.node, e))?;
-                let time = split_row(&row.key).map_err(|e| faults::read(&self.node, e))?.time;
-                // Times before the epoch come last: which of the others is the latest is not known.
-                if time < 0 { i64::MAX } else { time }
-            }
-        };
-        time.latest.set(Some(latest));
-        Ok(latest)
+            .map_err(fault)
     }
     /// Forgets the records of a key and time, which have met a partner.
     pub(crate) fn met(

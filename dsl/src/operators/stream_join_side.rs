@@ -157,7 +157,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                 self.time.empty.set(false);
                 let context = cx.record_context(record.timestamp, record.headers);
                 let value = (record.value, &*plan.value);
-                Ok(waiting.add(&self.time, (plan.side, key), value, &context, met)?)
+                Ok(waiting.add((plan.side, key), value, &context, met)?)
             }
             _ => self.forward(cx, record, None, record.timestamp),
         }
