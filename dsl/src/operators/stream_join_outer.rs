@@ -4,7 +4,7 @@
 //! `0x01 ++ count(4) ++ { length(4) ++ element }`.
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, RecordContext};
+use millstream_state::{KeyValueStore, RecordContext, Rows};
 
 use crate::{
     engine::ProcessError,
@@ -38,6 +38,9 @@ pub(crate) struct JoinTime {
     /// Whether the store was seen to be empty. Unknown at the start: rows may have survived a restart.
     pub(crate) empty: Cell<bool>,
     pub(crate) next_emission: Cell<i64>,
+    /// Where waiting rows begin, as their keys are ordered: no row has an earlier time. What has been emitted lies before it,
+    /// and the database may still have to skip it.
+    pub(crate) rows_from: Cell<u64>,
 }
 impl Default for JoinTime {
     fn default() -> Self {
@@ -46,8 +49,23 @@ impl Default for JoinTime {
             earliest: Cell::new(i64::MAX),
             empty: Cell::new(false),
             next_emission: Cell::new(i64::MIN),
+            rows_from: Cell::new(0),
         }
     }
+}
+
+impl JoinTime {
+    /// A record begins to wait.
+    fn waits(&self, timestamp: i64) {
+        self.earliest.set(self.earliest.get().min(timestamp));
+        self.empty.set(false);
+        self.rows_from.set(self.rows_from.get().min(in_key_order(timestamp)));
+    }
+}
+
+/// Times before the epoch come behind the others.
+pub(crate) fn in_key_order(time: i64) -> u64 {
+    u64::from_be_bytes(time.to_be_bytes())
 }
 
 /// The store of the waiting records.
@@ -124,12 +142,14 @@ impl Waiting {
     /// Adds a record.
     pub(crate) fn add<V>(
         &self,
+        time: &JoinTime,
         place: (JoinSide, &[u8]),
         (value, serde): (&V, &dyn Serde<V>),
         context: &RecordContext,
         (row, list): &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), Box<ProcessError>> {
         let (side, key) = place;
+        time.waits(context.timestamp);
         row_key(context.timestamp, side, key, row);
         let fault = |e| faults::store(&self.node, e);
         if self.store.get(row, list).map_err(fault)?.is_none() {
@@ -155,6 +175,10 @@ impl Waiting {
             self.remove(row, context)?;
         }
         Ok(())
+    }
+    /// The rows there may be, by time.
+    pub(crate) fn rows(&self, time: &JoinTime) -> Rows {
+        self.store.range(Some(&time.rows_from.get().to_be_bytes()), None, false)
     }
     /// Forgets a row.
     pub(crate) fn remove(&self, row: &[u8], context: &RecordContext) -> Result<(), Box<ProcessError>> {

@@ -364,7 +364,11 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let mut rows = database.page(self.family, current, reverse, max_rows)?;
+            let mut rows = if self.passing.lacks_from(current.0) {
+                Vec::new()
+            } else {
+                database.page(self.family, current, reverse, max_rows)?
+            };
             self.lingering.join(&mut rows, current, reverse, max_rows);
             let last = (rows.len() == max_rows)
                 .then(|| rows.last().map(|(key, _)| key.clone()))

@@ -1,9 +1,10 @@
 //! Which rows can the database not have, where keys begin with a time? Those behind its last one: most rows of such a store
 //! are later than all before them, and many go before a commit has written them.
+use std::ops::Bound;
+
 use crate::Result;
 use crate::database::Database;
 use crate::packed::Key;
-use std::ops::Bound;
 
 /// The rows of a store through which time passes: none comes again once it has gone.
 #[derive(Default)]
@@ -34,6 +35,14 @@ impl Passing {
         match self {
             Self::Not | Self::Unknown => false,
             Self::UpTo(last) => last.as_ref().is_none_or(|last| key > &**last),
+        }
+    }
+
+    /// Whether the database certainly has no row from a bound on.
+    pub(super) fn lacks_from(&self, lo: Bound<&[u8]>) -> bool {
+        match lo {
+            Bound::Included(lo) | Bound::Excluded(lo) => self.lacks(lo),
+            Bound::Unbounded => matches!(self, Self::UpTo(None)),
         }
     }
 

@@ -438,11 +438,20 @@ fn rows_that_come_and_go_between_commits_are_not_looked_up_in_the_database_nor_d
         assert_eq!(table.get(&database, &key(n), &mut out).unwrap(), found, "{n}");
         assert_eq!(database.reads.get(), reads, "{n}");
     }
+    let behind = (Bound::Included(&key(501)[..]), Bound::Unbounded);
+    assert_eq!(table.page(&database, behind, false, 9).unwrap().len(), 0);
+    assert_eq!(
+        (
+            table.page(&database, ALL, false, 9).unwrap().len(),
+            database.pages.get()
+        ),
+        (2, 2)
+    );
     table.put(&key(500), None, -1);
     table.put(&key(100), None, -1);
     commit(&mut table, &mut database);
     assert_eq!(database.rows.page(0, ALL, false, 9).unwrap(), []);
     table.forget();
     assert_eq!(table.get(&database, &key(501), &mut out).unwrap(), None);
-    assert_eq!(database.pages.get(), 2, "nothing is known any more");
+    assert_eq!(database.pages.get(), 3, "nothing is known any more");
 }
