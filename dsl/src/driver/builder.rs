@@ -71,7 +71,8 @@ impl<'t> DriverBuilder<'t> {
         self
     }
 
-    /// How long a topic without records holds the others back, by the wall clock. Default: zero, not at all.
+    /// How long a topic without records holds the others back, by the wall clock; several one after the other, as in Kafka
+    /// Streams, in no order that means anything. Default: zero, not at all.
     #[doc(alias = "max.task.idle.ms")]
     pub fn max_task_idle(mut self, idle: Duration) -> Self {
         self.settings.max_task_idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);

@@ -9,7 +9,7 @@ mod graph_node;
 mod group;
 mod instantiate;
 mod internal;
-mod java_hash;
+pub(crate) mod java_hash;
 mod java_tree;
 mod low_level;
 mod naming;
