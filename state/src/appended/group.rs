@@ -22,6 +22,14 @@ impl At {
         number: u32::MAX,
     };
 
+    /// The first one behind all of a time.
+    pub(super) fn behind(time: u64) -> Self {
+        Self {
+            time: time.saturating_add(1),
+            number: 0,
+        }
+    }
+
     /// Of the end of a row key, or of a bound.
     pub(super) fn of(suffix: &[u8]) -> Self {
         let time = suffix.first_chunk().map_or(0, |time| u64::from_be_bytes(*time));
@@ -70,8 +78,6 @@ pub(super) struct Group {
     pub(super) key: Key,
     /// All rows from here on are here. Those before it are dirty, or happen to be here.
     pub(super) from: At,
-    /// Read or written since the last sweep.
-    pub(super) used: bool,
     /// How many rows are dirty.
     dirty: u32,
     /// In order. One key has few records in a segment, or it has many.
@@ -83,7 +89,6 @@ impl Group {
         Self {
             key: key.into(),
             from,
-            used: false,
             dirty: 0,
             rows: SmallVec::new(),
         }
@@ -92,7 +97,6 @@ impl Group {
     /// Takes a row that the database does not have yet; the bytes it takes. A number that comes again, as it may in a store
     /// without changelog after a restart, replaces a row.
     pub(super) fn put(&mut self, at: At, value: &[u8]) -> usize {
-        self.used = true;
         match self.place(at) {
             Err(place) => {
                 self.dirty += 1;
@@ -188,16 +192,19 @@ impl Group {
         self.dirty = 0;
     }
 
-    /// Keeps the later half of the rows, none of which is dirty. False: none is left.
-    pub(super) fn halve(&mut self) -> bool {
-        let gone = self.rows.len().div_ceil(2);
-        self.rows.drain(..gone);
-        let Some(first) = self.rows.first() else {
-            return false;
-        };
-        self.from = self.from.max(first.at);
-        self.rows.shrink_to_fit();
-        true
+    pub(super) fn times(&self) -> impl Iterator<Item = u64> {
+        self.rows.iter().map(|row| row.at.time)
+    }
+
+    /// Forgets the rows before a time, none of which is dirty. False: none is left.
+    pub(super) fn forget_before(&mut self, from: At) -> bool {
+        let gone = self.rows.partition_point(|row| row.at < from);
+        if gone > 0 {
+            self.rows.drain(..gone);
+            self.rows.shrink_to_fit();
+        }
+        self.from = self.from.max(from);
+        !self.rows.is_empty()
     }
 
     /// Memory that it takes.

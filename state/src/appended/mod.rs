@@ -164,7 +164,7 @@ impl Appended {
         let (lo, hi) = (At::from(*lo), At::from(*hi));
         let is_new = self.is_new(id);
         for may_learn in [true, false] {
-            let known = match self.segments.get_mut(&id) {
+            let known = match self.segments.get(&id) {
                 Some(segment) => segment.known(key, lo),
                 None if is_new => Known::Nothing,
                 None => Known::TooLittle,
@@ -279,19 +279,18 @@ impl Appended {
         }
     }
 
-    /// There are too many rows: those of keys that nobody asked for lately go first, then the earlier ones.
+    /// There are too many rows: the earliest go.
     fn sweep(&mut self) {
+        self.count_bytes();
         // A quarter is left free, so that the next commit need not sweep again.
         let budget = self.clean_budget_bytes / 4 * 3;
-        self.segments.values_mut().for_each(Segment::forget_unused);
-        self.count_bytes();
-        while self.bytes > budget {
-            for segment in self.segments.values_mut() {
+        for segment in self.segments.values_mut() {
+            while self.bytes > budget {
                 let before = segment.bytes();
-                segment.halve();
+                let more = segment.forget_half();
                 self.bytes = (self.bytes + segment.bytes()).saturating_sub(before);
-                if self.bytes <= budget {
-                    return;
+                if !more {
+                    break;
                 }
             }
         }

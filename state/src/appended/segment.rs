@@ -15,6 +15,8 @@ pub(super) struct Segment {
     groups: Vec<Group>,
     /// Positions of the groups with dirty rows.
     dirty: Vec<u32>,
+    /// All rows of whatever key from here on are here.
+    from: At,
     /// The keys that the database may have rows of; `None`: it may have any.
     stored: Option<Stored>,
 }
@@ -30,7 +32,7 @@ fn key_at(groups: &[Group], position: u32) -> &[u8] {
 /// What is known about the rows of a key.
 pub(super) enum Known<'a> {
     /// All there are, from the time that was asked for on.
-    Group(&'a mut Group),
+    Group(&'a Group),
     /// There are none.
     Nothing,
     /// What the database has must be read.
@@ -44,6 +46,7 @@ impl Segment {
             positions: HashTable::new(),
             groups: Vec::new(),
             dirty: Vec::new(),
+            from: if is_new { At::FIRST } else { At::NOWHERE },
             stored: is_new.then(Stored::default),
         }
     }
@@ -62,22 +65,17 @@ impl Segment {
     }
 
     /// What is known about the rows of a key from a time on.
-    pub(super) fn known(&mut self, key: &[u8], from: At) -> Known<'_> {
+    pub(super) fn known(&self, key: &[u8], from: At) -> Known<'_> {
         let hash = hash_of(key);
         let Some(position) = self.position(hash, key) else {
-            return if self.lacks(hash) {
+            return if self.from <= from || self.lacks(hash) {
                 Known::Nothing
             } else {
                 Known::TooLittle
             };
         };
-        match self.groups.get_mut(position).filter(|group| group.from <= from) {
-            Some(group) => {
-                group.used = true;
-                Known::Group(group)
-            }
-            None => Known::TooLittle,
-        }
+        let group = self.groups.get(position).filter(|group| group.from <= from);
+        group.map_or(Known::TooLittle, Known::Group)
     }
 
     /// The position of a key's group, which comes into being if need be, and the bytes that it takes then.
@@ -86,7 +84,7 @@ impl Segment {
         if let Some(position) = self.position(hash, key) {
             return (position, 0);
         }
-        let from = if self.lacks(hash) { At::FIRST } else { At::NOWHERE };
+        let from = if self.lacks(hash) { At::FIRST } else { self.from };
         let position = self.groups.len();
         self.groups.push(Group::new(key, from));
         self.list(hash, position);
@@ -163,17 +161,19 @@ impl Segment {
         bytes
     }
 
-    /// Forgets groups that were not used since the last time. No row is dirty.
-    pub(super) fn forget_unused(&mut self) {
-        self.retain(|group| std::mem::take(&mut group.used));
-    }
-
-    /// Forgets the earlier half of the rows of each key, or else which keys the database has. No row is dirty.
-    pub(super) fn halve(&mut self) {
-        if self.groups.is_empty() {
-            self.stored = None;
+    /// Forgets the earlier half of its rows, or, when there are none, which keys the database has. No row is dirty. False:
+    /// there is nothing left to forget.
+    pub(super) fn forget_half(&mut self) -> bool {
+        let mut times: Vec<u64> = self.groups.iter().flat_map(Group::times).collect();
+        let middle = times.len() / 2;
+        if times.is_empty() {
+            self.retain(|_| false);
+            return self.stored.take().is_some();
         }
-        self.retain(Group::halve);
+        let from = At::behind(*times.select_nth_unstable(middle).1);
+        self.from = self.from.max(from);
+        self.retain(|group| group.forget_before(from));
+        true
     }
 
     fn retain(&mut self, keep: impl FnMut(&mut Group) -> bool) {

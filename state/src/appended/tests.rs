@@ -179,19 +179,21 @@ fn a_new_segment_and_a_key_that_it_lacks_are_not_read_from_the_database() {
     both.rows.set_new_from(0);
     both.put("a", 10, 1, "1");
     both.commit();
-    both.rows.segments.values_mut().for_each(Segment::forget_unused);
-    both.rows.segments.values_mut().for_each(Segment::forget_unused);
+    both.put("c", 30, 2, "2");
+    both.commit();
+    assert!(both.rows.segments.values_mut().all(Segment::forget_half));
     // What the database had would be found.
     both.database = MemoryDatabase::of(&[]);
-    let mut rows = |key: &str| {
+    let mut rows = |key: &str, from: i64| {
         let group = [&0_i64.to_be_bytes()[..], key.as_bytes()].concat();
-        let times = (time_suffix(0, 0), time_suffix(50, u8::MAX));
+        let times = (time_suffix(from, 0), time_suffix(50, u8::MAX));
         let found = both.rows.of_group(&both.database, (&group, times.1), &times, false);
         (
             found.unwrap().unwrap().len(),
             both.rows.segments[&0].group(key.as_bytes()).is_some(),
         )
     };
-    assert_eq!(rows("b"), (0, false), "known to be absent");
-    assert_eq!(rows("a"), (0, true), "was looked up");
+    assert_eq!(rows("b", 0), (0, false), "it never had a row");
+    assert_eq!(rows("a", 31), (0, false), "no row of that time has been forgotten");
+    assert_eq!(rows("a", 30), (0, true), "was looked up");
 }
