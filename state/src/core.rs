@@ -2,6 +2,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::appended::Appended;
 use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::keys::Suffix;
@@ -10,7 +11,9 @@ use crate::row_headers::{split_headers, take_headers};
 use crate::segments::{CachedSegments, Segments, suffix_bytes};
 use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
+use crate::{
+    ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreKind, StoreSpec,
+};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -49,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) index: StoreIndex,
     pub(crate) database: Rc<SharedDatabase>,
     pub(crate) table: RefCell<Table>,
+    /// Has the rows instead of the table, where none replaces another.
+    appended: Option<RefCell<Appended>>,
     /// Highest time put so far; what is older than the retention is gone.
     observed: Cell<i64>,
     /// Rows below this key have expired.
@@ -87,17 +92,25 @@ impl Core {
     ) -> Self {
         let mark = database.mark(index).unwrap_or_default();
         let sequence = first_sequence(mark);
+        let cached = spec.caching && cache_bytes > 0;
+        let mut table = Table::new(
+            index.0 as usize,
+            spec.kind.is_timestamped(),
+            suffix_bytes(&spec.kind),
+            clean_budget_bytes,
+        );
+        if matches!(spec.kind, StoreKind::Raw | StoreKind::RecordBuffer) {
+            table = table.passing();
+        }
+        let appended = (Appended::suits(&spec.kind) && !cached)
+            .then(|| RefCell::new(Appended::new(index.0 as usize, clean_budget_bytes)));
         let core = Self {
             row_sequence: Cell::new(sequence),
             log_sequence: Cell::new(sequence),
             committed_sequences: Cell::new((sequence, sequence)),
-            table: RefCell::new(Table::new(
-                index.0 as usize,
-                spec.kind.is_timestamped(),
-                suffix_bytes(&spec.kind),
-                clean_budget_bytes,
-            )),
-            cached: spec.caching && cache_bytes > 0,
+            table: RefCell::new(table),
+            appended,
+            cached,
             cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),
             committed_observed: Cell::new(mark.observed),
@@ -124,14 +137,18 @@ impl Core {
             return;
         }
         if let Some(segments) = Segments::of(&self.spec.kind) {
-            let new_from = segments.id(committed).saturating_add(1).to_be_bytes();
-            self.table.borrow_mut().set_new_from(Some(new_from));
+            let new_from = segments.id(committed).saturating_add(1);
+            match &self.appended {
+                Some(appended) => appended.borrow_mut().set_new_from(new_from),
+                None => self.table.borrow_mut().set_new_from(Some(new_from.to_be_bytes())),
+            }
         }
     }
 
     /// Reads rows that somebody else writes.
     pub(crate) fn watching(mut self, watch: Watch) -> Self {
         self.table.borrow_mut().set_new_from(None);
+        self.appended = None;
         self.watch = Some(watch);
         self
     }
@@ -175,9 +192,35 @@ impl Core {
         found.map_err(|error| watch.failed(&self.spec.name, error))
     }
 
+    /// Reads a store in which no row replaces another.
+    fn read_appended<T>(
+        &self,
+        appended: &RefCell<Appended>,
+        read: impl FnOnce(&dyn Database, &mut Appended) -> Result<T>,
+    ) -> Result<T> {
+        self.database
+            .with(self.index, |database| read(database, &mut appended.borrow_mut()))
+    }
+
+    /// Writes a row that does not wait in the record cache.
+    pub(crate) fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64) {
+        match (&self.appended, value) {
+            (Some(appended), Some(value)) => appended.borrow_mut().put(key, value),
+            _ => self.table.borrow_mut().put(key, value, timestamp),
+        }
+    }
+
+    /// Whether rows have an order by time beside that by key.
+    pub(crate) fn knows_times(&self) -> bool {
+        self.appended.is_none()
+    }
+
     /// Whether a commit would change rows.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.table.borrow().is_dirty()
+        match &self.appended {
+            Some(appended) => appended.borrow().is_dirty(),
+            None => self.table.borrow().is_dirty(),
+        }
     }
 
     pub(crate) fn is_cached(&self) -> bool {
@@ -190,7 +233,10 @@ impl Core {
 
     pub(crate) fn share_memory(&self, cache_bytes: usize, clean_budget_bytes: usize) {
         self.cache_bytes.set(cache_bytes);
-        self.table.borrow_mut().set_clean_budget(clean_budget_bytes);
+        match &self.appended {
+            Some(appended) => appended.borrow_mut().set_clean_budget(clean_budget_bytes),
+            None => self.table.borrow_mut().set_clean_budget(clean_budget_bytes),
+        }
     }
 
     /// Lends the row key `segment(8) ++ key ++ suffix` to `f`.
@@ -227,10 +273,17 @@ impl Core {
     }
 
     pub(crate) fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
+        if let Some(appended) = &self.appended {
+            let found = self.read_appended(appended, |database, rows| rows.get(database, key, out))?;
+            return Ok(found.then_some(-1));
+        }
         self.read(|database, table| table.get(database, key, out))
     }
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
+        if let Some(appended) = &self.appended {
+            return self.read_appended(appended, |database, rows| rows.page(database, range, reverse, max_rows));
+        }
         self.read(|database, table| table.page(database, range, reverse, max_rows))
     }
 
@@ -242,7 +295,12 @@ impl Core {
         end: Suffix,
         reverse: bool,
     ) -> Result<Option<Vec<Found>>> {
-        self.read(|database, table| table.of_group(database, group, times, end, reverse))
+        match &self.appended {
+            Some(appended) => self.read_appended(appended, |database, rows| {
+                rows.of_group(database, (group, end), times, reverse)
+            }),
+            None => self.read(|database, table| table.of_group(database, group, times, end, reverse)),
+        }
     }
 
     /// Lends ends of keys, values and timestamps to `f`; see [`Table::lend_group`].
@@ -253,7 +311,12 @@ impl Core {
         reverse: bool,
         f: LendRow<'_>,
     ) -> Result<bool> {
-        self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f))
+        match &self.appended {
+            Some(appended) => self.read_appended(appended, |database, rows| {
+                rows.lend_group(database, (group, end), times, reverse, f)
+            }),
+            None => self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f)),
+        }
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
@@ -406,7 +469,10 @@ impl Core {
         if let Some(end) = expired {
             batch.delete_below(family, end);
         }
-        self.table.borrow_mut().write(batch, expired);
+        match &self.appended {
+            Some(appended) => appended.borrow_mut().write(batch, expired),
+            None => self.table.borrow_mut().write(batch, expired),
+        }
         batch.mark(
             family,
             Mark {
@@ -419,7 +485,10 @@ impl Core {
     pub(crate) fn committed(&self) {
         let expired = self.expired_below.borrow();
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
-        self.table.borrow_mut().committed(newly_expired);
+        match &self.appended {
+            Some(appended) => appended.borrow_mut().committed(newly_expired),
+            None => self.table.borrow_mut().committed(newly_expired),
+        }
         self.committed_observed.set(self.observed.get());
         self.tell_new_segments();
         if !self.has_pending() {
@@ -435,7 +504,10 @@ impl Core {
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.cached_segments.clear();
-        self.table.borrow_mut().forget();
+        match &self.appended {
+            Some(appended) => appended.borrow_mut().forget(),
+            None => self.table.borrow_mut().forget(),
+        }
         self.database.recency(self.index, Recency::discard);
         let mark = self.database.mark(self.index).unwrap_or_default();
         self.observed.set(mark.observed);
@@ -445,6 +517,9 @@ impl Core {
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
+        if let Some(appended) = &self.appended {
+            return appended.borrow().dirty_bytes();
+        }
         let table = self.table.borrow();
         table.dirty_bytes() + table.waiting_bytes()
     }

@@ -56,6 +56,27 @@ pub(crate) fn number(bytes: Option<&[u8]>) -> i64 {
     }
 }
 
+/// Puts positions in the order of their keys. Most comparisons are between numbers.
+pub(crate) fn sort_by_keys<'k, P: Copy>(positions: &mut [P], key: impl Fn(P) -> &'k [u8]) {
+    let Some(first) = positions.first().map(|position| key(*position)) else {
+        return;
+    };
+    let common = |shared: usize, position: &P| {
+        let pairs = first.iter().zip(key(*position)).take(shared);
+        pairs.take_while(|(a, b)| a == b).count()
+    };
+    let shared = positions.iter().fold(first.len(), common);
+    let start = |position: &P| {
+        let mut start = [0; 8];
+        let key = key(*position).get(shared..).unwrap_or_default();
+        start.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        (u64::from_be_bytes(start), *position)
+    };
+    let mut order: Vec<(u64, P)> = positions.iter().map(start).collect();
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))));
+    positions.iter_mut().zip(order).for_each(|(to, (_, from))| *to = from);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! overlay per store, which is write buffer, record cache and transaction buffer in one; at commit it goes to the
 //! database in one atomic batch with the changelog offsets it stands for. The crate has never heard of Kafka:
 //! changelog records leave through [`ChangeLogger`].
+mod appended;
 mod core;
 mod database;
 #[cfg(test)]

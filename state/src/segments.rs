@@ -175,9 +175,10 @@ impl Segments {
     }
 
     /// Rows of all keys at these times that can be seen from some time on, in order of time. Whoever asks goes on with
-    /// later times. None: the record cache has rows of segments that have gone, they have to be scanned.
+    /// later times. None: the store has no index by time, or
+    /// the record cache has rows of segments that have gone: they have to be scanned.
     pub(crate) fn by_time(&self, core: &Core, (from, to): (i64, i64), seen_from: i64) -> Result<Option<Vec<Found>>> {
-        if core.is_cached() && !core.table.borrow().lingering_segments().is_empty() {
+        if !core.knows_times() || core.is_cached() && !core.table.borrow().lingering_segments().is_empty() {
             return Ok(None);
         }
         let mut found = Vec::new();

@@ -120,10 +120,9 @@ impl WindowStore {
     }
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
-    fn with_row_key<T>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&[u8]) -> T) -> T {
+    fn with_row_key<T>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&mut [u8]) -> T) -> T {
         let suffix = [&start.to_be_bytes()[..], &sequence.to_be_bytes()];
-        self.core
-            .with_row_key(self.segments.id(start), key, &suffix, |row_key| f(row_key))
+        self.core.with_row_key(self.segments.id(start), key, &suffix, f)
     }
 
     /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.
@@ -158,19 +157,25 @@ impl WindowStore {
             return Ok(true);
         }
         let alive = self.segments.take(&self.core, start);
-        // Deleting one of several duplicates means nothing: only the changelog hears of it.
-        if alive && !(self.retain_duplicates && value.is_none()) {
-            self.with_row_key(key, start, self.next(&self.core.row_sequence), |row_key| {
-                self.core.table.borrow_mut().put(row_key, value, row_timestamp);
-            });
-        }
         let logged_at = if row_timestamp >= 0 && value.is_some() {
             timestamp
         } else {
             context.timestamp
         };
-        self.log(key, value, start, logged_at, context)?;
-        Ok(alive)
+        // Deleting one of several duplicates means nothing: only the changelog hears of it.
+        if !alive || self.retain_duplicates && value.is_none() {
+            self.log(key, value, start, logged_at, context)?;
+            return Ok(alive);
+        }
+        self.with_row_key(key, start, self.next(&self.core.row_sequence), |row_key| {
+            self.core.put(row_key, value, row_timestamp);
+            let logged = row_key.get_mut(PREFIX_BYTES..).unwrap_or_default();
+            if let Some(number) = logged.last_chunk_mut() {
+                *number = self.next(&self.core.log_sequence).to_be_bytes();
+            }
+            self.core.log(logged, value, logged_at, &context.headers)
+        })?;
+        Ok(true)
     }
 
     fn log(&self, key: &[u8], value: Option<&[u8]>, start: i64, timestamp: i64, context: &RecordContext) -> Result<()> {

@@ -4,7 +4,7 @@
 //! `0x01 ++ count(4) ++ { length(4) ++ element }`.
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, RecordContext};
+use millstream_state::{KeyValueStore, RecordContext, Rows};
 
 use crate::{
     engine::ProcessError,
@@ -38,8 +38,9 @@ pub(crate) struct JoinTime {
     /// Whether the store was seen to be empty. Unknown at the start: rows may have survived a restart.
     pub(crate) empty: Cell<bool>,
     pub(crate) next_emission: Cell<i64>,
-    /// No waiting record is later. `None`: not known, rows may have survived a restart.
-    pub(crate) latest: Cell<Option<i64>>,
+    /// Where waiting rows begin, as their keys are ordered: no row has an earlier time. What has been emitted lies before it,
+    /// and the database may still have to skip it.
+    pub(crate) rows_from: Cell<u64>,
 }
 impl Default for JoinTime {
     fn default() -> Self {
@@ -48,9 +49,23 @@ impl Default for JoinTime {
             earliest: Cell::new(i64::MAX),
             empty: Cell::new(false),
             next_emission: Cell::new(i64::MIN),
-            latest: Cell::new(None),
+            rows_from: Cell::new(0),
         }
     }
+}
+
+impl JoinTime {
+    /// A record begins to wait.
+    fn waits(&self, timestamp: i64) {
+        self.earliest.set(self.earliest.get().min(timestamp));
+        self.empty.set(false);
+        self.rows_from.set(self.rows_from.get().min(in_key_order(timestamp)));
+    }
+}
+
+/// Times before the epoch come behind the others.
+pub(crate) fn in_key_order(time: i64) -> u64 {
+    u64::from_be_bytes(time.to_be_bytes())
 }
 
 /// The store of the waiting records.
@@ -134,35 +149,16 @@ impl Waiting {
         (row, list): &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), Box<ProcessError>> {
         let (side, key) = place;
+        time.waits(context.timestamp);
         row_key(context.timestamp, side, key, row);
         let fault = |e| faults::store(&self.node, e);
-        // Most records are later than all that wait: there is no row to add them to.
-        if self.latest(time)? < context.timestamp || self.store.get(row, list).map_err(fault)?.is_none() {
+        if self.store.get(row, list).map_err(fault)?.is_none() {
             list.clear();
         }
         append(list, side, value, serde).map_err(|e| faults::write("value", &self.node, e))?;
         self.store
             .put(row, Some(list), context.timestamp, context)
-            .map_err(fault)?;
-        time.latest.set(time.latest.get().max(Some(context.timestamp)));
-        Ok(())
-    }
-    /// No waiting record is later.
-    fn latest(&self, time: &JoinTime) -> Result<i64, Box<ProcessError>> {
-        if let Some(latest) = time.latest.get() {
-            return Ok(latest);
-        }
-        let latest = match self.store.range(None, None, true).next() {
-            None => i64::MIN,
-            Some(row) => {
-                let row = row.map_err(|e| faults::store(&self.node, e))?;
-                let time = split_row(&row.key).map_err(|e| faults::read(&self.node, e))?.time;
-                // Times before the epoch come last: which of the others is the latest is not known.
-                if time < 0 { i64::MAX } else { time }
-            }
-        };
-        time.latest.set(Some(latest));
-        Ok(latest)
+            .map_err(fault)
     }
     /// Forgets the records of a key and time, which have met a partner.
     pub(crate) fn met(
@@ -179,6 +175,10 @@ impl Waiting {
             self.remove(row, context)?;
         }
         Ok(())
+    }
+    /// The rows there may be, by time.
+    pub(crate) fn rows(&self, time: &JoinTime) -> Rows {
+        self.store.range(Some(&time.rows_from.get().to_be_bytes()), None, false)
     }
     /// Forgets a row.
     pub(crate) fn remove(&self, row: &[u8], context: &RecordContext) -> Result<(), Box<ProcessError>> {

@@ -11,7 +11,7 @@ use crate::{
     window::JoinWindows,
 };
 
-use super::stream_join_outer::{JoinSide, JoinTime, Waiting, split_row, values};
+use super::stream_join_outer::{JoinSide, JoinTime, Waiting, in_key_order, split_row, values};
 
 /// Key, this side's value, the other's value. At least one value is there.
 pub(crate) type Joiner<K, V, VO, VR> = Arc<dyn Fn(&K, Option<&V>, Option<&VO>) -> Result<VR, BoxError> + Send + Sync>;
@@ -152,9 +152,6 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         match &self.waiting {
             // A partner can still come.
             Some(waiting) if to >= self.time.stream_time.get() => {
-                let earliest = self.time.earliest.get();
-                self.time.earliest.set(earliest.min(record.timestamp));
-                self.time.empty.set(false);
                 let context = cx.record_context(record.timestamp, record.headers);
                 let value = (record.value, &*plan.value);
                 Ok(waiting.add(&self.time, (plan.side, key), value, &context, met)?)
@@ -203,7 +200,8 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             JoinSide::Right => (windows.before_ms, windows.after_ms),
         };
         let (mut left_open, mut right_open) = (false, false);
-        for row in waiting.store.range(None, None, false) {
+        let mut rows_from = None;
+        for row in waiting.rows(&self.time) {
             let row = row.map_err(|e| faults::store(&self.node, e))?;
             let place = split_row(&row.key).map_err(|e| faults::read(&self.node, e))?;
             self.time.earliest.set(place.time);
@@ -217,6 +215,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             };
             if open(place.time, ahead) {
                 *is_open = true;
+                rows_from.get_or_insert(place.time);
                 continue;
             }
             let key = self
@@ -240,6 +239,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             // Only when all its values are out: a failure before repeats them instead of losing them.
             waiting.remove(&row.key, &context)?;
         }
+        self.time.rows_from.set(rows_from.map_or(u64::MAX, in_key_order));
         Ok(())
     }
     fn alone(&self, cx: &TaskContext, key: &K, side: JoinSide, value: &[u8]) -> Result<VR, Box<ProcessError>> {

@@ -93,3 +93,22 @@ pub(crate) fn is_sound(range: KeyRange<'_>) -> bool {
         (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a < b,
     }
 }
+
+/// Adds rows that are newer than those of a page of the database. Both are in order, or in reverse.
+pub(crate) fn add_newer(page: &mut Vec<RawRow>, newer: impl Iterator<Item = RawRow>, reverse: bool, max_rows: usize) {
+    let of_database = page.len();
+    page.extend(newer.take(max_rows));
+    if of_database == page.len() || of_database == 0 {
+        return;
+    }
+    page.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
+    // Of two rows of a key the second is the newer one.
+    page.dedup_by(|newer, older| {
+        let same = newer.0 == older.0;
+        if same {
+            std::mem::swap(newer, older);
+        }
+        same
+    });
+    page.truncate(max_rows);
+}

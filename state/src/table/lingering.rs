@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::database::{KeyRange, RawRow};
+use crate::database::{KeyRange, RawRow, add_newer};
 
 use super::overlay::row_bytes;
 
@@ -68,25 +68,11 @@ impl Lingering {
         }
         let rows = self.rows.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
         let owned = |(key, row): (&_, &_)| (Box::clone(key), Box::clone(row));
-        let of_database = page.len();
         if reverse {
-            page.extend(rows.rev().take(max_rows).map(owned));
+            add_newer(page, rows.rev().map(owned), reverse, max_rows);
         } else {
-            page.extend(rows.take(max_rows).map(owned));
+            add_newer(page, rows.map(owned), reverse, max_rows);
         }
-        if of_database == page.len() || of_database == 0 {
-            return;
-        }
-        page.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
-        // Of two rows of a key the second is from here, and newer than the one of the database.
-        page.dedup_by(|newer, older| {
-            let same = newer.0 == older.0;
-            if same {
-                std::mem::swap(newer, older);
-            }
-            same
-        });
-        page.truncate(max_rows);
     }
 
     /// The first eight bytes of the keys, each once, in order.

@@ -7,6 +7,7 @@ mod by_time;
 mod groups;
 mod lingering;
 mod overlay;
+mod passing;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use self::groups::Groups;
 pub(crate) use self::groups::{LendRow, Times};
 use self::lingering::Lingering;
 use self::overlay::{Change, Overlay, Slot, commit_bytes, row_bytes};
+use self::passing::Passing;
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
@@ -48,6 +50,7 @@ pub(crate) struct Table {
     lingering: Lingering,
     groups: Groups,
     by_time: ByTime,
+    passing: Passing,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
@@ -66,10 +69,22 @@ impl Table {
             lingering: Lingering::default(),
             groups: Groups::new(suffix_bytes),
             by_time: ByTime::default(),
+            passing: Passing::default(),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
         }
+    }
+
+    /// Keys begin with a time, and rows that have gone do not come again.
+    pub(crate) fn passing(mut self) -> Self {
+        self.passing = Passing::Unknown;
+        self
+    }
+
+    /// That a key has no row is worth knowing, but not that a session or window has gone.
+    fn forgets_what_has_gone(&self) -> bool {
+        self.groups.suffix_bytes() > 0 || !matches!(self.passing, Passing::Not)
     }
 
     /// Copies the value into `out` (cleared first) and gives the timestamp, -1 in plain stores.
@@ -79,6 +94,12 @@ impl Table {
         }
         if let Some(time) = self.copy_lingering(key, out) {
             return Ok(Some(time));
+        }
+        if !self.passing.is_known() {
+            self.passing.learn(database, self.family)?;
+        }
+        if self.passing.lacks(key) {
+            return Ok(None);
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
@@ -135,7 +156,7 @@ impl Table {
         let position = match self.overlay.position(key) {
             Some(position) => position,
             // What the row was does not matter: it is written at once.
-            None => self.insert_clean(key, None, self.groups.lacks(key)),
+            None => self.insert_clean(key, None, self.groups.lacks(key) || self.passing.lacks(key)),
         };
         self.write_row(position, value, timestamp);
         if value.is_none() {
@@ -157,7 +178,7 @@ impl Table {
     /// A row was deleted. If the database never had it, there is nothing to delete: a session that grows with each record
     /// would leave all its former ends behind.
     fn undo(&mut self, position: usize) {
-        let windowed = self.groups.suffix_bytes() > 0;
+        let forgets = self.forgets_what_has_gone();
         let Some((key, slot)) = self.overlay.slot_mut(position) else {
             return;
         };
@@ -169,8 +190,7 @@ impl Table {
         if let Some(ordered) = &mut self.ordered {
             ordered.remove(key);
         }
-        // That a key has no row is worth knowing, but not that a session or window has gone.
-        if windowed && !slot.cached {
+        if forgets && !slot.cached {
             self.bytes = self.bytes.saturating_sub(row_bytes(key, None));
             self.overlay.remove(position);
         }
@@ -344,7 +364,11 @@ impl Table {
             if !is_sound(current) {
                 return Ok(Vec::new());
             }
-            let mut rows = database.page(self.family, current, reverse, max_rows)?;
+            let mut rows = if self.passing.lacks_from(current.0) {
+                Vec::new()
+            } else {
+                database.page(self.family, current, reverse, max_rows)?
+            };
             self.lingering.join(&mut rows, current, reverse, max_rows);
             let last = (rows.len() == max_rows)
                 .then(|| rows.last().map(|(key, _)| key.clone()))
@@ -443,15 +467,18 @@ impl Table {
 
     /// The database has taken the dirty rows; those below `expired` have gone.
     pub(crate) fn committed(&mut self, expired: Option<&[u8]>) {
-        let windowed = self.groups.suffix_bytes() > 0;
+        let forgets = self.forgets_what_has_gone();
         for position in self.dirty.drain(..) {
             let Some((key, slot)) = self.overlay.slot_mut(position) else {
                 continue;
             };
             let gone = slot.value.is_none();
-            let leaves = slot.change == Change::Leaving || gone && windowed && !slot.cached;
+            let leaves = slot.change == Change::Leaving || gone && forgets && !slot.cached;
             if slot.is_dirty() {
                 slot.unstored = gone;
+                if !gone {
+                    self.passing.stored(key);
+                }
             }
             slot.change = Change::None;
             if leaves && slot.waits_at().is_none() {
@@ -512,6 +539,7 @@ impl Table {
         self.lingering.clear();
         self.groups.clear();
         self.by_time.clear();
+        self.passing.forget();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;

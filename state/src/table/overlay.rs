@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
 use super::Found;
+use crate::keys::sort_by_keys;
 use crate::packed::{Key, Packed, Value};
 
 /// What a row costs beside bytes that do not fit into it: the slot, and its share of the hash map and of the lists.
@@ -220,25 +221,9 @@ impl Overlay {
         })
     }
 
-    /// Puts positions in the order of their keys. Most comparisons are between numbers.
+    /// Puts positions in the order of their keys.
     pub(super) fn sort(&self, positions: &mut [usize]) {
-        let Some(first) = positions.first().map(|position| self.key(*position)) else {
-            return;
-        };
-        let common = |shared: usize, position: &usize| {
-            let pairs = first.iter().zip(self.key(*position)).take(shared);
-            pairs.take_while(|(a, b)| a == b).count()
-        };
-        let shared = positions.iter().fold(first.len(), common);
-        let start = |position: &usize| {
-            let mut start = [0; 8];
-            let key = self.key(*position).get(shared..).unwrap_or_default();
-            start.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-            (u64::from_be_bytes(start), *position)
-        };
-        let mut order: Vec<(u64, usize)> = positions.iter().map(start).collect();
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
-        positions.iter_mut().zip(order).for_each(|(to, (_, from))| *to = from);
+        sort_by_keys(positions, |position| self.key(position));
     }
 
     /// Bytes of the rows that were used since the last sweep and have not expired.

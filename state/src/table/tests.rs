@@ -408,3 +408,50 @@ fn rows_by_time_are_those_of_a_scan_and_a_segment_is_scanned_once() {
         }
     }
 }
+
+/// Keys are times here; what the database is told is counted.
+#[test]
+fn rows_that_come_and_go_between_commits_are_not_looked_up_in_the_database_nor_deleted_there() {
+    let mut database = Counting::new();
+    let mut before = Table::new(0, false, 0, 1 << 20);
+    before.put(&key(100), Some(b"before"), -1);
+    commit(&mut before, &mut database);
+    let mut table = Table::new(0, false, 0, 1 << 20).passing();
+    let mut out = Vec::new();
+    for n in 101..1_000 {
+        assert_eq!(table.get(&database, &key(n), &mut out).unwrap(), None);
+        table.put(&key(n), Some(b"row"), -1);
+        table.put(&key(n), None, -1);
+    }
+    assert_eq!((database.reads.get(), database.pages.get(), table.bytes), (0, 1, 0));
+    assert_eq!(table.dirty_bytes(), 0);
+    table.put(&key(500), Some(b"row"), -1);
+    commit(&mut table, &mut database);
+    // What is known of the first row is that there may be one, of a row behind the last one that there is none.
+    for (n, reads, found) in [
+        (99, 1, None),
+        (100, 2, Some(-1)),
+        (499, 3, None),
+        (500, 3, Some(-1)),
+        (501, 3, None),
+    ] {
+        assert_eq!(table.get(&database, &key(n), &mut out).unwrap(), found, "{n}");
+        assert_eq!(database.reads.get(), reads, "{n}");
+    }
+    let behind = (Bound::Included(&key(501)[..]), Bound::Unbounded);
+    assert_eq!(table.page(&database, behind, false, 9).unwrap().len(), 0);
+    assert_eq!(
+        (
+            table.page(&database, ALL, false, 9).unwrap().len(),
+            database.pages.get()
+        ),
+        (2, 2)
+    );
+    table.put(&key(500), None, -1);
+    table.put(&key(100), None, -1);
+    commit(&mut table, &mut database);
+    assert_eq!(database.rows.page(0, ALL, false, 9).unwrap(), []);
+    table.forget();
+    assert_eq!(table.get(&database, &key(501), &mut out).unwrap(), None);
+    assert_eq!(database.pages.get(), 3, "nothing is known any more");
+}

@@ -1,0 +1,332 @@
+//! Rows of stores in which no row replaces another: the records that wait for those of another stream.
+//!
+//! Nobody looks for one such row: it is read with the others of its key and leaves with its segment. So rows need no place
+//! of their own in a hash table: those of a key lie side by side in each segment (`group.rs`), and one look-up finds
+//! where a record belongs, or what it meets. As in a [`Table`](crate::table::Table), rows stay after a commit, within
+//! a budget, so that they need not be read again; and of segments that have begun since the store was opened it is known
+//! which keys the database has (`stored.rs`).
+mod group;
+mod segment;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use self::group::{At, Row, SUFFIX_BYTES};
+use self::segment::{Known, Segment};
+use crate::Result;
+use crate::StoreKind;
+use crate::database::{BatchWriter, Database, KeyRange, RawRow, add_newer, is_sound};
+use crate::keys::{Suffix, split};
+use crate::packed::{Key, Value};
+use crate::segments::PREFIX_BYTES;
+use crate::table::{Found, LendRow, Times};
+
+/// Keys with more rows than that in a segment of the database are scanned each time.
+const MAX_ROWS: usize = 1_024;
+
+/// The rows of a store that only ever adds some.
+pub(crate) struct Appended {
+    family: usize,
+    segments: BTreeMap<i64, Segment>,
+    /// The dirty rows, from the first scan since the last commit on.
+    ordered: Option<BTreeMap<Key, Value>>,
+    /// The database has no rows of segments from here on; `None`: it may have any.
+    new_from: Option<i64>,
+    dirty_bytes: usize,
+    bytes: usize,
+    clean_budget_bytes: usize,
+}
+
+/// Segment and key of a group.
+fn parts(group: &[u8]) -> Option<(i64, &[u8])> {
+    let (segment, key) = group.split_first_chunk::<PREFIX_BYTES>()?;
+    Some((i64::from_be_bytes(*segment), key))
+}
+
+fn row_key(group: &[u8], at: At) -> Vec<u8> {
+    [group, &at.suffix()].concat()
+}
+
+impl Appended {
+    /// Whether such a store is one.
+    pub(crate) fn suits(kind: &StoreKind) -> bool {
+        matches!(
+            kind,
+            StoreKind::Window {
+                retain_duplicates: true,
+                timestamped: false,
+                ..
+            }
+        )
+    }
+
+    pub(crate) fn new(family: usize, clean_budget_bytes: usize) -> Self {
+        Self {
+            family,
+            segments: BTreeMap::new(),
+            ordered: None,
+            new_from: None,
+            dirty_bytes: 0,
+            bytes: 0,
+            clean_budget_bytes,
+        }
+    }
+
+    /// The database has no rows of segments from this one on.
+    pub(crate) fn set_new_from(&mut self, segment: i64) {
+        self.new_from = Some(segment);
+    }
+
+    fn is_new(&self, segment: i64) -> bool {
+        self.new_from.is_some_and(|from| segment >= from)
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        let Some((group, suffix)) = split(key, SUFFIX_BYTES) else {
+            return;
+        };
+        let Some((id, record_key)) = parts(group) else { return };
+        let is_new = self.is_new(id);
+        let segment = self.segments.entry(id).or_insert_with(|| Segment::new(is_new));
+        let added = segment.put(record_key, suffix.into(), value);
+        self.bytes += added;
+        // Once in the batch, once in the memtable, with what either adds.
+        self.dirty_bytes += added + 2 * (key.len() + value.len()) + 72;
+        if let Some(ordered) = &mut self.ordered {
+            ordered.insert(key.into(), value.into());
+        }
+    }
+
+    /// Copies the value into `out` (cleared first); false: there is no such row.
+    pub(crate) fn get(&self, database: &dyn Database, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let known = || {
+            let (group, suffix) = split(key, SUFFIX_BYTES)?;
+            let (id, record_key) = parts(group)?;
+            self.segments.get(&id)?.group(record_key)?.get(suffix.into())
+        };
+        if let Some(value) = known() {
+            out.clear();
+            out.extend_from_slice(value);
+            return Ok(true);
+        }
+        database.get(self.family, key, out)
+    }
+
+    /// The rows of a group (segment and key) at these times; nothing is behind `end`. `None`: there are too many to be kept
+    /// in memory, they have to be scanned.
+    pub(crate) fn of_group(
+        &mut self,
+        database: &dyn Database,
+        (group, end): (&[u8], Suffix),
+        times: &Times,
+        reverse: bool,
+    ) -> Result<Option<Vec<Found>>> {
+        let mut found = Vec::new();
+        let add = &mut |row: &Row| {
+            found.push(Found {
+                key: row_key(group, row.at).into(),
+                value: (&*row.value).into(),
+                timestamp: -1,
+            });
+            true
+        };
+        let all = self.visit(database, (group, end), times, reverse, add)?;
+        Ok(all.then_some(found))
+    }
+
+    /// Lends the ends of the keys and the values of the same rows to `f`, as long as it returns true. False: they have to be
+    /// scanned.
+    pub(crate) fn lend_group(
+        &mut self,
+        database: &dyn Database,
+        group: (&[u8], Suffix),
+        times: &Times,
+        reverse: bool,
+        f: LendRow<'_>,
+    ) -> Result<bool> {
+        self.visit(database, group, times, reverse, &mut |row| {
+            f(&row.at.suffix(), &row.value, -1)
+        })
+    }
+
+    fn visit(
+        &mut self,
+        database: &dyn Database,
+        (group, end): (&[u8], Suffix),
+        (lo, hi): &Times,
+        reverse: bool,
+        f: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<bool> {
+        let Some((id, key)) = parts(group) else {
+            return Ok(true);
+        };
+        let (lo, hi) = (At::from(*lo), At::from(*hi));
+        let is_new = self.is_new(id);
+        for may_learn in [true, false] {
+            let known = match self.segments.get(&id) {
+                Some(segment) => segment.known(key, lo),
+                None if is_new => Known::Nothing,
+                None => Known::TooLittle,
+            };
+            match known {
+                Known::Nothing => return Ok(true),
+                Known::Group(group) => {
+                    let rows = group.rows(lo, hi);
+                    if reverse {
+                        let _ = rows.iter().rev().all(f);
+                    } else {
+                        let _ = rows.iter().all(f);
+                    }
+                    return Ok(true);
+                }
+                Known::TooLittle => {
+                    if !may_learn || !self.learn(database, group, lo, end.into())? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the rows of a group from a time on. False: there are too many.
+    fn learn(&mut self, database: &dyn Database, group: &[u8], from: At, end: At) -> Result<bool> {
+        let Some((id, key)) = parts(group) else {
+            return Ok(false);
+        };
+        let segment = self.segments.entry(id).or_insert_with(|| Segment::new(false));
+        let known_from = segment.group(key).map_or(At::NOWHERE, |group| group.from);
+        let (lo, hi) = (row_key(group, from), row_key(group, end.min(known_from)));
+        let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
+        let page = if is_sound(range) {
+            database.page_of_group(self.family, (group, SUFFIX_BYTES), range, MAX_ROWS)?
+        } else {
+            Vec::new()
+        };
+        if page.len() >= MAX_ROWS {
+            return Ok(false);
+        }
+        // Rows of longer keys may lie between.
+        let rows = page.iter().filter(|(key, _)| key.len() == lo.len());
+        let at = |key: &[u8]| At::of(key.get(group.len()..).unwrap_or_default());
+        self.bytes += segment.learn(key, from, rows.map(|(key, value)| (at(key), &**value)));
+        Ok(true)
+    }
+
+    /// At most `max_rows` rows of a range, in order or in reverse; empty only at the end of the range.
+    pub(crate) fn page(
+        &mut self,
+        database: &dyn Database,
+        range: KeyRange<'_>,
+        reverse: bool,
+        max_rows: usize,
+    ) -> Result<Vec<Found>> {
+        if !is_sound(range) {
+            return Ok(Vec::new());
+        }
+        let mut page = database.page(self.family, range, reverse, max_rows)?;
+        let dirty = self.ordered().range::<[u8], KeyRange<'_>>(range);
+        let owned = |(key, value): (&Key, &Value)| (Box::from(&**key), Box::from(&**value));
+        if reverse {
+            add_newer(&mut page, dirty.rev().map(owned), reverse, max_rows);
+        } else {
+            add_newer(&mut page, dirty.map(owned), reverse, max_rows);
+        }
+        let found = |(key, value): RawRow| Found {
+            key: key.into(),
+            value: value.into(),
+            timestamp: -1,
+        };
+        Ok(page.into_iter().map(found).collect())
+    }
+
+    fn ordered(&mut self) -> &BTreeMap<Key, Value> {
+        let segments = &mut self.segments;
+        self.ordered.get_or_insert_with(|| {
+            let mut rows = BTreeMap::new();
+            for (id, segment) in segments {
+                segment.each_dirty_row(*id, false, &mut |key, value| {
+                    rows.insert(key.into(), value.clone());
+                });
+            }
+            rows
+        })
+    }
+
+    /// Writes the dirty rows without those below `expired`, in key order if that helps the database. They stay dirty until
+    /// `committed`.
+    pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
+        let in_order = batch.wants_order();
+        let first = first_kept(expired);
+        for (id, segment) in self.segments.range_mut(first..) {
+            segment.each_dirty_row(*id, in_order, &mut |key, value| batch.put(self.family, key, &[], value));
+        }
+    }
+
+    /// The database has taken the dirty rows; those below `expired` have gone.
+    pub(crate) fn committed(&mut self, expired: Option<&[u8]>) {
+        let first = first_kept(expired);
+        if self.segments.first_key_value().is_some_and(|(id, _)| *id < first) {
+            self.segments = self.segments.split_off(&first);
+            self.count_bytes();
+        }
+        self.bytes += self.segments.values_mut().map(Segment::settle).sum::<usize>();
+        self.ordered = None;
+        self.dirty_bytes = 0;
+        if self.bytes > self.clean_budget_bytes {
+            self.sweep();
+        }
+    }
+
+    /// There are too many rows: the earliest go.
+    fn sweep(&mut self) {
+        self.count_bytes();
+        // A quarter is left free, so that the next commit need not sweep again.
+        let budget = self.clean_budget_bytes / 4 * 3;
+        for segment in self.segments.values_mut() {
+            while self.bytes > budget {
+                let before = segment.bytes();
+                let more = segment.forget_half();
+                self.bytes = (self.bytes + segment.bytes()).saturating_sub(before);
+                if !more {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn count_bytes(&mut self) {
+        self.bytes = self.segments.values().map(Segment::bytes).sum();
+    }
+
+    /// Nothing was written since the last commit, and nothing is known about it.
+    pub(crate) fn forget(&mut self) {
+        self.segments.clear();
+        self.ordered = None;
+        self.dirty_bytes = 0;
+        self.bytes = 0;
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.segments.values().any(Segment::is_dirty)
+    }
+
+    /// How many bytes of committed rows may stay.
+    pub(crate) fn set_clean_budget(&mut self, bytes: usize) {
+        self.clean_budget_bytes = bytes;
+    }
+
+    /// What the rows take that were written since the last commit, and what committing them will.
+    pub(crate) fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+}
+
+/// The first segment that is not below `expired`.
+fn first_kept(expired: Option<&[u8]>) -> i64 {
+    expired.and_then(parts).map_or(i64::MIN, |(segment, _)| segment)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The same changes to rows in memory and to a map that has all of them.
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::database::memory::MemoryDatabase;
+use crate::keys::time_suffix;
+use crate::segments::Segments;
+use crate::{StoreBackend, StoreSpec};
+
+const INTERVAL_MS: i64 = 100;
+
+/// Rows that are committed now and then, beside all there should be.
+struct Both {
+    rows: Appended,
+    database: MemoryDatabase,
+    segments: Segments,
+    model: BTreeMap<Vec<u8>, Vec<u8>>,
+    committed: BTreeMap<Vec<u8>, Vec<u8>>,
+    observed: i64,
+}
+
+fn kind() -> StoreKind {
+    StoreKind::Window {
+        timestamped: false,
+        window_size_ms: 10,
+        retention_ms: 3 * INTERVAL_MS,
+        segment_interval_ms: INTERVAL_MS,
+        retain_duplicates: true,
+    }
+}
+
+impl Both {
+    fn new(clean_budget_bytes: usize) -> Self {
+        let spec = StoreSpec {
+            name: "rows".into(),
+            kind: kind(),
+            backend: StoreBackend::InMemory,
+            caching: false,
+            logging: false,
+            logged_headers: crate::LoggedHeaders::Never,
+        };
+        Self {
+            rows: Appended::new(0, clean_budget_bytes),
+            database: MemoryDatabase::of(&[spec]),
+            segments: Segments::of(&kind()).unwrap(),
+            model: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            observed: -1,
+        }
+    }
+
+    fn put(&mut self, key: &str, time: i64, number: u32, value: &str) {
+        self.observed = self.observed.max(time);
+        let row = row_key(&self.segments.row_key(key.as_bytes(), time), At::of(&end(time, number)));
+        self.rows.put(&row, value.as_bytes());
+        self.model.insert(row, value.into());
+    }
+
+    fn commit(&mut self) {
+        let expired = self.segments.first_alive(self.observed).to_be_bytes();
+        let rows = &mut self.rows;
+        let mut fill = |batch: &mut dyn BatchWriter| {
+            batch.delete_below(0, &expired);
+            rows.write(batch, Some(&expired));
+            Ok(())
+        };
+        self.database.apply(&mut fill).unwrap();
+        self.rows.committed(Some(&expired));
+        self.rows.set_new_from(self.segments.id(self.observed) + 1);
+        self.model = self.model.split_off(&expired[..]);
+        self.committed = self.model.clone();
+        assert!(!self.rows.is_dirty() && self.rows.dirty_bytes() == 0);
+        assert!(self.rows.bytes <= self.rows.clean_budget_bytes);
+        let bytes = self.rows.bytes;
+        self.rows.count_bytes();
+        assert_eq!(self.rows.bytes, bytes);
+    }
+
+    fn discard(&mut self) {
+        self.rows.forget();
+        self.model = self.committed.clone();
+    }
+
+    fn check_key(&mut self, key: &str, from: i64, to: i64, reverse: bool) {
+        for segment in self.segments.id(from)..=self.segments.id(to) {
+            let group = [&segment.to_be_bytes()[..], key.as_bytes()].concat();
+            let times = (time_suffix(from, 0), time_suffix(to, u8::MAX));
+            let last = time_suffix(self.segments.last_time(segment), u8::MAX);
+            let found = self
+                .rows
+                .of_group(&self.database, (&group, last), &times, reverse)
+                .unwrap();
+            let range = row_key(&group, times.0.into())..=row_key(&group, times.1.into());
+            let rows = self
+                .model
+                .range(range)
+                .filter(|(row, _)| row.len() == group.len() + SUFFIX_BYTES);
+            let mut expected: Vec<_> = rows.map(|(row, value)| (row.clone(), value.clone())).collect();
+            if reverse {
+                expected.reverse();
+            }
+            let found = found
+                .unwrap()
+                .into_iter()
+                .map(|row| (row.key.to_vec(), row.value.to_vec()));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{key}, {from}..={to}");
+        }
+    }
+
+    fn check_scan(&mut self, reverse: bool) {
+        let (mut lo, mut hi) = (Bound::Unbounded, Bound::Unbounded);
+        let mut found = Vec::new();
+        loop {
+            let range = (lo.as_ref().map(Vec::as_slice), hi.as_ref().map(Vec::as_slice));
+            let page = self.rows.page(&self.database, range, reverse, 3).unwrap();
+            let Some(last) = page.last() else { break };
+            let passed = Bound::Excluded(last.key.to_vec());
+            if reverse {
+                hi = passed;
+            } else {
+                lo = passed;
+            }
+            found.extend(page.into_iter().map(|row| (row.key.to_vec(), row.value.to_vec())));
+        }
+        if reverse {
+            found.reverse();
+        }
+        // What has expired stays in the database until the next commit.
+        assert!(found.into_iter().eq(self.model.clone()));
+    }
+}
+
+fn end(time: i64, number: u32) -> Vec<u8> {
+    [&time.to_be_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+/// Numbers in an order without order.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+#[test]
+fn reads_have_the_rows_of_a_sorted_map_whatever_was_committed_dropped_and_forgotten() {
+    for (seed, budget) in [(1, 0), (2, 2_000), (3, 1 << 20), (4, 2_000), (5, 600)] {
+        let (mut both, mut dice, mut now) = (Both::new(budget), Dice(seed), 0);
+        for step in 0..3_000_u32 {
+            now += i64::try_from(dice.below(5)).unwrap();
+            let key = ["a", "ab", "b", "a key that is too long to lie inside of what holds it"][dice.below(4) as usize];
+            let late = i64::try_from(dice.below(60)).unwrap();
+            let time = (now - late).max(0);
+            match dice.below(20) {
+                0 => both.commit(),
+                1 if dice.below(4) == 0 => {
+                    both.discard();
+                    both.observed = now;
+                }
+                2 => both.check_scan(dice.below(2) == 0),
+                3..=8 => both.check_key(key, time, time + 30, dice.below(2) == 0),
+                9 => both.put(key, time, 7, "number seven, which comes again"),
+                _ => both.put(key, time, 10 + step, &step.to_string().repeat(dice.below(12) as usize)),
+            }
+        }
+        both.commit();
+        both.check_scan(false);
+    }
+}
+
+#[test]
+fn a_new_segment_and_a_key_that_it_lacks_are_not_read_from_the_database() {
+    let mut both = Both::new(1 << 20);
+    both.rows.set_new_from(0);
+    both.put("a", 10, 1, "1");
+    both.commit();
+    both.put("c", 30, 2, "2");
+    both.commit();
+    assert!(both.rows.segments.values_mut().all(Segment::forget_half));
+    // What the database had would be found.
+    both.database = MemoryDatabase::of(&[]);
+    let mut rows = |key: &str, from: i64| {
+        let group = [&0_i64.to_be_bytes()[..], key.as_bytes()].concat();
+        let times = (time_suffix(from, 0), time_suffix(50, u8::MAX));
+        let found = both.rows.of_group(&both.database, (&group, times.1), &times, false);
+        (
+            found.unwrap().unwrap().len(),
+            both.rows.segments[&0].group(key.as_bytes()).is_some(),
+        )
+    };
+    assert_eq!(rows("b", 0), (0, false), "it never had a row");
+    assert_eq!(rows("a", 31), (0, false), "no row of that time has been forgotten");
+    assert_eq!(rows("a", 30), (0, true), "was looked up");
+}
