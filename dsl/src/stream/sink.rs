@@ -17,7 +17,29 @@ use super::factory;
 /// Chooses the partitions of a record. Kafka Streams: `StreamPartitioner`.
 #[doc(alias = "StreamPartitioner")]
 pub trait Partitioner<K, V>: Send + Sync {
-    /// None: the default partitioner. An empty list drops the record, several multicast it.
+    /// The partitions of a record for `topic`, which has `partition_count` of them. None: the default partitioner
+    /// decides. An empty list drops the record, several multicast it. A partition that does not exist is an error of
+    /// production.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// /// Corrections go to everybody, everything else where its key belongs.
+    /// struct Corrections;
+    /// impl Partitioner<String, i64> for Corrections {
+    ///     fn partitions(&self, _: &str, _: &String, value: &i64, partition_count: i32) -> Option<Vec<i32>> {
+    ///         (*value < 0).then(|| (0..partition_count).collect())
+    ///     }
+    /// }
+    /// builder.stream("in").to(Produced::topic("out").partitioner(Corrections));
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// for n in [7i64, -7] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// let partitions: Vec<_> = runner.written().iter().map(|record| record.partition).collect();
+    /// assert_eq!(partitions, [None, Some(0), Some(1), Some(2), Some(3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn partitions(&self, topic: &str, key: &K, value: &V, partition_count: i32) -> Option<Vec<i32>>;
 }
 impl<K, V, F> Partitioner<K, V> for F

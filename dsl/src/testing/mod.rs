@@ -1,4 +1,6 @@
 //! A tiny runner for examples of this crate: one task, everything in memory. Users have `TopologyTestDriver`.
+mod lend;
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -11,57 +13,16 @@ use millstream_state::{ChangeLogger, Headers, StateEngine, StoreIndex, TaskState
 
 use crate::{
     engine::{
-        BoxError, Collector, CollectorError, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind, RawHeaders,
-        RawRecord, SinkTopic, SourceIndex, TaskEnvironment, TaskGraph, TopicRef,
+        Collector, CollectorError, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind, RawHeaders, RawRecord,
+        SinkTopic, SourceIndex, TaskEnvironment, TaskGraph, TopicRef,
     },
-    operators::Processing,
-    processor::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord},
     serde::{DefaultSerde, read, write},
-    store::{Handle, Store},
-    stream::StreamsBuilder,
     topology::Topology,
 };
 
+pub use lend::{with_context, with_store, with_transformer, with_values};
+
 type Bytes = Option<Vec<u8>>;
-type WithStore<S> = dyn Fn(&S) -> Result<(), BoxError> + Send + Sync;
-
-struct UsesStore<S> {
-    name: Arc<str>,
-    store: Option<S>,
-    f: Arc<WithStore<S>>,
-}
-impl<S: Handle> FixedKeyProcessor<String, i64, i64> for UsesStore<S> {
-    fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
-        self.store = Some(ctx.store(&self.name)?);
-        Ok(())
-    }
-    fn process(
-        &mut self,
-        _: &FixedKeyContext<'_, '_, String, i64>,
-        _: FixedKeyRecord<'_, String, i64>,
-    ) -> Result<(), BoxError> {
-        (self.f)(self.store.as_ref().ok_or("not started")?)
-    }
-}
-
-/// Lends the handle of a store to `f`, in a processor that is given a record of time 1000: for examples of handles.
-pub fn with_store<S: Handle + 'static, K: 'static, V: 'static>(
-    store: Store<K, V>,
-    f: impl Fn(&S) -> Result<(), BoxError> + Send + Sync + 'static,
-) -> Result<(), Box<dyn Error>> {
-    let (name, f): (_, Arc<WithStore<S>>) = (store.name().clone(), Arc::new(f));
-    let uses = move || UsesStore {
-        name: name.clone(),
-        store: None,
-        f: f.clone(),
-    };
-    let builder = StreamsBuilder::new();
-    let stream = builder.stream::<String, i64>("in");
-    stream.process_values_with(uses, Processing::new().with_store(store));
-    let runner = Runner::new(&builder.build()?)?;
-    Ok(runner.pipe_at("in", "a".to_owned(), 1i64, 1_000)?)
-}
-
 /// A record that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
