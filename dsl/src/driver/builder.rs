@@ -140,9 +140,10 @@ impl<'t> DriverBuilder<'t> {
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
     /// # let builder = StreamsBuilder::new();
     /// # let windows = TimeWindows::of(seconds(10));
+    /// # let kept = Materialized::named("counts").retention(minutes(1));
     /// let per_window = builder.stream::<String, i64>("in").group_by_key().windowed_by(windows);
     /// let counts = per_window.emit(EmitStrategy::OnWindowClose);
-    /// counts.count().to_stream().map(|key, n| (key.key.clone(), *n)).to("out");
+    /// counts.count_with(kept).to_stream().map(|key, n| (key.key.clone(), *n)).to("out");
     /// # let topology = builder.build()?;
     /// let driver = TopologyTestDriver::builder(&topology).emit_interval(seconds(1)).build()?;
     /// # let input = driver.input("in", StringSerde, I64Serde)?;

@@ -395,7 +395,11 @@ impl TopologyTestDriver {
     /// #     ) -> Result<(), BoxError> {
     /// #         Ok(())
     /// #     }
-    /// #     fn punctuate(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
+    /// #     fn punctuate(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         run: Punctuation,
+    /// #     ) -> Result<(), BoxError> {
     /// #         BEATS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     /// #         assert_eq!(run.timestamp % 1_000, 0);
     /// #         assert_eq!(ctx.wall_clock_ms(), run.timestamp);

@@ -98,7 +98,8 @@ impl<K: 'static, V: 'static> Joined<K, V> {
 }
 serde_options!(
     Joined,
-    r#"stream.join_with(&builder.table_with::<Key, i64>(Consumed::topic("t").key_serde(json()), "rows"), |_, _, n| *n, Joined::new()"#,
+    r#"# let table = builder.table_with(Consumed::<Key, i64>::topic("rows").key_serde(json()), "rows");
+stream.join_with(&table, |_, _, n| *n, Joined::new()"#,
     ");"
 );
 impl<K: 'static, V: 'static> From<&str> for Joined<K, V> {
@@ -197,7 +198,8 @@ impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
     /// let options = StreamJoined::new().store_named("kept");
     /// left.try_join_stream_with(&right, sum, JoinWindows::of(seconds(5)), options).to("out");
     /// let text = builder.build()?.describe();
-    /// assert!(text.contains("(stores: [kept-this-join-store])") && text.contains("(stores: [kept-other-join-store])"));
+    /// assert!(text.contains("(stores: [kept-this-join-store])"));
+    /// assert!(text.contains("(stores: [kept-other-join-store])"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "withStoreName")]

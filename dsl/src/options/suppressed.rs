@@ -54,8 +54,10 @@ impl BufferConfig<Strict> {
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
     /// # let builder = StreamsBuilder::new();
-    /// let counts = builder.stream::<String, i64>("in").group_by_key().windowed_by(TimeWindows::of(seconds(10))).count();
-    /// counts.suppress(Suppressed::until_window_closes(BufferConfig::unbounded())).to_stream().map(|key, n| (key.key.clone(), *n)).to("out");
+    /// # let windows = TimeWindows::of(seconds(10));
+    /// let counts = builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count();
+    /// let last = Suppressed::until_window_closes(BufferConfig::unbounded());
+    /// counts.suppress(last).to_stream().map(|key, n| (key.key.clone(), *n)).to("out");
     /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
     /// # let input = driver.input("in", StringSerde, I64Serde)?;
     /// for time in [1_000, 2_000, 10_000] {

@@ -89,7 +89,7 @@ impl<K: 'static, KO: 'static> TableJoined<K, KO> {
     /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
     /// runner.pipe("customers", 7i64, Some("Ann".to_owned()))?;
     /// runner.pipe("orders", "o17".to_owned(), Some(7i64))?;
-    /// let answer = runner.written().into_iter().find(|record| record.topic.ends_with("response-topic")).ok_or("none")?;
+    /// let answer = runner.written().into_iter().find(|r| r.topic.ends_with("response-topic")).ok_or("none")?;
     /// assert_eq!(answer.partition, Some(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -47,7 +47,8 @@ impl<K, V> TimestampExtractor<K, V> {
     /// for time in [5_000, 0] {
     ///     input.at_ms(time).pipe("a", 1)?;
     /// }
-    /// let times: Vec<i64> = driver.output("out", StringSerde, I64Serde)?.read_all()?.iter().map(|r| r.timestamp_ms).collect();
+    /// let out = driver.output("out", StringSerde, I64Serde)?.read_all()?;
+    /// let times: Vec<i64> = out.iter().map(|record| record.timestamp_ms).collect();
     /// assert_eq!(times, [5_000, 5_000]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -33,7 +33,8 @@ impl SlidingWindows {
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
     /// # let builder = StreamsBuilder::new();
-    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(SlidingWindows::of(seconds(10))).count_with("counts");
+    /// let windows = SlidingWindows::of(seconds(10));
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with("counts");
     /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
     /// # let input = driver.input("in", StringSerde, I64Serde)?;
     /// for time in [60_000, 70_000, 80_001] {
