@@ -397,6 +397,7 @@ impl<K, V> KeyValueStore<K, V> {
     /// # let input = driver.input("in", StringSerde, I64Serde)?;
     /// for key in ["a", "b", "a", "c"] {
     ///     input.pipe(key, 1)?;
+    /// #   driver.state()?; // or else the driver puts it off
     /// }
     /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [0, 1, 2, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -556,6 +557,7 @@ impl<K, V, R: TimedRow<V>> TimestampedKeyValueStore<K, V, R> {
     /// # let input = driver.input("in", StringSerde, I64Serde)?;
     /// for key in ["a", "b", "a", "c"] {
     ///     input.pipe(key, 1)?;
+    /// #   driver.state()?; // or else the driver puts it off
     /// }
     /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [0, 1, 2, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -67,6 +67,23 @@ pub struct Outgoing<'a, K, V> {
 }
 impl<K, V> Outgoing<'_, K, V> {
     /// Where the record came from; None inside a punctuation.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # use millstream_dsl::stream::Outgoing;
+    /// builder.stream::<String, i64>(Consumed::topics(["uk", "fr"])).try_to_dynamic_with(
+    ///     |record: &Outgoing<'_, String, i64>| {
+    ///         let origin = record.origin().ok_or("made by a timer")?;
+    ///         Ok::<_, BoxError>(format!("{}-copies", origin.topic))
+    ///     },
+    ///     Produced::options(),
+    /// );
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("fr", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// assert_eq!(driver.produced_to("fr-copies").len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn origin(&self) -> Option<RecordMetadata> {
         RecordMetadata::of(self.cx)
     }
