@@ -54,8 +54,8 @@ impl SessionStore {
         self.core.cache_is_full()
     }
 
-    /// Sessions of lo <= key <= hi (`None` = open) with end >= `earliest_end` and start <= `latest_start`, in order of
-    /// (key, end, start).
+    /// Sessions of lo <= key <= hi (`None` = open) with end >= `earliest_end` and start <= `latest_start`: on disk in order of
+    /// (key, end, start) within a segment; in memory, without a record cache, of (end, key), the last start first.
     pub fn find(
         self: &Rc<Self>,
         lo: Option<&[u8]>,
@@ -69,7 +69,9 @@ impl SessionStore {
             lo: lo.map(Into::into),
             hi: hi.map(Into::into),
         };
-        self.rows(keys, (earliest_end, i64::MAX), readable, latest_start, reverse)
+        let by_end = self.core.spec.backend == StoreBackend::InMemory && !self.core.is_cached();
+        let rows = self.rows(keys, (earliest_end, i64::MAX), readable, latest_start, reverse);
+        if by_end { rows.by_end(reverse) } else { rows }
     }
 
     /// Sessions of a key with end >= `earliest_end` and start <= `latest_start`, in order of (end, start), into a list that
@@ -150,6 +152,7 @@ impl SessionStore {
             earliest_end,
             latest_end,
             latest_start,
+            sorted: None,
         }
     }
 
@@ -241,12 +244,24 @@ pub struct SessionRows {
     earliest_end: i64,
     latest_end: i64,
     latest_start: i64,
+    /// All of them, where the order is not that of the scans.
+    sorted: Option<std::vec::IntoIter<Result<SessionRow>>>,
 }
 
-impl Iterator for SessionRows {
-    type Item = Result<SessionRow>;
+impl SessionRows {
+    /// In the order of Kafka Streams' store in memory: by end, by key, and the last start first.
+    fn by_end(mut self, reverse: bool) -> Self {
+        let mut rows: Vec<Result<SessionRow>> = std::iter::from_fn(|| self.advance()).collect();
+        rows.sort_by(|a, b| match (a, b) {
+            (Ok(a), Ok(b)) if reverse => (b.end, &b.key, a.start).cmp(&(a.end, &a.key, b.start)),
+            (Ok(a), Ok(b)) => (a.end, &a.key, b.start).cmp(&(b.end, &b.key, a.start)),
+            _ => std::cmp::Ordering::Equal,
+        });
+        self.sorted = Some(rows.into_iter());
+        self
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    fn advance(&mut self) -> Option<Result<SessionRow>> {
         loop {
             let (key, [end, start], found) = match self.scans.next()? {
                 Ok(row) => row,
@@ -262,6 +277,17 @@ impl Iterator for SessionRows {
                     headers,
                 }));
             }
+        }
+    }
+}
+
+impl Iterator for SessionRows {
+    type Item = Result<SessionRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.sorted {
+            Some(sorted) => sorted.next(),
+            None => self.advance(),
         }
     }
 }

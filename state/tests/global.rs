@@ -40,17 +40,15 @@ fn put(store: &KeyValueStore, key: &[u8], value: Option<&[u8]>) {
 }
 
 fn engines() -> Vec<(StateEngine, Option<tempfile::TempDir>)> {
-    let mut engines = vec![
+    vec![
         (StateEngine::in_memory(), None),
         (StateEngine::on_memory_disk(&MemoryDisk::new("i")), None),
-    ];
-    #[cfg(feature = "rocksdb")]
-    {
-        let dir = tempfile::tempdir().unwrap();
-        let engine = StateEngine::rocksdb(dir.path(), "app", 8 << 20).unwrap();
-        engines.push((engine, Some(dir)));
-    }
-    engines
+        #[cfg(feature = "rocksdb")]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            (StateEngine::rocksdb(dir.path(), "app", 8 << 20).unwrap(), Some(dir))
+        },
+    ]
 }
 
 #[test]

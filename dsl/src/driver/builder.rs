@@ -111,7 +111,8 @@ impl<'t> DriverBuilder<'t> {
         self
     }
 
-    /// How long a topic without records holds the others back, by the wall clock. Default: zero, not at all.
+    /// How long a topic without records holds the others back, by the wall clock; several one after the other, as in Kafka
+    /// Streams, in no order that means anything. Default: zero, not at all.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};

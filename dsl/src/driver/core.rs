@@ -11,7 +11,7 @@ use super::{
     capture::Capture,
     error::{DriverError, Result},
     feeds::Feeds,
-    queues::{QueuedRecord, SourceQueue},
+    queues::{QueuedRecord, SourceQueue, order_of_waiting},
 };
 use crate::engine::{
     Handlers, HeaderSource, RawHeaders, RawRecord, SourceIndex, StoreDefinition, TaskEnvironment, TaskGraph, Topology,
@@ -41,6 +41,8 @@ pub(super) struct Settings {
 
 struct Inputs {
     sources: Vec<SourceQueue>,
+    /// The sources with queues, in the order in which they are waited for.
+    waited_for: Vec<SourceIndex>,
     heap: TimeHeap<SourceIndex>,
 }
 
@@ -139,9 +141,10 @@ impl Core {
         Ok(Self {
             capture,
             inputs: RefCell::new(Inputs {
-                sources: (0..graph.sources().len())
-                    .map(|i| SourceQueue::new(graph.is_global(SourceIndex(i as u32))))
+                sources: std::iter::repeat_with(SourceQueue::default)
+                    .take(graph.sources().len())
                     .collect(),
+                waited_for: order_of_waiting(&graph, id),
                 heap: TimeHeap::default(),
             }),
             graph,
@@ -364,7 +367,7 @@ impl Core {
 
     /// Whether the head with the smallest time may be processed, or a topic without data has to be waited for.
     fn ready(&self) -> bool {
-        let mut inputs = self.inputs.borrow_mut();
+        let inputs = &mut *self.inputs.borrow_mut();
         if inputs.heap.is_empty() {
             return false;
         }
@@ -372,17 +375,19 @@ impl Core {
             return true;
         }
         let now = self.wall_clock_ms.get();
-        let idle = self.max_task_idle_ms;
-        let mut ready = true;
-        for queue in inputs.sources.iter_mut().filter(|q| !q.global) {
+        // One after the other: the time of a topic begins when that of those before it is over.
+        for source in &inputs.waited_for {
+            let queue = &mut inputs.sources[source.0 as usize];
             if queue.head.is_some() {
                 queue.idle_deadline_ms = None;
-            } else {
-                let deadline = *queue.idle_deadline_ms.get_or_insert(now.saturating_add(idle));
-                ready &= now >= deadline;
+                continue;
+            }
+            let until = now.saturating_add(self.max_task_idle_ms);
+            if now < *queue.idle_deadline_ms.get_or_insert(until) {
+                return false;
             }
         }
-        ready
+        true
     }
 
     /// After a record: punctuation in stream time, then a commit.

@@ -3,6 +3,9 @@ use std::collections::VecDeque;
 
 use millstream_state::Headers;
 
+use crate::engine::{SourceIndex, TaskGraph};
+use crate::topology::java_hash::java_partition_order;
+
 /// A record that waits in a queue, with its bytes.
 #[derive(Debug)]
 pub(super) struct QueuedRecord {
@@ -17,8 +20,6 @@ pub(super) struct QueuedRecord {
 /// One source topic.
 #[derive(Debug)]
 pub(super) struct SourceQueue {
-    /// Feeds a global table: never queued, never waited for.
-    pub(super) global: bool,
     pub(super) next_offset: i64,
     /// Highest time of a record taken off, -1 before the first.
     pub(super) partition_time: i64,
@@ -29,10 +30,9 @@ pub(super) struct SourceQueue {
     pub(super) waiting: VecDeque<QueuedRecord>,
 }
 
-impl SourceQueue {
-    pub(super) fn new(global: bool) -> Self {
+impl Default for SourceQueue {
+    fn default() -> Self {
         Self {
-            global,
             next_offset: 0,
             partition_time: -1,
             idle_deadline_ms: None,
@@ -40,10 +40,24 @@ impl SourceQueue {
             waiting: VecDeque::new(),
         }
     }
+}
 
+impl SourceQueue {
     pub(super) fn take_offset(&mut self) -> i64 {
         let offset = self.next_offset;
         self.next_offset += 1;
         offset
     }
+}
+
+/// In which order empty topics are waited for: Kafka Streams keeps the queues of a task in a hash map.
+pub(super) fn order_of_waiting(graph: &TaskGraph, application_id: &str) -> Vec<SourceIndex> {
+    let (sources, topics): (Vec<_>, Vec<_>) = (0..)
+        .map(SourceIndex)
+        .zip(graph.sources())
+        .filter(|(source, _)| !graph.is_global(*source))
+        .map(|(source, topic)| (source, topic.full_name(application_id)))
+        .unzip();
+    let order = java_partition_order(&topics);
+    order.into_iter().map(|i| sources[i]).collect()
 }

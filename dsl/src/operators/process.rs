@@ -179,7 +179,7 @@ impl Processing {
 }
 
 /// A node that runs a processor made by `supplier`.
-pub fn process_node<K, V, K2, V2, P>(
+pub(crate) fn process_node<K, V, K2, V2, P>(
     supplier: impl Fn() -> P + Send + Sync + 'static,
 ) -> Arc<dyn crate::engine::NodeFactory>
 where

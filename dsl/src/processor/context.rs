@@ -115,7 +115,6 @@ impl Schedule {
     /// assert_eq!(runner.read::<String, i64>("out").len(), 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[doc(alias = "cancel")]
     pub fn cancel(&self) {
         self.cancel.cancel();
     }

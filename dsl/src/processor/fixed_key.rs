@@ -525,7 +525,7 @@ pub trait FixedKeyProcessor<K, V, VOut> {
 }
 
 /// Runs a processor of values as a processor.
-pub struct FixedKey<P>(pub P);
+pub(crate) struct FixedKey<P>(pub(crate) P);
 impl<K: 'static, V, VOut: 'static, P: FixedKeyProcessor<K, V, VOut>> Processor<K, V, K, VOut> for FixedKey<P> {
     fn init(&mut self, ctx: &ProcessorContext<'_, K, VOut>) -> Result<(), BoxError> {
         self.0.init(&FixedKeyContext(ctx))

@@ -172,7 +172,7 @@ pub(crate) trait Punctuate {
 }
 
 /// Surroundings of a processor: children, stores, schedules.
-pub struct Connected<K, V> {
+pub(crate) struct Connected<K, V> {
     pub(crate) name: Arc<str>,
     pub(crate) children: Vec<(Arc<str>, StreamPort<K, V>)>,
     pub(crate) stores: Vec<StoreAccess>,
@@ -189,7 +189,7 @@ impl Punctuate for Nobody {
 
 impl<K: 'static, V: 'static> Connected<K, V> {
     /// From the scope of the node.
-    pub fn new(scope: &mut NodeScope<'_>) -> Result<Self, Box<ProcessError>> {
+    pub(crate) fn new(scope: &mut NodeScope<'_>) -> Result<Self, Box<ProcessError>> {
         Ok(Self {
             children: scope.named_children()?,
             ..Self::without_children(scope)
@@ -244,7 +244,7 @@ struct Inner<K, V, K2, V2, P> {
 }
 
 /// A user's processor as an operator.
-pub struct ProcessorNode<K, V, K2, V2, P>(Rc<Inner<K, V, K2, V2, P>>);
+pub(crate) struct ProcessorNode<K, V, K2, V2, P>(Rc<Inner<K, V, K2, V2, P>>);
 
 impl<K, V, K2, V2, P> ProcessorNode<K, V, K2, V2, P>
 where
@@ -255,7 +255,7 @@ where
     P: Processor<K, V, K2, V2> + 'static,
 {
     /// Hooks the processor into its task.
-    pub fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
+    pub(crate) fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
         scope.context().let_headers_change();
         let keeps_headers = connected.keeps_headers();
         let inner = Rc::new(Inner {

@@ -23,7 +23,7 @@ macro_rules! defaults {
         /// The default serde of a type that is only known as `'static`, if it has one.
         ///
         /// Lets operators find the serde of, say, a `String` that a `map` made, without a bound on the method.
-        pub fn default_serde_of<T: 'static>() -> Option<SharedSerde<T>> {
+        pub(crate) fn default_serde_of<T: 'static>() -> Option<SharedSerde<T>> {
             $(if let Some(found) = lookup::<$type, T>() { return Some(found); }
               if let Some(found) = lookup::<Option<$type>, T>() { return Some(found); })*
             None

@@ -15,7 +15,8 @@ mod windowed;
 
 use std::sync::Arc;
 
-pub use default::{DefaultSerde, default_serde_of};
+pub use default::DefaultSerde;
+pub(crate) use default::default_serde_of;
 pub(crate) use grouped_change::{GroupedChange, GroupedChangeSerde};
 pub use json::{JsonSerde, json};
 pub use optional::OptionSerde;

@@ -593,7 +593,7 @@ impl<K: 'static, V: 'static> Store<K, V> {
         &self.spec.name
     }
     /// The store with the serdes found for its types.
-    pub fn resolve(self, builder: &mut Builder) -> StoreBuilder {
+    pub(crate) fn resolve(self, builder: &mut Builder) -> StoreBuilder {
         let name = self.spec.name.clone();
         let key = builder.resolve_serde(&name, self.key.as_ref(), None);
         let value = builder.resolve_serde(&name, self.value.as_ref(), None);

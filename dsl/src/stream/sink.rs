@@ -99,19 +99,19 @@ pub(crate) fn topic_of_pair<K: 'static, V: 'static>(
 }
 
 /// How a sink writes.
-pub struct SinkOptions<K, V> {
+pub(crate) struct SinkOptions<K, V> {
     /// Serde of the key.
-    pub key: SharedSerde<K>,
+    pub(crate) key: SharedSerde<K>,
     /// Serde of the value.
-    pub value: SharedSerde<V>,
+    pub(crate) value: SharedSerde<V>,
     /// Whether `Record::key_bytes` are bytes of this key serde.
-    pub reuse_key_bytes: bool,
+    pub(crate) reuse_key_bytes: bool,
     /// The topic's name, for the partitioner.
-    pub topic: Arc<str>,
+    pub(crate) topic: Arc<str>,
     /// Chooses the topic of each record; None: the fixed topic.
-    pub topic_fn: Option<TopicFn<K, V>>,
+    pub(crate) topic_fn: Option<TopicFn<K, V>>,
     /// Chooses partitions.
-    pub partitioner: Option<Arc<dyn Partitioner<K, V>>>,
+    pub(crate) partitioner: Option<Arc<dyn Partitioner<K, V>>>,
 }
 impl<K, V> Clone for SinkOptions<K, V> {
     fn clone(&self) -> Self {
@@ -135,7 +135,7 @@ struct Sink<K, V> {
 }
 
 /// A sink with these options.
-pub fn sink_factory<K: 'static, V: 'static>(options: SinkOptions<K, V>) -> Arc<dyn NodeFactory> {
+pub(crate) fn sink_factory<K: 'static, V: 'static>(options: SinkOptions<K, V>) -> Arc<dyn NodeFactory> {
     factory(move |scope| {
         Ok(port(Sink {
             name: scope.name().clone(),

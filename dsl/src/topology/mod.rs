@@ -9,7 +9,7 @@ mod graph_node;
 mod group;
 mod instantiate;
 mod internal;
-mod java_hash;
+pub(crate) mod java_hash;
 mod java_tree;
 mod low_level;
 mod naming;
@@ -25,16 +25,15 @@ use crate::engine::{ProcessError, ProcessorWrapper, TaskEnvironment, TaskGraph};
 
 pub use config::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom};
 pub use error::{BuildError, Violation, ViolationKind};
-pub(crate) use graph_node::Role;
-pub use graph_node::{GraphId, GraphNode, WriteNode};
-pub use internal::{Builder, BuilderRef};
-pub(crate) use internal::{JoinTopic, StreamSource};
+pub(crate) use graph_node::{GraphId, GraphNode, Role};
+pub(crate) use internal::{Builder, BuilderRef, JoinTopic, StreamSource};
 pub use low_level::TopologyBuilder;
 pub use node::{SinkTarget, SourceTopics};
 pub(crate) use optimize::{MergeRepartition, RepartitionRole};
-pub use store::{StoreBuilder, StoreDefinition};
+pub(crate) use store::StoreBuilder;
+pub use store::StoreDefinition;
 pub use topic::{InternalTopic, OffsetReset, TopicRef};
-pub use writer::TopologyWriter;
+pub(crate) use writer::TopologyWriter;
 
 use node::Node;
 
@@ -254,7 +253,7 @@ impl Topology {
     }
     /// One graph with the nodes of all subtopologies and global tables (test driver): sources, sinks and stores are
     /// concatenated in subtopology order, global ones last.
-    pub fn build_all(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+    pub(crate) fn build_all(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
         instantiate::build_all(self, environment)
     }
 }

@@ -116,13 +116,13 @@ fn add(case: &Json, builder: &mut TopologyBuilder, a: Args<'_>, catalogue: &mut 
         "connect" => builder.connect(a.need("name")?, &a.list("stores")),
         "addGlobalStore" | "addReadOnlyStore" => {
             let topic = a.need("topic")?;
-            let (key, value) = topic_serdes(case, topic)?;
-            let consumed = Consumed::topic(topic).with(key, value);
             let (store, source, name) = (store(a)?.logging(false), a.need("source")?, a.need("name")?);
             if a.text("op") == Some("addGlobalStore") {
+                let (key, value) = topic_serdes(case, topic)?;
+                let consumed = Consumed::topic(topic).with(key, value);
                 builder.add_global_store(store, source, consumed, name, Filler::supplier(a)?);
             } else {
-                builder.add_read_only_store(store, source, consumed, name, Filler::supplier(a)?);
+                builder.add_read_only_store(store, source, consumed(case, a, false)?, name, Filler::supplier(a)?);
             }
         }
         _ => return Err(unsupported(a)),
