@@ -186,15 +186,17 @@ impl<'t> DriverBuilder<'t> {
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # use millstream_state::{MemoryDisk, StateEngine};
     /// # let builder = StreamsBuilder::new();
     /// # builder.table_with::<String, i64>("in", Materialized::named("rows"));
     /// # let topology = builder.build()?;
-    /// # use millstream_state::StateEngine;
-    /// let engine = StateEngine::in_memory(); // or a directory, where RocksDB is compiled in
-    /// let driver = TopologyTestDriver::builder(&topology).state(engine).build()?;
-    /// # let input = driver.input("in", StringSerde, I64Serde)?;
-    /// input.pipe("a", 1)?;
-    /// assert_eq!(driver.key_value_store("rows", StringSerde, I64Serde)?.get(&"a".into())?, Some(1));
+    /// let disk = MemoryDisk::new("instance-1"); // outlives the drivers: what does a restart find?
+    /// let start = || TopologyTestDriver::builder(&topology).state(StateEngine::on_memory_disk(&disk)).build();
+    /// let driver = start()?;
+    /// driver.input("in", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// driver.state()?; // commits
+    /// driver.close()?;
+    /// assert_eq!(start()?.key_value_store("rows", StringSerde, I64Serde)?.get(&"a".into())?, Some(1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state(mut self, engine: StateEngine) -> Self {

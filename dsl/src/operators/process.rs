@@ -250,8 +250,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// let processing = Processing::new().named("count").with_store(Store::<String, i64>::key_value("counts"));
     /// builder.stream::<String, i64>("in").process_with(|| Count, processing).to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// runner.pipe("in", "a".to_owned(), 7i64)?;
+    /// runner.pipe("in", "a".to_owned(), 8i64)?;
     /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

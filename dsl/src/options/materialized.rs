@@ -118,7 +118,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// let table = builder.table::<String, String>("in");
     /// let long = table.filter_with(
     ///     |_, text| text.len() > 3,
-    ///     Materialized::new().operator("long-ones").not_stored(),
+    ///     Materialized::named("only-a-name").operator("long-ones").not_stored(),
     /// );
     /// long.to_stream().to("out");
     /// assert_eq!(long.name(), "long-ones");

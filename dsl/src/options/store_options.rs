@@ -13,7 +13,8 @@ macro_rules! store_options {
             /// # let (left, right) = (builder.stream::<String, i64>("left"), builder.stream::<String, i64>("right"));
             /// # let sum = |_: &String, l: &i64, r: &i64| Ok::<_, BoxError>(l + r);
             #[doc = concat!($before, ".in_memory()", $after)]
-            /// let store = &builder.build()?.subtopologies()[0].stores[0].spec;
+            /// let topology = builder.build()?;
+            /// let store = &topology.subtopologies()[0].stores[0].spec;
             /// assert_eq!(store.backend, millstream_state::StoreBackend::InMemory);
             /// # Ok::<(), BuildError>(())
             /// ```
