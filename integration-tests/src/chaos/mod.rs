@@ -7,6 +7,8 @@
 //! A row that injected nothing or compared nothing fails.
 
 mod feeder;
+mod mending;
+mod patience;
 mod report;
 mod rows;
 mod scene;

@@ -1,9 +1,10 @@
 //! The last word on a scene: input, results, changelog, offsets and open transactions against the reference fold.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::feeder::key_index;
+use super::patience::becomes;
 use super::{Attempt, Outcome};
 use crate::applications::OUTPUT;
 use crate::fold::{PerKey, compare, running_counts};
@@ -69,7 +70,7 @@ fn found<'a>(history: &Recorder, topic: &str, records: impl Iterator<Item = &'a 
     Ok(())
 }
 
-fn at_rest(history: &Recorder, committed: &[Option<(i64, String)>], ends: &[(i64, i64)]) -> Attempt {
+fn record_rest(history: &Recorder, committed: &[Option<(i64, String)>], ends: &[(i64, i64)]) -> Attempt {
     for ((partition, committed), (_, end)) in (0..).zip(committed).zip(ends) {
         history.add(Event::AtRest {
             topic: INPUT.to_owned(),
@@ -149,26 +150,22 @@ fn offsets(observer: &Observer, expected: &Expectation<'_>, outcome: &mut Outcom
     let mut topics = internal(observer, id, "-repartition")?;
     topics.push(format!("{id}-in"));
     for topic in topics {
-        let deadline = Instant::now() + AT_REST;
-        loop {
-            let committed = observer.committed(id, &topic)?;
-            let ends = observer.watermarks(&topic)?;
+        let mut committed = Vec::new();
+        let mut ends = Vec::new();
+        let at_rest = becomes(AT_REST, || {
+            committed = observer.committed(id, &topic)?;
+            ends = observer.watermarks(&topic)?;
             let at_end = |(c, (_, end)): (&Option<(i64, String)>, &(i64, i64))| match c {
                 Some((offset, _)) => offset == end,
                 None => *end == 0,
             };
-            if committed.iter().zip(&ends).all(at_end) {
-                if topic == format!("{id}-in") {
-                    at_rest(expected.history, &committed, &ends)?;
-                }
-                break;
-            }
-            if Instant::now() > deadline {
-                let committed: Vec<_> = committed.iter().map(|c| c.as_ref().map(|(o, _)| *o)).collect();
-                outcome.violation(format!("{topic}: committed {committed:?} at rest, ends are {ends:?}"));
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(200));
+            Ok(committed.iter().zip(&ends).all(at_end))
+        })?;
+        if !at_rest {
+            let committed: Vec<_> = committed.iter().map(|c| c.as_ref().map(|(o, _)| *o)).collect();
+            outcome.violation(format!("{topic}: committed {committed:?} at rest, ends are {ends:?}"));
+        } else if topic == format!("{id}-in") {
+            record_rest(expected.history, &committed, &ends)?;
         }
     }
     Ok(())
@@ -198,18 +195,15 @@ fn open_transactions(observer: &Observer, expected: &Expectation<'_>, outcome: &
     let mut topics = internal(observer, id, "-changelog")?;
     topics.extend(internal(observer, id, "-repartition")?);
     topics.push(format!("{id}-out"));
-    let deadline = Instant::now() + expected.transaction_timeout + AT_REST;
+    let limit = expected.transaction_timeout + AT_REST;
     for topic in topics {
-        loop {
-            let open = observer.open_transactions(&topic)?;
-            if open.is_empty() {
-                break;
-            }
-            if Instant::now() > deadline {
-                outcome.violation(format!("{topic}: hanging transactions in partitions {open:?}"));
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(500));
+        let mut open = Vec::new();
+        let over = becomes(limit, || {
+            open = observer.open_transactions(&topic)?;
+            Ok(open.is_empty())
+        })?;
+        if !over {
+            outcome.violation(format!("{topic}: hanging transactions in partitions {open:?}"));
         }
     }
     Ok(())

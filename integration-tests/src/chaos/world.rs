@@ -1,10 +1,12 @@
 //! Three brokers on loopback, the proxy in front of them, and who of them does what.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::mending::LogPosition;
+use super::patience::{becomes, within};
 use super::{Attempt, RECOVERY_BOUND};
 use crate::kafka::{KafkaServer, Observer, ServerConfig, free_ports};
 use crate::proxy::{Proxy, Route};
@@ -13,6 +15,8 @@ pub(super) const BROKERS: usize = 3;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Partitions of `__consumer_offsets` and `__transaction_state` in the harness's clusters.
 const COORDINATOR_PARTITIONS: i32 = 4;
+/// Until a partition has a leader again.
+const LEADER_LIMIT: Duration = Duration::from_secs(30);
 const IN_SYNC_LIMIT: Duration = Duration::from_secs(60);
 
 /// What every row runs in.
@@ -26,6 +30,8 @@ pub struct World {
     pub(super) environment: Vec<(String, String)>,
     /// How long the application may take to come back after a fault.
     pub(super) recovery_bound: Duration,
+    /// How far the logs of the brokers have been read.
+    logs_read: [LogPosition; BROKERS],
     dir: Option<TempDir>,
     scenes: u32,
     random: u64,
@@ -66,6 +72,7 @@ impl World {
             environment: Vec::new(),
             recovery_bound: RECOVERY_BOUND,
             dir: Some(tempfile::Builder::new().prefix("millstream-chaos-").tempdir()?),
+            logs_read: [LogPosition::default(); BROKERS],
             scenes: 0,
             random: seed | 1,
         })
@@ -115,20 +122,12 @@ impl World {
 
     /// The broker, counted from 0, that leads a partition.
     pub(super) fn leader(&self, topic: &str, partition: i32) -> Attempt<usize> {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let leaders = self.observer.leaders(topic);
-            let node = leaders
-                .ok()
-                .and_then(|all| all.get(usize::try_from(partition).ok()?).copied());
-            if let Some(broker) = node.and_then(|n| usize::try_from(n - 1).ok()) {
-                return Ok(broker);
-            }
-            if Instant::now() > deadline {
-                return Err(format!("{topic}-{partition} has no leader").into());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let leader = within(LEADER_LIMIT, || {
+            let leaders = self.observer.leaders(topic).unwrap_or_default();
+            let node = leaders.get(usize::try_from(partition)?).copied();
+            Ok(node.and_then(|n| usize::try_from(n - 1).ok()))
+        })?;
+        leader.ok_or_else(|| format!("{topic}-{partition} has no leader").into())
     }
 
     /// The broker that coordinates a group.
@@ -141,16 +140,32 @@ impl World {
         self.leader("__transaction_state", coordinator_partition(id))
     }
 
+    /// Restarts brokers that have given up a group they were to coordinate ([`mending`](super::mending)); gives their number.
+    pub(super) fn mend_brokers(&mut self) -> Attempt<u64> {
+        let logs = self.server.logs();
+        let mut mended = 0;
+        for (broker, (log, position)) in logs.iter().zip(&mut self.logs_read).enumerate() {
+            if position.gave_up(log)? {
+                self.server.stop_broker(broker)?;
+                self.server.start_broker(broker)?;
+                mended += 1;
+            }
+        }
+        if mended > 0 {
+            self.wait_in_sync()?;
+        }
+        Ok(mended)
+    }
+
     /// Waits until every replica has caught up: a second broker may go only then.
     pub(super) fn wait_in_sync(&self) -> Attempt {
-        let deadline = Instant::now() + IN_SYNC_LIMIT;
-        while !self.observer.all_in_sync(BROKERS).unwrap_or(false) {
-            if Instant::now() > deadline {
-                return Err(format!("replicas are not in sync after {IN_SYNC_LIMIT:?}").into());
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        if becomes(IN_SYNC_LIMIT, || {
+            Ok(self.observer.all_in_sync(BROKERS).unwrap_or(false))
+        })? {
+            Ok(())
+        } else {
+            Err(format!("replicas are not in sync after {IN_SYNC_LIMIT:?}").into())
         }
-        Ok(())
     }
 }
 

@@ -156,6 +156,10 @@ impl JvmCluster {
         self.nodes.iter().filter_map(Node::pid).collect()
     }
 
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|n| n.spec.log()).collect()
+    }
+
     pub(crate) fn start_broker(&mut self, index: usize) -> Result<()> {
         let node = self.node(index)?;
         node.launch()?;

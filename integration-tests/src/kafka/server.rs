@@ -1,4 +1,5 @@
 //! The cluster that a test gets, whatever it is made of.
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::config::ServerConfig;
@@ -101,6 +102,14 @@ impl KafkaServer {
     pub fn pids(&self) -> Vec<u32> {
         match &self.kind {
             Kind::Jvm(cluster) => cluster.pids(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the brokers that are JVMs of ours write, a file each.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        match &self.kind {
+            Kind::Jvm(cluster) => cluster.logs(),
             _ => Vec::new(),
         }
     }

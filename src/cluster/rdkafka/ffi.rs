@@ -282,12 +282,7 @@ impl Drop for Handle {
 extern "C" fn on_log(_: *const sys::rd_kafka_t, level: c_int, facility: *const c_char, message: *const c_char) {
     // SAFETY: librdkafka passes terminated strings that live during the call.
     let (facility, message) = unsafe { (text(facility), text(message)) };
-    match level {
-        0..=3 => tracing::error!(target: "millstream::librdkafka", %facility, "{message}"),
-        4 => tracing::warn!(target: "millstream::librdkafka", %facility, "{message}"),
-        5 | 6 => tracing::info!(target: "millstream::librdkafka", %facility, "{message}"),
-        _ => tracing::debug!(target: "millstream::librdkafka", %facility, "{message}"),
-    }
+    super::log::tell(level, &facility, &message);
 }
 
 extern "C" fn on_error(_: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {

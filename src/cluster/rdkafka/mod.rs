@@ -4,6 +4,7 @@ mod deliveries;
 mod errors;
 #[allow(unsafe_code, reason = "the bindings to librdkafka; every block says why it is sound")]
 mod ffi;
+mod log;
 mod offsets;
 mod producer;
 mod settings;

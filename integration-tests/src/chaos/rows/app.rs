@@ -1,8 +1,9 @@
 //! Faults of the application's own processes.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::super::patience::becomes;
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
 use super::{mentions, stop};
@@ -189,14 +190,14 @@ fn orderly_stop(s: &mut Scenario<'_>) -> Attempt {
         }
         let processed = process.processed_at_its_end(Duration::from_secs(2));
         let processed = processed.ok_or("the instance has not said what it has processed")?;
-        let mut end = committed(s, scene)?;
-        let mut stands_for = records_between(s, &begin, &end)?;
+        let mut end = begin.clone();
+        let mut stands_for = 0;
         // The brokers write the markers of a transaction a moment after they have said that it is committed.
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while stands_for != processed && Instant::now() < deadline {
+        becomes(Duration::from_secs(5), || {
             end = committed(s, scene)?;
             stands_for = records_between(s, &begin, &end)?;
-        }
+            Ok(stands_for == processed)
+        })?;
         // What was undone on the way was processed more than once.
         if stands_for != processed && mentions(&log, UNDONE) == undone {
             let sentence = format!("{processed} records processed at an orderly stop, {stands_for} committed");

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::super::patience::becomes;
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
 use super::{abort_once, restart, stop};
@@ -72,12 +73,8 @@ fn control_record_last(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
     scene.kill(1)?;
     lose_state(scene)?;
     drop(no_commits);
-    let deadline = Instant::now() + LIMIT;
-    while !every_end_is_a_marker(s, &topic)? {
-        if Instant::now() > deadline {
-            return Err(format!("{topic} does not end with control records within {LIMIT:?}").into());
-        }
-        std::thread::sleep(Duration::from_millis(500));
+    if !becomes(LIMIT, || every_end_is_a_marker(s, &topic))? {
+        return Err(format!("{topic} does not end with control records within {LIMIT:?}").into());
     }
     s.outcome.sometimes("a control record was the last", true);
     let rolled_back = last_of_each(s, &topic, View::Everything)? != last_of_each(s, &topic, View::Committed)?;
@@ -151,18 +148,17 @@ fn compacted(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
 fn await_cleaning(s: &Scenario<'_>, topic: &str, settings: &[(&str, &str)]) -> Attempt {
     let (ends, before) = (s.world.observer.watermarks(topic)?, records_of_each(s, topic)?);
     s.world.observer.configure_topic(topic, settings)?;
-    let deadline = Instant::now() + LIMIT;
-    while Instant::now() < deadline {
+    let cleaned = becomes(LIMIT, || {
         let (left, now) = (records_of_each(s, topic)?, s.world.observer.watermarks(topic)?);
         let fewer = |p: i32| left.get(&p) < before.get(&p);
-        if (0..)
-            .zip(ends.iter().zip(&now))
-            .any(|(p, (then, now))| then.1 == now.1 && fewer(p))
-        {
-            return Ok(());
-        }
+        let mut partitions = (0..).zip(ends.iter().zip(&now));
+        Ok(partitions.any(|(p, (then, now))| then.1 == now.1 && fewer(p)))
+    })?;
+    if cleaned {
+        Ok(())
+    } else {
+        Err(format!("{topic} was not compacted within {LIMIT:?}").into())
     }
-    Err(format!("{topic} was not compacted within {LIMIT:?}").into())
 }
 
 fn records_of_each(s: &Scenario<'_>, topic: &str) -> Attempt<BTreeMap<i32, usize>> {
@@ -200,12 +196,13 @@ fn cut_off(s: &mut Scenario<'_>, scene: &mut Scene) -> Attempt {
 
 /// Deletes what lies before these offsets. The brokers hear of a new policy a moment later than we do.
 fn cut(s: &Scenario<'_>, topic: &str, before: &[i64]) -> Attempt {
-    let deadline = Instant::now() + LIMIT;
-    while let Err(error) = s.world.observer.delete_records(topic, before) {
-        if Instant::now() > deadline {
-            return Err(error.into());
-        }
-        std::thread::sleep(Duration::from_millis(200));
+    let mut refused = None;
+    let done = becomes(LIMIT, || {
+        refused = s.world.observer.delete_records(topic, before).err();
+        Ok(refused.is_none())
+    })?;
+    if let (false, Some(error)) = (done, refused) {
+        return Err(error.into());
     }
     let firsts: Vec<i64> = s.world.observer.watermarks(topic)?.iter().map(|w| w.0).collect();
     if firsts != before {
@@ -216,16 +213,15 @@ fn cut(s: &Scenario<'_>, topic: &str, before: &[i64]) -> Attempt {
 
 /// Waits until every partition has 200 offsets more: some rounds of all keys. Gives the ends.
 fn await_growth(s: &Scenario<'_>, topic: &str, then: &[i64]) -> Attempt<Vec<i64>> {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let now: Vec<i64> = s.world.observer.watermarks(topic)?.iter().map(|w| w.1).collect();
-        if now.iter().zip(then).all(|(now, then)| *now > then + 200) {
-            return Ok(now);
-        }
-        if Instant::now() > deadline {
-            return Err(format!("{topic} does not grow: {then:?}, then {now:?}").into());
-        }
-        std::thread::sleep(Duration::from_millis(100));
+    let mut now = Vec::new();
+    let grown = becomes(LIMIT, || {
+        now = s.world.observer.watermarks(topic)?.iter().map(|w| w.1).collect();
+        Ok(now.iter().zip(then).all(|(now, then)| *now > then + 200))
+    })?;
+    if grown {
+        Ok(now)
+    } else {
+        Err(format!("{topic} does not grow: {then:?}, then {now:?}").into())
     }
 }
 

@@ -1,7 +1,8 @@
 //! User code that fails, panics or never returns, and records that cannot be read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::super::patience::becomes;
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
 use super::mentions;
@@ -242,13 +243,9 @@ fn invalid_times(s: &mut Scenario<'_>, scene: &mut Scene, input: &str) -> Attemp
     let dropped = |scene: &Scene| (0..2).map(|index| mentions(&scene.log(index), words)).sum::<usize>();
     let before = dropped(scene);
     restart_with(scene, &["--skip-failed", "--skip-timestamps"])?;
-    let deadline = Instant::now() + END_LIMIT;
-    while dropped(scene) < before + TIMES.len() {
-        if Instant::now() > deadline {
-            let sentence = format!("{} of {} dropped", dropped(scene) - before, TIMES.len());
-            return Err(format!("records without a valid time: {sentence}").into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    if !becomes(END_LIMIT, || Ok(dropped(scene) >= before + TIMES.len()))? {
+        let sentence = format!("{} of {} dropped", dropped(scene) - before, TIMES.len());
+        return Err(format!("records without a valid time: {sentence}").into());
     }
     Ok(())
 }
