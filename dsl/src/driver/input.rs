@@ -64,7 +64,21 @@ impl<K, V> TestInput<K, V> {
         })
     }
 
-    /// Gives records without a time of their own `start_ms` (milliseconds since the epoch), and `advance` more each time.
+    /// Gives records without a time of their own `start_ms` (milliseconds since the epoch), and `advance` more each
+    /// time. Default: what the wall clock of the driver shows.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let input = driver.input("in", StringSerde, I64Serde)?.auto_advance(1_000, seconds(1));
+    /// for n in [1, 2, 3] {
+    ///     input.pipe("a", n)?;
+    /// }
+    /// assert_eq!(driver.stream_time_ms(), 3_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn auto_advance(mut self, start_ms: i64, advance: Duration) -> Self {
         self.clock_ms = Cell::new(Some(start_ms));
@@ -75,6 +89,17 @@ impl<K, V> TestInput<K, V> {
     /// Pipes a record with the time of the handle: the wall clock of the driver, or as set by
     /// [`auto_advance`](Self::auto_advance). All its consequences have happened when the call returns.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").map_values(|n| n * 2).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 21)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [42]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the key or value cannot be serialized, and when the topology stops at the record.
     #[doc(alias = "pipeInput")]
@@ -82,7 +107,21 @@ impl<K, V> TestInput<K, V> {
         self.pipe_ref(&key.into(), &value.into())
     }
 
-    /// As [`pipe`](Self::pipe), borrowing.
+    /// As [`pipe`](Self::pipe), borrowing: nothing is allocated for a record that is there already.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let key = "a".to_owned();
+    /// for n in &[1, 2, 3] {
+    ///     input.pipe_ref(&key, n)?;
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`pipe`](Self::pipe).
@@ -91,7 +130,21 @@ impl<K, V> TestInput<K, V> {
         self.send(key, value, time, &self.no_headers)
     }
 
-    /// A record with a time of its own, in milliseconds since the epoch.
+    /// A record with a time of its own, in milliseconds since the epoch: late ones, for example. The clock of the
+    /// handle stays.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(2_000).pipe("a", 1)?;
+    /// input.at_ms(1_000).pipe("a", 2)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?.read_all()?;
+    /// assert_eq!((out[1].timestamp_ms, driver.stream_time_ms()), (1_000, 2_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn at_ms(&self, timestamp_ms: i64) -> InputRecord<'_, K, V> {
         InputRecord {
             input: self,
@@ -100,7 +153,19 @@ impl<K, V> TestInput<K, V> {
         }
     }
 
-    /// A record with a header.
+    /// A record with a header; more are added with [`InputRecord::header`].
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.header("request", "r1").pipe("a", 1)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?.read_all()?;
+    /// assert_eq!(out[0].headers[0].value.as_deref(), Some(&b"r1"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn header(&self, name: &str, value: impl AsRef<[u8]>) -> InputRecord<'_, K, V> {
         InputRecord {
             input: self,
@@ -153,19 +218,55 @@ pub struct InputRecord<'a, K, V> {
 }
 
 impl<K, V> InputRecord<'_, K, V> {
-    /// Sets the time, in milliseconds since the epoch.
+    /// Sets the time, in milliseconds since the epoch. Default: that of the handle.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.header("request", "r1").at_ms(2_000).pipe("a", 1)?;
+    /// assert_eq!(driver.stream_time_ms(), 2_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn at_ms(mut self, timestamp_ms: i64) -> Self {
         self.timestamp_ms = Some(timestamp_ms);
         self
     }
 
     /// Adds a header.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(1_000).header("request", "r1").header("request", "r2").pipe("a", 1)?;
+    /// let headers = driver.produced_to("out")[0].headers.clone();
+    /// assert_eq!(headers.iter().map(|header| &*header.key).collect::<Vec<_>>(), ["request", "request"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.add(name, Some(value.as_ref()));
         self
     }
 
     /// Pipes the record; see [`TestInput::pipe`].
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let late = input.at_ms(1_000); // nothing has happened yet
+    /// assert_eq!(driver.produced(), []);
+    /// late.pipe("a", 1)?;
+    /// assert_eq!(driver.produced()[0].timestamp, Some(1_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`TestInput::pipe`].
@@ -174,6 +275,20 @@ impl<K, V> InputRecord<'_, K, V> {
     }
 
     /// As [`pipe`](Self::pipe), borrowing.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let key = "a".to_owned();
+    /// for (n, time) in [(1, 2_000), (2, 1_000)] {
+    ///     input.at_ms(time).pipe_ref(&key, &n)?;
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`TestInput::pipe`].

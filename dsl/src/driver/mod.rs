@@ -103,18 +103,50 @@ pub struct TopologyTestDriver {
 impl TopologyTestDriver {
     /// A driver with default settings; see [`TopologyTestDriver::builder`] for others.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").map_values(|n| n * 2).to("out");
+    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("in", StringSerde, I64Serde)?.pipe("a", 21)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [42]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When a store cannot be opened or a processor refuses to start.
     pub fn new(topology: &Topology) -> Result<Self> {
         Self::builder(topology).build()
     }
 
-    /// A driver with settings of its own.
+    /// A driver with settings of its own: application id, record cache, wall clock, handlers.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let topology = builder.build()?;
+    /// let driver = TopologyTestDriver::builder(&topology).initial_wall_clock_ms(1_000).build()?;
+    /// assert_eq!(driver.wall_clock_ms(), 1_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(topology: &Topology) -> DriverBuilder<'_> {
         DriverBuilder::new(topology)
     }
 
     /// A typed handle that pipes records into a source topic.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// assert_eq!(driver.produced_to("out").len(), 1);
+    /// assert!(driver.input("typo", StringSerde, I64Serde).is_err(), "nobody reads it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// For a topic the topology does not read.
@@ -130,6 +162,19 @@ impl TopologyTestDriver {
 
     /// A typed handle that reads the records of a topic, each once.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let output = driver.output("out", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// assert_eq!(output.read_key_values()?, [("a".to_owned(), 1)]);
+    /// assert!(driver.output("typo", StringSerde, I64Serde).is_err(), "nobody writes it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// For a topic the topology cannot write to.
     #[doc(alias = "createOutputTopic")]
@@ -142,7 +187,20 @@ impl TopologyTestDriver {
         TestOutput::new(self.core.clone(), topic, key.into_serde(), value.into_serde())
     }
 
-    /// A typed view of a key-value store.
+    /// A typed view of a key-value store, for reading and writing from outside of the topology.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").group_by_key().count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// let counts = driver.key_value_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into())?, Some(1));
+    /// assert!(driver.window_store("counts", StringSerde, I64Serde).is_err(), "it is of another type");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// For an unknown store, and for one of another type; so with all views.
@@ -165,6 +223,19 @@ impl TopologyTestDriver {
 
     /// A typed view of a window store.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let windows = TimeWindows::of(seconds(10));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(12_000).pipe("a", 7)?;
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into(), 10_000)?, Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`key_value_store`](Self::key_value_store).
     pub fn window_store<K, V>(
@@ -186,6 +257,19 @@ impl TopologyTestDriver {
 
     /// A typed view of a session store.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let visits = SessionWindows::of(minutes(30));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(visits).count_with("visits");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(1_000).pipe("ann", 7)?;
+    /// let visits = driver.session_store("visits", StringSerde, I64Serde)?;
+    /// assert_eq!(visits.fetch(&"ann".into())?, [(Window { start: 1_000, end: 1_000 }, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`key_value_store`](Self::key_value_store).
     pub fn session_store<K, V>(
@@ -203,6 +287,18 @@ impl TopologyTestDriver {
     }
 
     /// A typed view of a versioned store.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("prices").versioned(hours(1)));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(1_000).pipe("tea", 3)?;
+    /// let prices = driver.versioned_store("prices", StringSerde, I64Serde)?;
+    /// assert_eq!(prices.get_as_of(&"tea".into(), 2_000)?.map(|price| price.value), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`key_value_store`](Self::key_value_store).
@@ -223,7 +319,18 @@ impl TopologyTestDriver {
         })
     }
 
-    /// What the topology says about a store.
+    /// What the topology says about a store: its kind, where it lives, whether it is cached and logged.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").group_by_key().count_with(Materialized::named("counts").logging(false));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let counts = driver.store_spec("counts")?;
+    /// assert!(!counts.logging && counts.kind.is_timestamped());
+    /// assert!(driver.store_spec("typo").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// For an unknown store.
@@ -231,7 +338,21 @@ impl TopologyTestDriver {
         self.core.store(name)
     }
 
-    /// Pipes serialized bytes into a topic of the topology (also an internal one).
+    /// Pipes serialized bytes into a topic of the topology (also an internal one): what another program, or a broken
+    /// one, may have written. The time is in milliseconds since the epoch.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # use millstream_dsl::driver::DriverError;
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let no_number = driver.pipe_bytes("in", Some(b"a"), Some(b"?"), 1_000, &Headers::new());
+    /// assert!(no_number.is_err_and(|e| e.to_string().contains("Deserialization")));
+    /// driver.pipe_bytes("in", Some(b"a"), Some(&[0, 0, 0, 0, 0, 0, 0, 7]), 1_000, &Headers::new())?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// For a topic the topology does not read, and when the topology stops at the record. What the failed step had
@@ -258,6 +379,44 @@ impl TopologyTestDriver {
 
     /// Moves the wall clock on: runs due wall-clock punctuations, commits, and processes what waited for the time.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # struct Beats;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Beats {
+    /// #     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
+    /// #         ctx.schedule(seconds(1), PunctuationType::WallClock);
+    /// #         Ok(())
+    /// #     }
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         _: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    /// #     fn punctuate(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         run: Punctuation,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         BEATS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    /// #         assert_eq!(run.timestamp % 1_000, 0);
+    /// #         assert_eq!(ctx.wall_clock_ms(), run.timestamp);
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # static BEATS: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+    /// # let beats = || BEATS.load(std::sync::atomic::Ordering::Relaxed);
+    /// # builder.stream::<String, i64>("in").process_values(|| Beats);
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.advance_wall_clock(millis(999))?; // `Beats` is punctuated every second
+    /// assert_eq!(beats(), 0);
+    /// driver.advance_wall_clock(millis(1))?;
+    /// assert_eq!((beats(), driver.wall_clock_ms()), (1, 1_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When a punctuation or a record fails.
     #[doc(alias = "advanceWallClockTime")]
@@ -266,25 +425,74 @@ impl TopologyTestDriver {
             .advance_wall_clock(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// What the wall clock of the driver shows, in milliseconds since the epoch.
+    /// What the wall clock of the driver shows, in milliseconds since the epoch: 0 at first, or [as
+    /// set](DriverBuilder::initial_wall_clock_ms). It moves only when it is told to.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.advance_wall_clock(minutes(1))?;
+    /// assert_eq!(driver.wall_clock_ms(), 60_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wall_clock_ms(&self) -> i64 {
         self.core.wall_clock_ms()
     }
 
     /// Every record kept so far in the order of production, whether or not an output handle has read it: of output,
     /// repartition and changelog topics.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").group_by_key().count_with("counts").to_stream().to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// let topics: Vec<String> = driver.produced().iter().map(|record| record.topic.to_string()).collect();
+    /// assert_eq!(topics, ["app-counts-changelog", "out"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn produced(&self) -> Vec<ProducedRecord> {
         let mut all = Vec::new();
         self.core.capture.for_each(|record| all.push(record.into()));
         all
     }
 
-    /// Lends every kept record in the order of production to `f`; `f` must not use the driver.
+    /// Lends every kept record in the order of production to `f`, without copying; `f` must not use the driver.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// input.pipe("a", 2)?;
+    /// let mut bytes = 0;
+    /// driver.for_each_produced(|record| bytes += record.value.map_or(0, <[u8]>::len));
+    /// assert_eq!(bytes, 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn for_each_produced(&self, f: impl FnMut(ProducedRef<'_>)) {
         self.core.capture.for_each(f);
     }
 
     /// The kept records of one topic, in the order of production.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").group_by_key().count_with("counts").to_stream().to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// let logged = driver.produced_to("app-counts-changelog");
+    /// assert_eq!(logged[0].value.as_deref(), Some(&1i64.to_be_bytes()[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn produced_to(&self, topic: &str) -> Vec<ProducedRecord> {
         let mut all = Vec::new();
         self.core.capture.for_each(|record| {
@@ -295,17 +503,64 @@ impl TopologyTestDriver {
         all
     }
 
-    /// Forgets all records produced so far, also for output handles.
+    /// Forgets all records produced so far, also for output handles: the preparations of a test, for example.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// driver.clear_produced();
+    /// input.pipe("a", 2)?;
+    /// assert_eq!(out.read_values()?, [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clear_produced(&self) {
         self.core.capture.clear();
     }
 
-    /// From now on keeps no output, repartition or changelog record. For measurements and endless runs.
+    /// From now on keeps no output, repartition or changelog record. For measurements and endless runs, whose memory
+    /// would grow.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").group_by_key().count_with("counts").to_stream().to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// driver.discard_outputs();
+    /// for _ in 0..100 {
+    ///     input.pipe("a", 7)?;
+    /// }
+    /// assert_eq!(driver.produced(), []);
+    /// assert_eq!(driver.key_value_store("counts", StringSerde, I64Serde)?.get(&"a".into())?, Some(100));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn discard_outputs(&self) {
         self.core.capture.keep_all(&Keep::Nothing);
     }
 
-    /// From now on hands each record for `topic` to `f` as it is produced, and keeps none of them.
+    /// From now on hands each record for `topic` to `f` as it is produced, and keeps none of them. `f` must not use the
+    /// driver.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # use std::{cell::Cell, rc::Rc};
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let seen = Rc::new(Cell::new(0));
+    /// let count = seen.clone();
+    /// driver.on_output("out", move |_| count.set(count.get() + 1));
+    /// input.pipe("a", 1)?;
+    /// assert_eq!(seen.get(), 1);
+    /// assert_eq!(driver.produced_to("out"), []);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_output(&self, topic: &str, f: impl FnMut(ProducedRef<'_>) + 'static) {
         self.core
             .capture
@@ -313,17 +568,59 @@ impl TopologyTestDriver {
     }
 
     /// How many records operators have dropped: null keys, records after their window, and so on.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let windows = TimeWindows::of(seconds(10));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count();
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(60_000).pipe("a", 1)?;
+    /// assert_eq!(driver.dropped_records(), 0);
+    /// input.at_ms(1_000).pipe("a", 1)?; // its window is closed
+    /// assert_eq!(driver.dropped_records(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "dropped-records-total")]
     pub fn dropped_records(&self) -> u64 {
         self.core.graph.dropped_records()
     }
 
-    /// Stream time of the task in milliseconds, -1 before the first record.
+    /// Stream time of the task, the highest time of a record so far, in milliseconds since the epoch; -1 before the
+    /// first record.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// assert_eq!(driver.stream_time_ms(), -1);
+    /// input.at_ms(2_000).pipe("a", 1)?;
+    /// input.at_ms(1_000).pipe("a", 2)?;
+    /// assert_eq!(driver.stream_time_ms(), 2_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stream_time_ms(&self) -> i64 {
         self.core.graph.stream_time()
     }
 
     /// The stores as bytes; typed views: [`TopologyTestDriver::key_value_store`] and its siblings.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").group_by_key().count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// let counts = driver.state()?.key_value("counts").ok_or("no such store")?;
+    /// let mut value = Vec::new();
+    /// counts.get(b"a", &mut value)?;
+    /// assert_eq!(value, 1i64.to_be_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When a store fails to take what was written to it.
@@ -332,6 +629,32 @@ impl TopologyTestDriver {
     }
 
     /// Closes the processors.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # struct Connection(std::sync::mpsc::Sender<&'static str>);
+    /// # impl FixedKeyProcessor<String, i64, i64> for Connection {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         _: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    /// #     fn close(&mut self) -> Result<(), BoxError> {
+    /// #         Ok(self.0.send("closed")?)
+    /// #     }
+    /// # }
+    /// let (sender, closed) = std::sync::mpsc::channel();
+    /// // A processor whose `close` says so.
+    /// builder.stream::<String, i64>("in").process_values(move || Connection(sender.clone()));
+    /// let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// assert!(closed.try_recv().is_err());
+    /// driver.close()?;
+    /// assert_eq!(closed.try_recv()?, "closed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When a processor fails to close.

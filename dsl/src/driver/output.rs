@@ -64,20 +64,64 @@ impl<K, V> TestOutput<K, V> {
     }
 
     /// Whether everything has been read.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").filter(|_, n| *n > 0).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?;
+    /// input.pipe("a", -1)?;
+    /// assert!(out.is_empty());
+    /// input.pipe("a", 1)?;
+    /// assert!(!out.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many records have not been read.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// input.pipe("a", 2)?;
+    /// assert_eq!(out.len(), 2);
+    /// out.read_record()?;
+    /// assert_eq!(out.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "getQueueSize")]
     pub fn len(&self) -> usize {
         self.core.capture.unread(self.topic)
     }
 
-    /// The next record; `None` when all have been read.
+    /// The next record with its time and headers; `None` when all have been read.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(1_000).pipe("a", 1)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?;
+    /// let record = out.read_record()?.ok_or("nothing there")?;
+    /// assert_eq!((record.key.as_str(), record.value, record.timestamp_ms), ("a", 1, 1_000));
+    /// assert_eq!(out.read_record()?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When key or value are not what the serdes expect.
+    #[doc(alias = "readRecord")]
     pub fn read_record(&self) -> Result<Option<OutputRecord<K, V>>> {
         self.core
             .capture
@@ -101,6 +145,21 @@ impl<K, V> TestOutput<K, V> {
 
     /// All records that have not been read.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [1_000, 2_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let out = driver.output("out", StringSerde, I64Serde)?;
+    /// assert_eq!(out.read_all()?.iter().map(|r| r.timestamp_ms).collect::<Vec<_>>(), [1_000, 2_000]);
+    /// assert_eq!(out.read_all()?, [], "each is read once");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`read_record`](Self::read_record).
     #[doc(alias = "readRecordsToList")]
@@ -110,6 +169,19 @@ impl<K, V> TestOutput<K, V> {
 
     /// Keys and values of all records that have not been read.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// input.pipe("b", 2)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?.read_key_values()?;
+    /// assert_eq!(out, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`read_record`](Self::read_record).
     #[doc(alias = "readKeyValuesToList")]
@@ -118,6 +190,20 @@ impl<K, V> TestOutput<K, V> {
     }
 
     /// Values of all records that have not been read.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// let out = driver.output("out", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// assert_eq!(out.read_values()?, [1]);
+    /// input.pipe("a", 2)?;
+    /// assert_eq!(out.read_values()?, [2], "what came since");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`read_record`](Self::read_record).

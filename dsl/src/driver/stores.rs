@@ -81,6 +81,19 @@ pub struct KeyValueView<K, V> {
 impl<K, V> KeyValueView<K, V> {
     /// The value of a key.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("rows"));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 1)?;
+    /// let rows = driver.key_value_store("rows", StringSerde, I64Serde)?;
+    /// assert_eq!(rows.get(&"a".into())?, Some(1));
+    /// assert_eq!(rows.get(&"b".into())?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails or holds something else than the serdes expect; so with all reads.
     pub fn get(&self, key: &K) -> Result<Option<V>> {
@@ -88,6 +101,18 @@ impl<K, V> KeyValueView<K, V> {
     }
 
     /// The value of a key with its time (milliseconds since the epoch; -1 in a store without times).
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("rows"));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(1_000).pipe("a", 1)?;
+    /// let rows = driver.key_value_store("rows", StringSerde, I64Serde)?;
+    /// assert_eq!(rows.get_with_timestamp(&"a".into())?, Some((1, 1_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -101,6 +126,20 @@ impl<K, V> KeyValueView<K, V> {
 
     /// Every row in the order of the key bytes.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("rows"));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (key, n) in [("b", 1), ("a", 2), ("b", 3)] {
+    ///     input.pipe(key, n)?;
+    /// }
+    /// let rows = driver.key_value_store("rows", StringSerde, I64Serde)?;
+    /// assert_eq!(rows.all()?, [("a".to_owned(), 2), ("b".to_owned(), 3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn all(&self) -> Result<Vec<(K, V)>> {
@@ -108,6 +147,20 @@ impl<K, V> KeyValueView<K, V> {
     }
 
     /// Rows from `lo` to `hi`, both inclusive, in the order of the key bytes.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("rows"));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for key in ["a", "b", "c", "d"] {
+    ///     input.pipe(key, 1)?;
+    /// }
+    /// let rows = driver.key_value_store("rows", StringSerde, I64Serde)?;
+    /// assert_eq!(rows.range(&"b".into(), &"c".into())?, [("b".to_owned(), 1), ("c".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -124,7 +177,21 @@ impl<K, V> KeyValueView<K, V> {
         .collect()
     }
 
-    /// Writes a row, for example to start a test with; a null value deletes.
+    /// Writes a row, for example to start a test with; a null value deletes. Its time is in milliseconds since the
+    /// epoch.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let known = builder.stream::<String, i64>("in-orders").group_by_key().count_with("orders");
+    /// known.to_stream().to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let orders = driver.key_value_store("orders", StringSerde, I64Serde)?;
+    /// orders.put(&"a".into(), &41, 1_000)?; // what would have taken 41 records
+    /// driver.input("in-orders", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [42]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the store or the serdes refuse.
@@ -145,8 +212,22 @@ impl<K, V> KeyValueView<K, V> {
 
     /// Number of rows; may be off for stores on disk.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("rows"));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (key, n) in [("a", 1), ("b", 2), ("a", 3)] {
+    ///     input.pipe(key, n)?;
+    /// }
+    /// assert_eq!(driver.key_value_store("rows", StringSerde, I64Serde)?.approximate_count()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
+    #[doc(alias = "approximateNumEntries")]
     pub fn approximate_count(&self) -> Result<u64> {
         Ok(self.store.approximate_count()?)
     }
@@ -180,6 +261,22 @@ pub struct WindowView<K, V> {
 impl<K, V> WindowView<K, V> {
     /// The value of the window of a key that starts at `start_ms`.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let windows = TimeWindows::of(seconds(10));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [11_000, 12_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into(), 10_000)?, Some(2));
+    /// assert_eq!(counts.get(&"a".into(), 11_000)?, None, "windows of ten seconds start at their multiples");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails or holds something else than the serdes expect; so with all reads.
     pub fn get(&self, key: &K, start_ms: i64) -> Result<Option<V>> {
@@ -189,6 +286,22 @@ impl<K, V> WindowView<K, V> {
     }
 
     /// Windows of a key that start from `from_ms` to `to_ms`, both inclusive.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let windows = TimeWindows::of(seconds(10));
+    /// # let kept = Materialized::named("counts").retention(hours(1));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with(kept);
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [1_000, 11_000, 21_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?.fetch(&"a".into(), 0, 10_000)?;
+    /// assert_eq!(counts, [(Window { start: 0, end: 10_000 }, 1), (Window { start: 10_000, end: 20_000 }, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -202,6 +315,21 @@ impl<K, V> WindowView<K, V> {
     }
 
     /// Every window of every key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let windows = TimeWindows::of(seconds(10));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for key in ["a", "b"] {
+    ///     input.at_ms(1_000).pipe(key, 1)?;
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?.all()?;
+    /// assert_eq!(counts.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -251,6 +379,21 @@ pub struct SessionView<K, V> {
 impl<K, V> SessionView<K, V> {
     /// The sessions of a key.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let visits = SessionWindows::of(minutes(30));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(visits).count_with("visits");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (user, time) in [("ann", 1_000), ("bob", 2_000), ("ann", 5_000)] {
+    ///     input.at_ms(time).pipe(user, 1)?;
+    /// }
+    /// let visits = driver.session_store("visits", StringSerde, I64Serde)?;
+    /// assert_eq!(visits.fetch(&"ann".into())?, [(Window { start: 1_000, end: 5_000 }, 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails or holds something else than the serdes expect; so with all reads.
     pub fn fetch(&self, key: &K) -> Result<Vec<(Window, V)>> {
@@ -270,6 +413,21 @@ impl<K, V> SessionView<K, V> {
     }
 
     /// Every session of every key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let visits = SessionWindows::of(minutes(30));
+    /// # builder.stream::<String, i64>("in").group_by_key().windowed_by(visits).count_with("visits");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (user, time) in [("ann", 1_000), ("bob", 2_000), ("ann", 5_000)] {
+    ///     input.at_ms(time).pipe(user, 1)?;
+    /// }
+    /// let visits = driver.session_store("visits", StringSerde, I64Serde)?.all()?;
+    /// assert_eq!(visits.iter().map(|(user, _)| user.key.as_str()).collect::<Vec<_>>(), ["ann", "bob"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch).
@@ -328,13 +486,42 @@ pub struct VersionedView<K, V> {
 impl<K, V> VersionedView<K, V> {
     /// The latest value of a key.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("prices").versioned(hours(1)));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (price, time) in [(3, 1_000), (2, 500)] {
+    ///     input.at_ms(time).pipe("tea", price)?; // the second one is late
+    /// }
+    /// let price = driver.versioned_store("prices", StringSerde, I64Serde)?.get(&"tea".into())?.ok_or("none")?;
+    /// assert_eq!((price.value, price.valid_from_ms, price.valid_to_ms), (3, 1_000, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the store fails or holds something else than the serdes expect; so with all reads.
     pub fn get(&self, key: &K) -> Result<Option<Version<V>>> {
         self.version(self.store.get(&self.codec.key_bytes(key)?)?)
     }
 
-    /// The value of a key that was valid at a time.
+    /// The value of a key that was valid at a time, in milliseconds since the epoch.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table_with::<String, i64>("in", Materialized::named("prices").versioned(hours(1)));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (price, time) in [(2, 500), (3, 1_000)] {
+    ///     input.at_ms(time).pipe("tea", price)?;
+    /// }
+    /// let prices = driver.versioned_store("prices", StringSerde, I64Serde)?;
+    /// let before = prices.get_as_of(&"tea".into(), 999)?.ok_or("none")?;
+    /// assert_eq!((before.value, before.valid_to_ms), (2, Some(1_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).

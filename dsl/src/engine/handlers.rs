@@ -38,17 +38,94 @@ pub struct ErrorContext<'a> {
 
 /// Decides about records whose bytes cannot be read. Kafka Streams: `DeserializationExceptionHandler`.
 pub trait DeserializationHandler: Send + Sync {
-    /// Decides about one record.
+    /// Decides about one record, which is then dropped or stops the task.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # use millstream_dsl::engine::{DeserializationHandler, ErrorContext, ProcessError, Response};
+    /// # builder.stream::<String, i64>("in").to("out");
+    /// # let topology = builder.build()?;
+    /// /// What old producers wrote may be left out.
+    /// struct OldOnes;
+    /// impl DeserializationHandler for OldOnes {
+    ///     fn on_deserialization_error(&self, context: &ErrorContext<'_>, _: &ProcessError) -> Response {
+    ///         if context.timestamp < 1_000 { Response::Continue } else { Response::Fail }
+    ///     }
+    /// }
+    /// let handlers = Handlers { deserialization: std::sync::Arc::new(OldOnes), ..Handlers::default() };
+    /// let driver = TopologyTestDriver::builder(&topology).handlers(handlers).build()?;
+    /// let text = driver.input("in", StringSerde, StringSerde)?;
+    /// assert!(text.at_ms(999).pipe("a", "no number").is_ok());
+    /// assert!(text.at_ms(1_000).pipe("a", "no number").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn on_deserialization_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
 }
 /// Decides about records on which an operator failed. Kafka Streams: `ProcessingExceptionHandler`.
 pub trait ProcessingHandler: Send + Sync {
-    /// Decides about one record.
+    /// Decides about one record, which is then dropped or stops the task.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # use millstream_dsl::engine::{ErrorContext, ProcessError, ProcessingHandler, Response};
+    /// # let numbers = builder.stream::<String, String>("in");
+    /// numbers.try_map_values_with(|text| text.parse::<i64>(), "parse").to("out");
+    /// # let topology = builder.build()?;
+    /// /// What cannot be parsed is left out, any other error ends the task.
+    /// struct Lenient;
+    /// impl ProcessingHandler for Lenient {
+    ///     fn on_processing_error(&self, context: &ErrorContext<'_>, _: &ProcessError) -> Response {
+    ///         if context.node == "parse" { Response::Continue } else { Response::Fail }
+    ///     }
+    /// }
+    /// let handlers = Handlers { processing: std::sync::Arc::new(Lenient), ..Handlers::default() };
+    /// let driver = TopologyTestDriver::builder(&topology).handlers(handlers).build()?;
+    /// let input = driver.input("in", StringSerde, StringSerde)?;
+    /// input.pipe("a", "seven")?;
+    /// input.pipe("a", "7")?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn on_processing_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
 }
 /// Decides about records that cannot be written. Kafka Streams: `ProductionExceptionHandler`.
 pub trait ProductionHandler: Send + Sync {
-    /// Decides about one record.
+    /// Decides about one record, which is then left out or stops the task.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # use millstream_dsl::{engine::{ErrorContext, ProcessError, ProductionHandler, Response}, serde::SerdeError};
+    /// /// Refuses negative numbers.
+    /// #[derive(Clone, Copy)]
+    /// struct Positive;
+    /// impl Serde<i64> for Positive {
+    ///     fn serialize(&self, n: &i64, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    ///         if *n < 0 { Err(SerdeError::new("negative")) } else { I64Serde.serialize(n, out) }
+    ///     }
+    /// #     fn deserialize(&self, bytes: &[u8]) -> Result<i64, SerdeError> {
+    /// #         I64Serde.deserialize(bytes)
+    /// #     }
+    /// }
+    /// struct LeaveOut;
+    /// impl ProductionHandler for LeaveOut {
+    ///     fn on_production_error(&self, _: &ErrorContext<'_>, _: &ProcessError) -> Response {
+    ///         Response::Continue
+    ///     }
+    /// }
+    /// builder.stream::<String, i64>("in").to(Produced::topic("out").value_serde(Positive));
+    /// # let topology = builder.build()?;
+    /// let handlers = Handlers { production: std::sync::Arc::new(LeaveOut), ..Handlers::default() };
+    /// let driver = TopologyTestDriver::builder(&topology).handlers(handlers).build()?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for n in [-1, 1] {
+    ///     input.pipe("a", n)?;
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn on_production_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
 }
 

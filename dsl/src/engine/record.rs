@@ -27,7 +27,21 @@ impl<K: ?Sized, V: ?Sized> Clone for Record<'_, K, V> {
 impl<K: ?Sized, V: ?Sized> Copy for Record<'_, K, V> {}
 
 impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
-    /// A record without headers of its own.
+    /// A record that does not stem from another one; its time is in milliseconds since the epoch. Headers:
+    /// [`no_headers`](crate::processor::ProcessorContext::no_headers), or some of its own.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`:
+    /// let (key, value) = ("total".to_owned(), 3);
+    /// ctx.forward(Record::new(&key, &value, record.timestamp + 1, ctx.no_headers()))?;
+    /// # Ok(())
+    /// # })?;
+    /// let written = &runner.written()[0];
+    /// assert_eq!((written.key.as_deref(), written.timestamp), (Some(&b"total"[..]), 1_001));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(key: &'a K, value: &'a V, timestamp: i64, headers: &'a Headers) -> Self {
         Self {
             key,
@@ -39,6 +53,18 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
         }
     }
     /// The same record with another value; the serialized key stays valid.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`:
+    /// ctx.forward(record.with_value(&(record.value * 10)))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 10), ("a".to_owned(), 20)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withValue")]
     pub fn with_value<'b, V2: ?Sized>(self, value: &'b V2) -> Record<'b, K, V2>
     where
         'a: 'b,
@@ -53,6 +79,18 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
         }
     }
     /// The same record with another key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`:
+    /// ctx.forward(record.with_key(&format!("{}-{}", record.key, record.value)))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a-1".to_owned(), 1), ("a-2".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withKey")]
     pub fn with_key<'b, K2: ?Sized>(self, key: &'b K2) -> Record<'b, K2, V>
     where
         'a: 'b,
@@ -66,7 +104,21 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
             is_copy: true,
         }
     }
-    /// The same record at another time.
+    /// The same record at another time, in milliseconds since the epoch. A negative one is refused where it is
+    /// forwarded.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: due in a minute.
+    /// ctx.forward(record.with_timestamp(record.timestamp + 60_000))?;
+    /// assert!(ctx.forward(record.with_timestamp(-1)).is_err());
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.written()[0].timestamp, 61_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withTimestamp")]
     #[must_use]
     pub fn with_timestamp(self, timestamp: i64) -> Self {
         Self {
@@ -76,6 +128,20 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
         }
     }
     /// The same record with other headers.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`:
+    /// let headers = Headers::new();
+    /// headers.add("seen-by", Some(b"step"));
+    /// ctx.forward(record.with_headers(&headers))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.written()[0].headers, [("seen-by".to_owned(), Some(b"step".to_vec()))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withHeaders")]
     #[must_use]
     pub fn with_headers<'b>(self, headers: &'b Headers) -> Record<'b, K, V>
     where
@@ -92,6 +158,46 @@ impl<'a, K: ?Sized, V: ?Sized> Record<'a, K, V> {
     }
     /// Lets whoever holds the record that this one was made of see what happens to its headers. A changed record has
     /// headers of its own, as in Kafka Streams; one that is forwarded as it came shares them.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # struct Marks;
+    /// # impl Processor<String, i64, String, i64> for Marks {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, String, i64>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         record.headers.add("marked", None);
+    /// #         Ok(ctx.forward(record)?)
+    /// #     }
+    /// # }
+    /// # struct Twice(bool);
+    /// # impl Processor<String, i64, String, i64> for Twice {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, String, i64>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let record = Record::new(record.key, record.value, record.timestamp, record.headers);
+    /// // In `process`, in front of a processor that adds a header to each record:
+    /// let record = if self.0 { record.sharing_headers() } else { record };
+    /// ctx.forward(record)?;
+    /// ctx.forward(record)?; // has the header that was added to the first one, if they are shared
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # builder.stream("in").process(|| Twice(true)).process(|| Marks).to("shared");
+    /// # builder.stream("more").process(|| Twice(false)).process(|| Marks).to("own");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// # input.pipe("a", 1)?;
+    /// # driver.input("more", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// assert_eq!(driver.produced_to("shared")[1].headers.len(), 2);
+    /// assert_eq!(driver.produced_to("own")[1].headers.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn sharing_headers(self) -> Self {
         Self { is_copy: false, ..self }

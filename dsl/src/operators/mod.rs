@@ -42,8 +42,9 @@ pub(crate) mod window_aggregate;
 pub(crate) mod window_results;
 
 pub use print::Printed;
-pub use process::{Processing, process_node};
+pub use process::Processing;
+pub(crate) use process::process_node;
 pub(crate) use repartition::burn_names;
-pub use repartition::{RepartitionParts, repartition};
+pub(crate) use repartition::{RepartitionParts, repartition};
 pub use split::Branches;
 pub(crate) use table_source::suffixed;

@@ -20,28 +20,152 @@ pub struct Processing {
 }
 impl Processing {
     /// A generated name, no stores.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let numbers = builder.stream::<String, i64>("in");
+    /// # struct Pass;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Pass {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(ctx.forward(record)?)
+    /// #     }
+    /// # }
+    /// numbers.process_values_with(|| Pass, Processing::new());
+    /// let text = builder.build()?.describe();
+    /// assert!(text.contains("Processor: KSTREAM-PROCESSVALUES-0000000001 (stores: [])"), "{text}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
-    /// Name of the processor.
+    /// Name of the processor: what [`node_name`](crate::processor::ProcessorContext::node_name) gives, and errors and
+    /// metrics say.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let numbers = builder.stream::<String, i64>("in");
+    /// # struct Count;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Count {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let counts = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    /// #         let n = counts.get(record.key())?.unwrap_or(0) + 1;
+    /// #         counts.put(record.key(), &n)?;
+    /// #         Ok(ctx.forward(record.with_value(&n))?)
+    /// #     }
+    /// # }
+    /// let counting = Processing::new().named("count").with_store(Store::<String, i64>::key_value("counts"));
+    /// numbers.process_values_with(|| Count, counting);
+    /// assert!(builder.build()?.describe().contains("Processor: count (stores: [counts])"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn named(mut self, name: impl Into<Named>) -> Self {
         self.name = name.into();
         self
     }
-    /// Connects a store that was added to the builder, or belongs to a table.
+    /// Connects a store that was added to the builder, or belongs to a table. A processor cannot reach any other.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let numbers = builder.stream::<String, i64>("in");
+    /// # struct Count;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Count {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let counts = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    /// #         let n = counts.get(record.key())?.unwrap_or(0) + 1;
+    /// #         counts.put(record.key(), &n)?;
+    /// #         Ok(ctx.forward(record.with_value(&n))?)
+    /// #     }
+    /// # }
+    /// builder.add_state_store(Store::<String, i64>::key_value("counts")); // other processors may use it, too
+    /// numbers.process_values_with(|| Count, Processing::new().store("counts")).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// input.pipe("a", 8)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "connectProcessorAndStateStores")]
     #[must_use]
     pub fn store(mut self, name: impl Into<Arc<str>>) -> Self {
         self.stores.push(name.into());
         self
     }
     /// Connects stores that were added to the builder.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let numbers = builder.stream::<String, i64>("in");
+    /// # struct Count;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Count {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let counts = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    /// #         let n = counts.get(record.key())?.unwrap_or(0) + 1;
+    /// #         counts.put(record.key(), &n)?;
+    /// #         Ok(ctx.forward(record.with_value(&n))?)
+    /// #     }
+    /// # }
+    /// builder.add_state_store(Store::<String, i64>::key_value("counts"));
+    /// builder.add_state_store(Store::<String, i64>::key_value("sums"));
+    /// numbers.process_values_with(|| Count, Processing::new().named("count").stores(["counts", "sums"]));
+    /// let text = builder.build()?.describe();
+    /// assert!(text.contains("Processor: count (stores: [counts, sums])"), "{text}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stores<S: Into<Arc<str>>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.stores.extend(names.into_iter().map(Into::into));
         self
     }
     /// Adds a store and connects it. Kafka Streams: `ConnectedStoreProvider`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let numbers = builder.stream::<String, i64>("in");
+    /// # struct Count;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Count {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let counts = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    /// #         let n = counts.get(record.key())?.unwrap_or(0) + 1;
+    /// #         counts.put(record.key(), &n)?;
+    /// #         Ok(ctx.forward(record.with_value(&n))?)
+    /// #     }
+    /// # }
+    /// let counting = Processing::new().with_store(Store::<String, i64>::key_value("counts"));
+    /// numbers.process_values_with(|| Count, counting).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// input.pipe("a", 8)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "ConnectedStoreProvider")]
     #[must_use]
     pub fn with_store<K: 'static, V: 'static>(mut self, store: Store<K, V>) -> Self {
@@ -55,7 +179,7 @@ impl Processing {
 }
 
 /// A node that runs a processor made by `supplier`.
-pub fn process_node<K, V, K2, V2, P>(
+pub(crate) fn process_node<K, V, K2, V2, P>(
     supplier: impl Fn() -> P + Send + Sync + 'static,
 ) -> Arc<dyn crate::engine::NodeFactory>
 where
@@ -126,8 +250,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// let processing = Processing::new().named("count").with_store(Store::<String, i64>::key_value("counts"));
     /// builder.stream::<String, i64>("in").process_with(|| Count, processing).to("out");
     /// let runner = Runner::new(&builder.build()?)?;
-    /// runner.pipe("in", "a".to_owned(), 1i64)?;
-    /// runner.pipe("in", "a".to_owned(), 2i64)?;
+    /// runner.pipe("in", "a".to_owned(), 7i64)?;
+    /// runner.pipe("in", "a".to_owned(), 8i64)?;
     /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

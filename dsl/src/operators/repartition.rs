@@ -30,19 +30,19 @@ impl<K, V> Receiver<K, V> for KeyFilter<K, V> {
 }
 
 /// What a repartition topic is made of.
-pub struct RepartitionParts<K, V> {
+pub(crate) struct RepartitionParts<K, V> {
     /// Name of the topic, without the application id and `-repartition`.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Serde of the key.
-    pub key: Option<SharedSerde<K>>,
+    pub(crate) key: Option<SharedSerde<K>>,
     /// Serde of the value.
-    pub value: Option<SharedSerde<V>>,
+    pub(crate) value: Option<SharedSerde<V>>,
     /// Enforced number of partitions.
-    pub partitions: Option<i32>,
+    pub(crate) partitions: Option<i32>,
     /// Chooses partitions.
-    pub partitioner: Option<Arc<dyn Partitioner<K, V>>>,
+    pub(crate) partitioner: Option<Arc<dyn Partitioner<K, V>>>,
     /// Whether an operator needs the topic, and can share it with others: not what `repartition` was called for.
-    pub shareable: bool,
+    pub(crate) shareable: bool,
 }
 
 /// Names of the nodes around a repartition topic.
@@ -187,7 +187,10 @@ fn write_topic<K: 'static, V: 'static>(
 }
 
 /// Adds sink, topic and source behind a stream.
-pub fn repartition<K: 'static, V: 'static>(stream: &KStream<K, V>, parts: RepartitionParts<K, V>) -> KStream<K, V> {
+pub(crate) fn repartition<K: 'static, V: 'static>(
+    stream: &KStream<K, V>,
+    parts: RepartitionParts<K, V>,
+) -> KStream<K, V> {
     let mut builder = stream.builder.borrow_mut();
     let names = Names::new(&mut builder, &parts.name);
     let source = names.source.clone();

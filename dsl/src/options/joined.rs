@@ -29,11 +29,40 @@ impl<K, V> Default for Joined<K, V> {
     }
 }
 impl<K: 'static, V: 'static> Joined<K, V> {
-    /// Nothing special.
+    /// Nothing special: the record is joined at once, serdes and names are found as without options.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let prices = builder.table::<String, i64>("prices");
+    /// # let orders = builder.stream::<String, i64>("in");
+    /// orders.join_with(&prices, |_, n, price| n * price, Joined::new()).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// driver.input("prices", StringSerde, I64Serde)?.pipe("tea", 3)?;
+    /// input.pipe("tea", 10)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [30]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
     /// Name of the operator, and of the repartition topic if one is needed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let prices = builder.table::<String, i64>("prices");
+    /// # let orders = builder.stream::<String, i64>("in");
+    /// let tea = orders.select_key(|_, _| "tea".to_owned());
+    /// tea.join_with(&prices, |_, n, price| n * price, Joined::named("at-its-price")).to("out");
+    /// let text = builder.build()?.describe();
+    /// assert!(text.contains("Processor: at-its-price (stores: ["));
+    /// assert!(text.contains("(topic: at-its-price-repartition)"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "as")]
+    #[doc(alias = "withName")]
     pub fn named(name: impl Into<Named>) -> Self {
         Self {
             name: name.into(),
@@ -67,7 +96,12 @@ impl<K: 'static, V: 'static> Joined<K, V> {
         self
     }
 }
-serde_options!(Joined);
+serde_options!(
+    Joined,
+    r#"# let table = builder.table_with(Consumed::<Key, i64>::topic("rows").key_serde(json()), "rows");
+stream.join_with(&table, |_, _, n| *n, Joined::new()"#,
+    ");"
+);
 impl<K: 'static, V: 'static> From<&str> for Joined<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)
@@ -117,24 +151,83 @@ impl<K, V1, V2> Default for StreamJoined<K, V1, V2> {
     }
 }
 impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
-    /// Nothing special.
+    /// Nothing special: serdes and names are found as without options.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let (left, right) = (builder.stream::<String, i64>("left"), builder.stream::<String, i64>("right"));
+    /// let sum = |_: &String, l: &i64, r: &i64| Ok::<_, BoxError>(l + r);
+    /// left.try_join_stream_with(&right, sum, JoinWindows::of(seconds(5)), StreamJoined::new().in_memory()).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("left", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// driver.input("right", StringSerde, I64Serde)?.pipe("a", 2)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
     /// Name from which the operators, and repartition topics if needed, get theirs.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let (left, right) = (builder.stream::<String, i64>("left"), builder.stream::<String, i64>("right"));
+    /// # let sum = |_: &String, l: &i64, r: &i64| Ok::<_, BoxError>(l + r);
+    /// left.try_join_stream_with(&right, sum, JoinWindows::of(seconds(5)), StreamJoined::named("sums")).to("out");
+    /// assert!(builder.build()?.describe().contains("Processor: sums-this-join (stores: ["));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "as")]
+    #[doc(alias = "withName")]
     pub fn named(name: impl Into<Named>) -> Self {
         Self {
             name: name.into(),
             ..Self::default()
         }
     }
-    /// Name from which the stores and their changelogs get theirs.
+    /// Name from which the stores and their changelogs get theirs. Without one they have numbers, which change with the
+    /// topology.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let (left, right) = (builder.stream::<String, i64>("left"), builder.stream::<String, i64>("right"));
+    /// # let sum = |_: &String, l: &i64, r: &i64| Ok::<_, BoxError>(l + r);
+    /// let options = StreamJoined::new().store_named("kept");
+    /// left.try_join_stream_with(&right, sum, JoinWindows::of(seconds(5)), options).to("out");
+    /// let text = builder.build()?.describe();
+    /// assert!(text.contains("(stores: [kept-this-join-store])"));
+    /// assert!(text.contains("(stores: [kept-other-join-store])"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withStoreName")]
     #[must_use]
     pub fn store_named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.store_name = Some(name.into());
         self
     }
-    /// Serdes of the key and of both values.
+    /// Serdes of the key and of both values: the records wait in stores, as bytes. Default: those the streams were read
+    /// with.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let left = builder.stream::<String, i64>("left").map_values(|n| vec![*n]); // no serde is known for lists
+    /// let right = builder.stream::<String, i64>("right");
+    /// let append = |_: &String, l: &Vec<i64>, r: &i64| Ok::<_, BoxError>(l.iter().sum::<i64>() + r);
+    /// let options = StreamJoined::new().with(StringSerde, json(), I64Serde);
+    /// left.try_join_stream_with(&right, append, JoinWindows::of(seconds(5)), options).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("left", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// driver.input("right", StringSerde, I64Serde)?.pipe("a", 2)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withKeySerde")]
+    #[doc(alias = "withValueSerde")]
+    #[doc(alias = "withOtherValueSerde")]
     #[must_use]
     pub fn with(
         mut self,
@@ -148,7 +241,11 @@ impl<K: 'static, V1: 'static, V2: 'static> StreamJoined<K, V1, V2> {
         self
     }
 }
-store_options!(StreamJoined<K, V1, V2>);
+store_options!(
+    StreamJoined<K, V1, V2>,
+    r#"left.try_join_stream_with(&right, sum, JoinWindows::of(seconds(5)), StreamJoined::new()"#,
+    ");"
+);
 impl<K: 'static, V1: 'static, V2: 'static> From<&str> for StreamJoined<K, V1, V2> {
     fn from(name: &str) -> Self {
         Self::named(name)

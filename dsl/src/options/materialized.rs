@@ -60,11 +60,33 @@ impl<K, V> Default for Materialized<K, V> {
     }
 }
 impl<K: 'static, V: 'static> Materialized<K, V> {
-    /// A store with a generated name: cannot be queried.
+    /// A store with a generated name: cannot be queried by name. For options that go without one.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let few = Materialized::<String, i64>::new().in_memory();
+    /// let table = builder.stream::<String, i64>("in").group_by_key().count_with(few);
+    /// assert_eq!(table.queryable_store_name(), None);
+    /// assert_eq!(builder.build()?.subtopologies()[0].stores.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
-    /// A store that can be queried under this name.
+    /// A store that can be queried under this name, and whose changelog is called after it.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").group_by_key().count_with(Materialized::named("totals"));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.pipe("a", 7)?;
+    /// assert_eq!(driver.key_value_store("totals", StringSerde, I64Serde)?.get(&"a".into())?, Some(1));
+    /// assert_eq!(driver.produced_to("app-totals-changelog").len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "as")]
     pub fn named(name: impl Into<Arc<str>>) -> Self {
         Self {
@@ -72,7 +94,16 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             ..Self::default()
         }
     }
-    /// Name of the operator (not of its store).
+    /// Name of the operator (not of its store). Kafka Streams: `Named` beside `Materialized`. Default: a generated one.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let totals = Materialized::named("totals").operator("count-orders");
+    /// builder.stream::<String, i64>("in").group_by_key().count_with(totals);
+    /// assert!(builder.build()?.describe().contains("Processor: count-orders (stores: [totals])"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn operator(mut self, name: impl Into<Named>) -> Self {
         self.operator = name.into();
@@ -87,7 +118,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// let table = builder.table::<String, String>("in");
     /// let long = table.filter_with(
     ///     |_, text| text.len() > 3,
-    ///     Materialized::new().operator("long-ones").not_stored(),
+    ///     Materialized::named("only-a-name").operator("long-ones").not_stored(),
     /// );
     /// long.to_stream().to("out");
     /// assert_eq!(long.name(), "long-ones");
@@ -99,13 +130,41 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.stored = false;
         self
     }
-    /// At most this many rows, in memory: the least recently used is deleted.
+    /// At most this many rows in each task, in memory: the least recently used is deleted, from the changelog as well.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").group_by_key().count_with(Materialized::named("recent").lru(2));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for key in ["a", "b", "c"] {
+    ///     input.pipe(key, 1)?;
+    /// }
+    /// let recent = driver.key_value_store("recent", StringSerde, I64Serde)?;
+    /// assert_eq!(recent.get(&"a".into())?, None);
+    /// assert_eq!(recent.all()?.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "lruMap")]
     #[must_use]
     pub fn lru(mut self, max_entries: usize) -> Self {
         self.max_entries = Some(max_entries);
         self.in_memory()
     }
-    /// Whether updates wait in the record cache for the commit, and only the last one of a key is forwarded. Default: true.
+    /// Whether updates wait in the record cache for the commit, and only the last one of a key is forwarded. Default:
+    /// true.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let every_step = Materialized::named("counts").caching(false);
+    /// builder.stream::<String, i64>("in").group_by_key().count_with(every_step).to_stream().to("out");
+    /// assert!(!builder.build()?.subtopologies()[0].stores[0].spec.caching);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withCachingEnabled")]
+    #[doc(alias = "withCachingDisabled")]
     #[must_use]
     pub fn caching(mut self, caching: bool) -> Self {
         self.caching = caching;
@@ -135,7 +194,18 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.history_ms = Some((history_ms, default_segment_ms(history_ms)));
         self
     }
-    /// Length of the segments in which a versioned table forgets. Default: a part of the history retention.
+    /// Length of the segments in which a versioned table forgets: shorter ones cost files, longer ones keep rows
+    /// longer. Default: a part of the history retention. Means nothing for other tables.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let prices = Materialized::<String, i64>::named("prices").versioned(hours(1)).segments(minutes(10));
+    /// builder.table_with("in", prices);
+    /// let spec = builder.build()?.subtopologies()[0].stores[0].spec.clone();
+    /// assert!(matches!(spec.kind, millstream_state::StoreKind::Versioned { segment_interval_ms: 600_000, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn segments(mut self, interval: Duration) -> Self {
         if let Some((_, segment_ms)) = &mut self.history_ms {
@@ -143,15 +213,40 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         }
         self
     }
-    /// How long a windowed table keeps its rows: at least the size of the windows and their grace, which is the default.
+    /// How long a windowed table keeps its rows behind stream time, for queries: at least the size of the windows and
+    /// their grace, which is the default. Less is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let kept = Materialized::named("counts").retention(hours(1));
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(TimeWindows::of(seconds(10))).count_with(kept);
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [5_000, 1_800_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into(), 0)?, Some(1), "half an hour old");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "withRetention")]
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention_ms = Some(whole_millis(retention));
         self
     }
 }
-serde_options!(Materialized);
-store_options!(Materialized<K, V>);
+serde_options!(
+    Materialized,
+    r#"stream.to_table_with(Materialized::<Key, Value>::named("rows")"#,
+    ");"
+);
+store_options!(
+    Materialized<K, V>,
+    r#"left.group_by_key().count_with(Materialized::named("counts")"#,
+    ");"
+);
 impl<K: 'static, V: 'static> From<&str> for Materialized<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)

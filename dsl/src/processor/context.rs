@@ -25,7 +25,21 @@ impl ForwardError {
     pub(crate) fn here(error: Box<ProcessError>) -> Self {
         Self { error, handled: false }
     }
-    /// What went wrong.
+    /// What went wrong: to let some errors pass, where all others are returned with `?`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{engine::ProcessErrorKind, prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: some topologies have a child for alarms, others have none.
+    /// match ctx.forward_to("alarms", record) {
+    ///     Err(e) if e.kind() == ProcessErrorKind::UnknownChild => ctx.forward_to("other", record)?,
+    ///     other => other?,
+    /// }
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("others").len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn kind(&self) -> ProcessErrorKind {
         self.error.kind
     }
@@ -66,10 +80,81 @@ pub struct Schedule {
 }
 impl Schedule {
     /// No further run.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// # #[derive(Default)]
+    /// # struct Thrice(Option<Schedule>, i64);
+    /// # impl Processor<String, i64, String, i64> for Thrice {
+    /// #     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    /// #         self.0 = Some(ctx.schedule(seconds(1), PunctuationType::WallClock));
+    /// #         Ok(())
+    /// #     }
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         _: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    ///     // In a processor that has kept what `schedule` gave:
+    ///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
+    ///         self.1 += 1;
+    ///         if self.1 == 3 && let Some(schedule) = &self.0 {
+    ///             schedule.cancel();
+    ///         }
+    ///         Ok(ctx.forward(Record::new(&"beat".to_owned(), &self.1, run.timestamp, ctx.no_headers()))?)
+    ///     }
+    /// # }
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").process(Thrice::default).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// for second in 1..10 {
+    ///     runner.graph().advance_wall_clock(second * 1_000)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out").len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
-    /// Whether `punctuation` is a run of this schedule.
+    /// Whether `punctuation` is a run of this schedule, for processors with several of them.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// # #[derive(Default)]
+    /// # struct Two(Option<Schedule>);
+    /// # impl Processor<String, i64, String, i64> for Two {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         _: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    ///     // In a processor:
+    ///     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    ///         ctx.schedule(seconds(1), PunctuationType::WallClock);
+    ///         self.0 = Some(ctx.schedule(seconds(2), PunctuationType::WallClock));
+    ///         Ok(())
+    ///     }
+    ///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
+    ///         let slow = self.0.as_ref().is_some_and(|schedule| schedule.is(run));
+    ///         let key = if slow { "slow" } else { "fast" }.to_owned();
+    ///         Ok(ctx.forward(Record::new(&key, &run.timestamp, run.timestamp, ctx.no_headers()))?)
+    ///     }
+    /// # }
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").process(Two::default).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// # for second in 1..5 {
+    /// #     runner.graph().advance_wall_clock(second * 1_000)?;
+    /// # }
+    /// // After four seconds:
+    /// let slow = runner.read::<String, i64>("out").into_iter().filter(|(key, _)| key == "slow").count();
+    /// assert_eq!(slow, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is(&self, punctuation: Punctuation) -> bool {
         self.id == punctuation.schedule
     }
@@ -154,7 +239,23 @@ pub struct ProcessorContext<'a, K, V> {
 }
 
 impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
-    /// Gives a record to every child, at once and depth first.
+    /// Gives a record to every child, at once and depth first: what they do has happened when the call returns.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: a record may become several.
+    /// ctx.forward(record)?;
+    /// ctx.forward(record.with_value(&(record.value * 10)))?;
+    /// # Ok(())
+    /// # })?;
+    /// let values: Vec<i64> = runner.read::<String, i64>("out").into_iter().map(|(_, n)| n).collect();
+    /// assert_eq!(values, [1, 10, 2, 20]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What a child failed with, to be passed on with `?`; a negative timestamp.
     pub fn forward(&self, record: Record<'_, K, V>) -> Result<(), ForwardError> {
         self.check(&record)?;
         let children = &self.node.children;
@@ -165,6 +266,24 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         result.map_err(ForwardError::downstream)
     }
     /// Gives a record to the child of this name.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process` of a processor with the children `sink`, for the topic `out`, and `other`, for `others`:
+    /// let even = record.value % 2 == 0;
+    /// ctx.forward_to(if even { "sink" } else { "other" }, record)?;
+    /// assert!(ctx.forward_to("typo", record).is_err());
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 2)]);
+    /// assert_eq!(runner.read::<String, i64>("others"), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the child failed with, to be passed on with `?`; a negative timestamp; a name that is none of a child
+    /// ([`UnknownChild`](crate::engine::ProcessErrorKind::UnknownChild)).
     pub fn forward_to(&self, child: &str, record: Record<'_, K, V>) -> Result<(), ForwardError> {
         self.check(&record)?;
         match self.node.children.iter().find(|(name, _)| **name == *child) {
@@ -190,7 +309,41 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
             message,
         )))
     }
-    /// Calls `punctuate` every `interval` of stream time or wall clock.
+    /// Calls `punctuate` every `interval`, of stream time first with the first record and then at multiples of the interval,
+    /// of the wall clock first one interval from now. Runs that were missed collapse into one. At least a millisecond.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// # struct Beats;
+    /// # impl Processor<String, i64, String, i64> for Beats {
+    ///     // In a processor:
+    ///     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    ///         ctx.schedule(seconds(1), PunctuationType::WallClock);
+    ///         Ok(())
+    ///     }
+    ///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
+    ///         let (key, now) = ("beat".to_owned(), run.timestamp);
+    ///         Ok(ctx.forward(Record::new(&key, &now, now, ctx.no_headers()))?)
+    ///     }
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         _: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").process(|| Beats).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// # runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// # for now in [500, 1_000, 2_000] {
+    /// #     runner.graph().advance_wall_clock(now)?;
+    /// # }
+    /// // After two seconds:
+    /// assert_eq!(runner.read::<String, i64>("out"), [("beat".to_owned(), 1_000), ("beat".to_owned(), 2_000)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn schedule(&self, interval: Duration, kind: PunctuationType) -> Schedule {
         let id = self.node.next_schedule.get();
         self.node.next_schedule.set(id + 1);
@@ -210,41 +363,158 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         let cancel = self.cx.schedule(&self.node.name, interval_ms, kind, Rc::new(run));
         Schedule { id, cancel }
     }
-    /// Asks for a commit soon.
+    /// Asks for a commit soon, instead of at the end of the commit interval.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: what large amounts cause is to be seen at once.
+    /// if *record.value > 1 {
+    ///     ctx.commit();
+    /// }
+    /// # Ok(())
+    /// # })?;
+    /// assert!(runner.graph().take_commit_request());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit(&self) {
         self.cx.request_commit();
     }
-    /// Where the record came from; None inside a punctuation.
+    /// Where the record came from: topic, partition and offset; None inside a punctuation.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: records are numbered by their offsets.
+    /// let from = ctx.record_metadata().ok_or("no record")?;
+    /// assert_eq!((&*from.topic, from.partition), ("in", 0));
+    /// ctx.forward(record.with_value(&from.offset))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 0), ("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "recordMetadata")]
     pub fn record_metadata(&self) -> Option<RecordMetadata> {
         RecordMetadata::of(self.cx)
     }
     /// Highest timestamp the task has seen, milliseconds since the epoch; -1 before the first record.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: how late the record is.
+    /// ctx.forward(record.with_value(&(ctx.stream_time_ms() - record.timestamp)))?;
+    /// # Ok(())
+    /// # })?;
+    /// # runner.pipe_at("in", "a".to_owned(), 3i64, 1_500)?;
+    /// // After records of the times 1000, 2000 and 1500:
+    /// let late: Vec<i64> = runner.read::<String, i64>("out").into_iter().map(|(_, late)| late).collect();
+    /// assert_eq!(late, [0, 0, 500]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "currentStreamTimeMs")]
     pub fn stream_time_ms(&self) -> i64 {
         self.cx.stream_time()
     }
-    /// Clock of this step, milliseconds since the epoch.
+    /// Clock of this step, milliseconds since the epoch. It is read once for many records, and tests can set it.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: when the record was seen.
+    /// ctx.forward(record.with_value(&ctx.wall_clock_ms()))?;
+    /// # Ok(())
+    /// # })?;
+    /// runner.graph().advance_wall_clock(60_000)?;
+    /// # runner.pipe("in", "a".to_owned(), 3i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out").last(), Some(&("a".to_owned(), 60_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "currentSystemTimeMs")]
     pub fn wall_clock_ms(&self) -> i64 {
         self.cx.wall_clock_ms()
     }
-    /// `<subtopology>_<partition>`.
+    /// `<subtopology>_<partition>`, for logs and metrics.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`:
+    /// ctx.forward(record.with_key(&format!("{} of {}", record.key, ctx.task_id())))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out")[0].0, "a of 0_0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "taskId")]
     pub fn task_id(&self) -> &str {
         self.cx.task_id()
     }
-    /// `application.id`.
+    /// `application.id`: the first part of the names of the application's own topics.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`:
+    /// ctx.forward(record.with_key(&format!("{} of {}", record.key, ctx.application_id())))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out")[0].0, "a of app");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "applicationId")]
     pub fn application_id(&self) -> &str {
         self.cx.application_id()
     }
-    /// Name of the processor.
+    /// Name of the processor, as given with [`Processing::named`](crate::operators::Processing::named) or generated.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process` of a processor that is added as `step`:
+    /// ctx.forward(record.with_key(&format!("{} by {}", record.key, ctx.node_name())))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out")[0].0, "a by step");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn node_name(&self) -> &str {
         &self.node.name
     }
     /// Headers for a new record that has none.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `process`: a record that does not stem from another one.
+    /// let (key, value) = ("alarm".to_owned(), 1);
+    /// ctx.forward(Record::new(&key, &value, record.timestamp, ctx.no_headers()))?;
+    /// # Ok(())
+    /// # })?;
+    /// let written = &runner.written()[0];
+    /// assert_eq!((written.key.as_deref(), written.headers.len()), (Some(&b"alarm"[..]), 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn no_headers(&self) -> &millstream_state::Headers {
         self.cx.no_headers()
     }
     /// The handle of a store: `ctx.store::<KeyValueStore<String, i64>>("counts")?`. Take it in `init`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_context};
+    /// # let runner = with_context(|ctx, record| {
+    /// // In `init`, or here:
+    /// let counts = ctx.store::<KeyValueStore<String, i64>>("counts")?;
+    /// let n = counts.get(record.key)?.unwrap_or(0) + 1;
+    /// counts.put(record.key, &n)?;
+    /// ctx.forward(record.with_value(&n))?;
+    /// assert!(ctx.store::<WindowStore<String, i64>>("counts").is_err(), "it is of another kind");
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the processor is not connected to the store, or it has another kind or other types.

@@ -5,7 +5,8 @@ mod node;
 mod transformer;
 
 pub use context::{ForwardError, ProcessorContext, Punctuation, RecordMetadata, Schedule};
-pub use fixed_key::{FixedKey, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
-pub(crate) use node::Punctuate;
-pub use node::{Connected, Processor, ProcessorNode};
+pub(crate) use fixed_key::FixedKey;
+pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
+pub use node::Processor;
+pub(crate) use node::{Connected, ProcessorNode, Punctuate};
 pub use transformer::{TransformContext, ValueTransformer};

@@ -27,26 +27,137 @@ use super::context::{ForwardError, ProcessorContext, Punctuation};
 pub trait Processor<K, V, KOut, VOut> {
     /// Called once, before the first record: take store handles and schedule punctuations here.
     ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// #[derive(Default)]
+    /// struct Numbers(Option<KeyValueStore<String, i64>>);
+    /// impl Processor<String, i64, String, i64> for Numbers {
+    ///     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    ///         self.0 = Some(ctx.store("numbers")?);
+    ///         Ok(())
+    ///     }
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, String, i64>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let store = self.0.as_ref().ok_or("no store")?;
+    /// #         store.put(record.key, &(store.get(record.key)?.unwrap_or(0) + 1))?;
+    /// #         Ok(ctx.forward(record.with_value(&store.get(record.key)?.unwrap_or(0)))?)
+    /// #     }
+    ///     // `process` writes the number of the record in front of it ...
+    /// }
+    /// # let builder = StreamsBuilder::new();
+    /// # let store = Processing::new().with_store(Store::<String, i64>::key_value("numbers"));
+    /// # builder.stream::<String, i64>("in").process_with(Numbers::default, store).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 7i64)?;
+    /// runner.pipe("in", "a".to_owned(), 8i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Stop the task.
     fn init(&mut self, ctx: &ProcessorContext<'_, KOut, VOut>) -> Result<(), BoxError> {
         let _ = ctx;
         Ok(())
     }
-    /// One record.
+    /// One record. Any number of records may be forwarded, with other keys and values.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// struct Words;
+    /// impl Processor<String, String, String, i64> for Words {
+    ///     fn process(
+    ///         &mut self,
+    ///         ctx: &ProcessorContext<'_, String, i64>,
+    ///         record: Record<'_, String, String>,
+    ///     ) -> Result<(), BoxError> {
+    ///         for word in record.value.split(' ') {
+    ///             ctx.forward(record.with_key(&word.to_owned()).with_value(&1))?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").process(|| Words).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "line".to_owned(), "to be".to_owned())?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("to".to_owned(), 1), ("be".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Go to the processing handler, which decides whether the record is dropped or the task stops.
     fn process(&mut self, ctx: &ProcessorContext<'_, KOut, VOut>, record: Record<'_, K, V>) -> Result<(), BoxError>;
-    /// One run of a schedule.
+    /// One run of a schedule. Nothing is done unless it is implemented.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// # #[derive(Default)]
+    /// struct Total(i64); // forwarded every ten seconds of stream time
+    /// impl Processor<String, i64, String, i64> for Total {
+    /// #     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    /// #         ctx.schedule(seconds(10), PunctuationType::StreamTime);
+    /// #         Ok(())
+    /// #     }
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         self.0 += record.value;
+    /// #         Ok(())
+    /// #     }
+    ///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
+    ///         Ok(ctx.forward(Record::new(&"total".to_owned(), &self.0, run.timestamp, ctx.no_headers()))?)
+    ///     }
+    /// }
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream::<String, i64>("in").process(Total::default).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// for (n, time) in [(1i64, 0), (2, 5_000), (3, 10_000)] {
+    ///     runner.pipe_at("in", "a".to_owned(), n, time)?;
+    /// }
+    /// assert_eq!(runner.read::<String, i64>("out"), [("total".to_owned(), 1), ("total".to_owned(), 6)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Go to the processing handler.
+    #[doc(alias = "Punctuator")]
     fn punctuate(&mut self, ctx: &ProcessorContext<'_, KOut, VOut>, punctuation: Punctuation) -> Result<(), BoxError> {
         let _ = (ctx, punctuation);
         Ok(())
     }
-    /// Called when the task closes.
+    /// Called when the task closes, also where it moves to another instance: give back what does not belong to the
+    /// task.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # struct Connected(std::sync::mpsc::Sender<&'static str>);
+    /// # impl Processor<String, i64, String, i64> for Connected {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         _: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    ///     // In a processor with a connection:
+    ///     fn close(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.0.send("goodbye")?)
+    ///     }
+    /// # }
+    /// # let (sender, other_end) = std::sync::mpsc::channel();
+    /// # builder.stream::<String, i64>("in").process(move || Connected(sender.clone()));
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.close()?;
+    /// assert_eq!(other_end.try_recv()?, "goodbye");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Are reported; the task closes all the same.
@@ -61,7 +172,7 @@ pub(crate) trait Punctuate {
 }
 
 /// Surroundings of a processor: children, stores, schedules.
-pub struct Connected<K, V> {
+pub(crate) struct Connected<K, V> {
     pub(crate) name: Arc<str>,
     pub(crate) children: Vec<(Arc<str>, StreamPort<K, V>)>,
     pub(crate) stores: Vec<StoreAccess>,
@@ -78,7 +189,7 @@ impl Punctuate for Nobody {
 
 impl<K: 'static, V: 'static> Connected<K, V> {
     /// From the scope of the node.
-    pub fn new(scope: &mut NodeScope<'_>) -> Result<Self, Box<ProcessError>> {
+    pub(crate) fn new(scope: &mut NodeScope<'_>) -> Result<Self, Box<ProcessError>> {
         Ok(Self {
             children: scope.named_children()?,
             ..Self::without_children(scope)
@@ -133,7 +244,7 @@ struct Inner<K, V, K2, V2, P> {
 }
 
 /// A user's processor as an operator.
-pub struct ProcessorNode<K, V, K2, V2, P>(Rc<Inner<K, V, K2, V2, P>>);
+pub(crate) struct ProcessorNode<K, V, K2, V2, P>(Rc<Inner<K, V, K2, V2, P>>);
 
 impl<K, V, K2, V2, P> ProcessorNode<K, V, K2, V2, P>
 where
@@ -144,7 +255,7 @@ where
     P: Processor<K, V, K2, V2> + 'static,
 {
     /// Hooks the processor into its task.
-    pub fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
+    pub(crate) fn start(processor: P, connected: Connected<K2, V2>, scope: &mut NodeScope<'_>) -> Self {
         scope.context().let_headers_change();
         let keeps_headers = connected.keeps_headers();
         let inner = Rc::new(Inner {

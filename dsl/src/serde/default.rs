@@ -8,7 +8,26 @@ use super::{
 
 /// A type with one obvious serde: text, numbers, bytes, unit, and `Option` of these.
 pub trait DefaultSerde: Sized + 'static {
-    /// The serde of the type.
+    /// The serde of the type. For a type of one's own, so that it needs no serde wherever it is used:
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// use millstream_dsl::serde::SharedSerde;
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Order(i64);
+    /// impl DefaultSerde for Order {
+    ///     fn default_serde() -> SharedSerde<Self> {
+    ///         std::sync::Arc::new(json())
+    ///     }
+    /// }
+    /// let orders = Consumed::<String, Order>::topic("in").value_serde(Order::default_serde());
+    /// builder.stream(orders).map_values(|order| order.0).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("in", StringSerde, StringSerde)?.pipe("a", "7")?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn default_serde() -> SharedSerde<Self>;
 }
 
@@ -23,7 +42,7 @@ macro_rules! defaults {
         /// The default serde of a type that is only known as `'static`, if it has one.
         ///
         /// Lets operators find the serde of, say, a `String` that a `map` made, without a bound on the method.
-        pub fn default_serde_of<T: 'static>() -> Option<SharedSerde<T>> {
+        pub(crate) fn default_serde_of<T: 'static>() -> Option<SharedSerde<T>> {
             $(if let Some(found) = lookup::<$type, T>() { return Some(found); }
               if let Some(found) = lookup::<Option<$type>, T>() { return Some(found); })*
             None

@@ -15,6 +15,22 @@ impl<T> Clone for JsonSerde<T> {
 impl<T> Copy for JsonSerde<T> {}
 
 /// JSON for any type that implements serde's `Serialize` and `Deserialize`.
+///
+/// ```
+/// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+/// # let builder = StreamsBuilder::new();
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Order {
+///     customer: String,
+///     amount: i64,
+/// }
+/// let orders = builder.stream(Consumed::<String, Order>::topic("in").value_serde(json()));
+/// orders.map_values(|order| order.amount).to("out");
+/// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+/// driver.pipe_bytes("in", Some(b"o1"), Some(br#"{"customer": "Ann", "amount": 7}"#), 0, &Headers::new())?;
+/// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [7]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn json<T: Serialize + DeserializeOwned>() -> JsonSerde<T> {
     JsonSerde(PhantomData)

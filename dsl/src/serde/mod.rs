@@ -15,7 +15,8 @@ mod windowed;
 
 use std::sync::Arc;
 
-pub use default::{DefaultSerde, default_serde_of};
+pub use default::DefaultSerde;
+pub(crate) use default::default_serde_of;
 pub(crate) use grouped_change::{GroupedChange, GroupedChangeSerde};
 pub use json::{JsonSerde, json};
 pub use optional::OptionSerde;
@@ -32,7 +33,14 @@ pub struct SerdeError {
 }
 
 impl SerdeError {
-    /// An error with a sentence.
+    /// An error with a sentence, which goes to logs: it must not hold the payload.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// use millstream_dsl::serde::SerdeError;
+    /// let error = SerdeError::new("an order without a number");
+    /// assert_eq!(error.to_string(), "an order without a number");
+    /// ```
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -41,6 +49,12 @@ impl SerdeError {
     }
     /// The value is none that this serde is for: an error in the program, not in the record. Only serdes of dynamically
     /// typed values have a use for it. The task stops, and no handler is asked. Kafka Streams: `ClassCastException`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// use millstream_dsl::serde::SerdeError;
+    /// assert!(SerdeError::wrong_type("a number where text is expected").is_wrong_type());
+    /// ```
     pub fn wrong_type(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -48,6 +62,12 @@ impl SerdeError {
         }
     }
     /// Whether it was made by [`wrong_type`](Self::wrong_type).
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// use millstream_dsl::serde::SerdeError;
+    /// assert!(!SerdeError::new("an order without a number").is_wrong_type(), "another record may be fine");
+    /// ```
     pub fn is_wrong_type(&self) -> bool {
         self.wrong_type
     }
@@ -64,11 +84,39 @@ impl SerdeError {
 pub trait Serde<T>: Send + Sync {
     /// Appends the bytes of `value` to `out`. Not called for values that [`is_null`](Self::is_null).
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// use millstream_dsl::serde::SerdeError;
+    /// /// Prices in cents, written as text.
+    /// struct Cents;
+    /// impl Serde<i64> for Cents {
+    ///     fn serialize(&self, value: &i64, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    ///         out.extend_from_slice(format!("{}.{:02}", value / 100, value % 100).as_bytes());
+    ///         Ok(())
+    ///     }
+    /// #     fn deserialize(&self, _: &[u8]) -> Result<i64, SerdeError> {
+    /// #         Err(SerdeError::new("written only"))
+    /// #     }
+    ///     // ...
+    /// }
+    /// let mut bytes = Vec::new();
+    /// Cents.serialize(&1_205, &mut bytes)?;
+    /// assert_eq!(bytes, b"12.05");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the value has no representation; the error goes to the production handler.
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<(), SerdeError>;
 
     /// Reads a value from all of `bytes`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// assert_eq!(I64Serde.deserialize(&[0, 0, 0, 0, 0, 0, 0, 7])?, 7);
+    /// assert!(I64Serde.deserialize(b"7").is_err(), "eight bytes, as in Java");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the bytes are no value of the type; the error goes to the deserialization handler.
@@ -76,6 +124,14 @@ pub trait Serde<T>: Send + Sync {
 
     /// Like [`deserialize`](Self::deserialize), into a value that may be reused: text and bytes keep their buffers, so that
     /// a source allocates nothing per record. After an error the value is of no use.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let mut text = String::with_capacity(100);
+    /// StringSerde.deserialize_into(b"reused", &mut text)?;
+    /// assert_eq!((text.as_str(), text.capacity()), ("reused", 100));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`deserialize`](Self::deserialize).
@@ -85,16 +141,36 @@ pub trait Serde<T>: Send + Sync {
     }
 
     /// Whether the value is null, i.e. has no bytes at all. False except for the serde of `Option`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// assert!(OptionSerde::new(I64Serde).is_null(&None));
+    /// assert!(!I64Serde.is_null(&0));
+    /// ```
     fn is_null(&self, _value: &T) -> bool {
         false
     }
 
     /// The value that null bytes mean, for types that have null.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// assert_eq!(OptionSerde::new(I64Serde).null(), Some(None));
+    /// assert_eq!(I64Serde.null(), None, "a null value is an error of the record");
+    /// ```
     fn null(&self) -> Option<T> {
         None
     }
 
     /// The part of a key's bytes that decides its partition; None: all of them. Windowed keys go by the plain key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # use millstream_dsl::serde::TimeWindowedSerde;
+    /// let key = b"a\0\0\0\0\0\0\0\x01";
+    /// assert_eq!(TimeWindowedSerde::new(StringSerde, 10).partition_bytes(key), Some(&b"a"[..]));
+    /// assert_eq!(StringSerde.partition_bytes(key), None);
+    /// ```
     fn partition_bytes<'a>(&self, _bytes: &'a [u8]) -> Option<&'a [u8]> {
         None
     }
@@ -128,6 +204,14 @@ impl<T, S: Serde<T> + ?Sized> Serde<T> for Arc<S> {
 /// Something that can be turned into a shared serde.
 pub trait IntoSerde<T> {
     /// Shares the serde.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # use millstream_dsl::serde::{IntoSerde, SharedSerde};
+    /// let shared: SharedSerde<i64> = I64Serde.into_serde();
+    /// assert_eq!(shared.deserialize(&[0, 0, 0, 0, 0, 0, 0, 7])?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn into_serde(self) -> SharedSerde<T>;
 }
 impl<T, S: Serde<T> + 'static> IntoSerde<T> for S {

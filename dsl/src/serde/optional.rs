@@ -6,7 +6,20 @@ use crate::mutants::decode_errors_are_swallowed;
 #[derive(Clone)]
 pub struct OptionSerde<T>(SharedSerde<T>);
 impl<T> OptionSerde<T> {
-    /// Makes a serde nullable.
+    /// Makes a serde nullable: `None` has no bytes, which is how a deletion looks in a topic of a table.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table::<String, i64>("in").to_stream().to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// let input = driver.input("in", StringSerde, OptionSerde::new(I64Serde))?;
+    /// input.pipe("a", 1)?;
+    /// input.pipe("a", None)?;
+    /// let out = driver.output("out", StringSerde, OptionSerde::new(I64Serde))?;
+    /// assert_eq!(out.read_values()?, [Some(1), None]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(inner: impl IntoSerde<T>) -> Self {
         Self(inner.into_serde())
     }

@@ -11,6 +11,18 @@ pub struct TimeWindowedSerde<K> {
 }
 impl<K> TimeWindowedSerde<K> {
     /// Windowed keys of windows of `size_ms` milliseconds.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # use millstream_dsl::serde::TimeWindowedSerde;
+    /// let serde = TimeWindowedSerde::new(StringSerde, 60_000);
+    /// let key = Windowed { key: "a".to_owned(), window: Window { start: 120_000, end: 180_000 } };
+    /// let mut bytes = Vec::new();
+    /// serde.serialize(&key, &mut bytes)?;
+    /// assert_eq!(bytes, b"a\x00\x00\x00\x00\x00\x01\xd4\xc0");
+    /// assert_eq!(serde.deserialize(&bytes)?, key);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(inner: impl IntoSerde<K>, size_ms: i64) -> Self {
         Self {
             inner: inner.into_serde(),
@@ -44,6 +56,18 @@ pub struct SessionWindowedSerde<K> {
 }
 impl<K> SessionWindowedSerde<K> {
     /// Windowed keys of sessions.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # use millstream_dsl::serde::SessionWindowedSerde;
+    /// let serde = SessionWindowedSerde::new(StringSerde);
+    /// let key = Windowed { key: "a".to_owned(), window: Window { start: 1, end: 2 } };
+    /// let mut bytes = Vec::new();
+    /// serde.serialize(&key, &mut bytes)?;
+    /// assert_eq!(bytes, b"a\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01");
+    /// assert_eq!(serde.deserialize(&bytes)?, key);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(inner: impl IntoSerde<K>) -> Self {
         Self {
             inner: inner.into_serde(),

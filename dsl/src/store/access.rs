@@ -60,7 +60,27 @@ use crate::{
 /// ```
 #[doc(alias = "StateStore")]
 pub trait Handle: Sized {
-    /// Opens the store; an error says what does not fit.
+    /// Opens the store; an error says what does not fit. See [`Handle`] for a kind of store of one's own.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, store::{Handle, StoreAccess}, testing::with_context};
+    /// /// Only ever grows.
+    /// struct Counter(KeyValueStore<String, i64>);
+    /// impl Handle for Counter {
+    ///     fn open(access: &StoreAccess) -> Result<Self, String> {
+    ///         KeyValueStore::open(access).map(Self)
+    ///     }
+    /// }
+    /// # let runner = with_context(|ctx, record| {
+    /// let counter: Counter = ctx.store("counts")?; // in `init` of a processor
+    /// # let n = counter.0.get(record.key)?.unwrap_or(0) + 1;
+    /// # counter.0.put(record.key, &n)?;
+    /// # ctx.forward(record.with_value(&n))?;
+    /// # Ok(())
+    /// # })?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn open(access: &StoreAccess) -> Result<Self, String>;
 }
 

@@ -186,14 +186,50 @@ fn only_value<V>(value: V, _: i64, _: Headers) -> V {
 
 impl<K, V> KeyValueStore<K, V> {
     /// The value of a key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// store.put(&"a".to_owned(), &7)?;
+    /// assert_eq!(store.get(&"a".to_owned())?, Some(7));
+    /// assert_eq!(store.get(&"b".to_owned())?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: &K) -> Result<Option<V>, StoreFailure> {
         self.0.get(key, only_value)
     }
-    /// Sets the value of a key.
+    /// Sets the value of a key. The update goes to the changelog with the time of the record that is processed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// let known = store.get(&a)?.unwrap_or(0);
+    /// store.put(&a, &(known + 1))?;
+    /// assert_eq!(store.get(&a)?, Some(1));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&self, key: &K, value: &V) -> Result<(), StoreFailure> {
         self.0.put(key, value, self.0.0.time(), None)
     }
     /// Sets the value unless there is one, which is returned then.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// assert_eq!(store.put_if_absent(&a, &1)?, None);
+    /// assert_eq!(store.put_if_absent(&a, &2)?, Some(1), "the first one stays");
+    /// assert_eq!(store.get(&a)?, Some(1));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "putIfAbsent")]
     pub fn put_if_absent(&self, key: &K, value: &V) -> Result<Option<V>, StoreFailure> {
         let old = self.get(key)?;
         if old.is_none() {
@@ -202,10 +238,37 @@ impl<K, V> KeyValueStore<K, V> {
         Ok(old)
     }
     /// Removes a key and gives its value.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// store.put(&a, &7)?;
+    /// assert_eq!(store.delete(&a)?, Some(7));
+    /// assert_eq!(store.get(&a)?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&self, key: &K) -> Result<Option<V>, StoreFailure> {
         self.0.delete(key, only_value)
     }
     /// Rows with `lo <= key <= hi` (None = open) by the bytes of the key. The store may be written meanwhile.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// let [a, b, c] = ["a", "b", "c"].map(str::to_owned);
+    /// store.put_all([(&a, &1), (&b, &2), (&c, &3)])?;
+    /// for row in store.range(Some(&b), None)? {
+    ///     let (key, _) = row?;
+    ///     store.delete(&key)?;
+    /// }
+    /// assert_eq!(store.all().collect::<Result<Vec<_>, _>>()?, [(a, 1)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn range(
         &self,
         lo: Option<&K>,
@@ -213,7 +276,21 @@ impl<K, V> KeyValueStore<K, V> {
     ) -> Result<impl Iterator<Item = Result<(K, V), StoreFailure>>, StoreFailure> {
         self.0.range(lo, hi, false, only_value)
     }
-    /// [`range`](Self::range), last key first.
+    /// [`range`](Self::range), last key first: the newest where keys are times.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<i64, String>::key_value("events"), |store: &KeyValueStore<i64, String>| {
+    /// for (time, event) in [(1_000, "on"), (2_000, "off"), (3_000, "on")] {
+    ///     store.put(&time, &event.to_owned())?;
+    /// }
+    /// let last = store.reverse_range(None, Some(&2_500))?.next().ok_or("no event")??;
+    /// assert_eq!(last, (2_000, "off".to_owned()));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "reverseRange")]
     pub fn reverse_range(
         &self,
         lo: Option<&K>,
@@ -222,15 +299,52 @@ impl<K, V> KeyValueStore<K, V> {
         self.0.range(lo, hi, true, only_value)
     }
     /// All rows by the bytes of the key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// for (key, n) in [("b", 2), ("a", 1)] {
+    ///     store.put(&key.to_owned(), &n)?;
+    /// }
+    /// let rows = store.all().collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(rows, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn all(&self) -> impl Iterator<Item = Result<(K, V), StoreFailure>> {
         self.0.typed(self.0.0.raw.range(None, None, false), only_value)
     }
     /// All rows, last key first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// for (key, n) in [("a", 1), ("b", 2)] {
+    ///     store.put(&key.to_owned(), &n)?;
+    /// }
+    /// let rows = store.reverse_all().collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(rows, [("b".to_owned(), 2), ("a".to_owned(), 1)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "reverseAll")]
     pub fn reverse_all(&self) -> impl Iterator<Item = Result<(K, V), StoreFailure>> {
         self.0.typed(self.0.0.raw.range(None, None, true), only_value)
     }
-    /// Sets several values.
+    /// Sets several values, one after the other: at an error, those before it are set.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// let [a, b] = ["a", "b"].map(str::to_owned);
+    /// store.put_all([(&a, &1), (&b, &2)])?;
+    /// assert_eq!((store.get(&a)?, store.get(&b)?), (Some(1), Some(2)));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "putAll")]
     pub fn put_all<'e>(&self, entries: impl IntoIterator<Item = (&'e K, &'e V)>) -> Result<(), StoreFailure>
     where
@@ -240,11 +354,54 @@ impl<K, V> KeyValueStore<K, V> {
         entries.into_iter().try_for_each(|(key, value)| self.put(key, value))
     }
     /// Rows whose key bytes begin with `prefix`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::key_value("counts"), |store: &KeyValueStore<String, i64>| {
+    /// for (path, hits) in [("/shop/tea", 1), ("/shop/cups", 2), ("/about", 3)] {
+    ///     store.put(&path.to_owned(), &hits)?;
+    /// }
+    /// let of_the_shop = store.prefix(b"/shop/").map(|row| row.map(|(_, hits)| hits)).sum::<Result<i64, _>>()?;
+    /// assert_eq!(of_the_shop, 3);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "prefixScan")]
     pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(K, V), StoreFailure>> {
         self.0.typed(self.0.0.raw.prefix(prefix), only_value)
     }
-    /// About how many rows there are.
+    /// About how many rows there are: an estimate on disk, and what has not been committed is not counted.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # struct Known;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Known {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let store: KeyValueStore<String, i64> = ctx.store("known")?;
+    /// // In `process`, where each record is followed by a commit:
+    /// let known = store.approximate_count()?;
+    /// store.put(record.key(), record.value())?;
+    /// ctx.forward(record.with_value(&i64::try_from(known)?))?;
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let builder = StreamsBuilder::new();
+    /// # let processing = Processing::new().with_store(Store::<String, i64>::key_value("known"));
+    /// # builder.stream::<String, i64>("in").process_values_with(|| Known, processing).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for key in ["a", "b", "a", "c"] {
+    ///     input.pipe(key, 1)?;
+    /// #   driver.state()?; // or else the driver puts it off
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [0, 1, 2, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "approximateNumEntries")]
     pub fn approximate_count(&self) -> Result<u64, StoreFailure> {
         self.0.approximate_count()
@@ -252,11 +409,42 @@ impl<K, V> KeyValueStore<K, V> {
 }
 
 impl<K, V> TimestampedKeyValueStore<K, V> {
-    /// Sets value and timestamp of a key.
+    /// Sets value and timestamp (milliseconds since the epoch) of a key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// store.put(&a, &7, 1_000)?;
+    /// assert_eq!(store.get(&a)?, Some(ValueAndTimestamp { value: 7, timestamp: 1_000 }));
+    /// assert!(store.put(&a, &8, -1).is_err());
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the timestamp is negative, or the store or a serde refuses.
     pub fn put(&self, key: &K, value: &V, timestamp: i64) -> Result<(), StoreFailure> {
         self.0.put_timed(key, value, timestamp, None)
     }
     /// Sets value and timestamp unless there is a value, which is returned then.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("first");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// assert_eq!(store.put_if_absent(&a, &7, 1_000)?, None);
+    /// let first = Some(ValueAndTimestamp { value: 7, timestamp: 1_000 });
+    /// assert_eq!(store.put_if_absent(&a, &8, 2_000)?, first);
+    /// assert_eq!(store.get(&a)?, first);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "putIfAbsent")]
     pub fn put_if_absent(
         &self,
         key: &K,
@@ -268,11 +456,42 @@ impl<K, V> TimestampedKeyValueStore<K, V> {
 }
 
 impl<K, V> TimestampedKeyValueStoreWithHeaders<K, V> {
-    /// Sets value, timestamp and headers of a key.
+    /// Sets value, timestamp (milliseconds since the epoch) and headers of a key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::key_value_with_headers("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStoreWithHeaders<String, i64>| {
+    /// let headers = Headers::new();
+    /// headers.add("request", Some(b"r1"));
+    /// store.put(&"a".to_owned(), &7, 1_000, &headers)?;
+    /// let row = store.get(&"a".to_owned())?.ok_or("not found")?;
+    /// assert_eq!((row.value, row.timestamp, row.headers.last("request").is_some()), (7, 1_000, true));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the timestamp is negative, or the store or a serde refuses.
     pub fn put(&self, key: &K, value: &V, timestamp: i64, headers: &Headers) -> Result<(), StoreFailure> {
         self.0.put_timed(key, value, timestamp, Some(headers))
     }
     /// Sets value, timestamp and headers unless there is a value, which is returned then.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::key_value_with_headers("first");
+    /// # with_store(kind, |store: &TimestampedKeyValueStoreWithHeaders<String, i64>| {
+    /// let (a, none) = ("a".to_owned(), Headers::new());
+    /// assert_eq!(store.put_if_absent(&a, &7, 1_000, &none)?, None);
+    /// assert_eq!(store.put_if_absent(&a, &8, 2_000, &none)?.map(|row| row.value), Some(7));
+    /// assert_eq!(store.get(&a)?.map(|row| row.timestamp), Some(1_000));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "putIfAbsent")]
     pub fn put_if_absent(
         &self,
         key: &K,
@@ -296,20 +515,91 @@ impl<K, V, R: TimedRow<V>> TimestampedKeyValueStore<K, V, R> {
         }
         Ok(old)
     }
-    /// The row of a key.
+    /// The row of a key: value and timestamp, and headers where the store keeps them.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// store.put(&"a".to_owned(), &7, 1_000)?;
+    /// let row = store.get(&"a".to_owned())?.ok_or("not found")?;
+    /// assert_eq!((row.value, row.timestamp), (7, 1_000));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: &K) -> Result<Option<R>, StoreFailure> {
         self.0.get(key, R::of_row)
     }
-    /// About how many rows there are.
+    /// About how many rows there are: an estimate on disk, and what has not been committed is not counted.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # struct Known;
+    /// # impl FixedKeyProcessor<String, i64, i64> for Known {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &FixedKeyContext<'_, '_, String, i64>,
+    /// #         record: FixedKeyRecord<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         let store: TimestampedKeyValueStore<String, i64> = ctx.store("known")?;
+    /// // In `process`, where each record is followed by a commit:
+    /// let known = store.approximate_count()?;
+    /// store.put(record.key(), record.value(), record.timestamp())?;
+    /// ctx.forward(record.with_value(&i64::try_from(known)?))?;
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let builder = StreamsBuilder::new();
+    /// # let processing = Processing::new().with_store(Store::<String, i64>::timestamped_key_value("known"));
+    /// # builder.stream::<String, i64>("in").process_values_with(|| Known, processing).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for key in ["a", "b", "a", "c"] {
+    ///     input.pipe(key, 1)?;
+    /// #   driver.state()?; // or else the driver puts it off
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [0, 1, 2, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "approximateNumEntries")]
     pub fn approximate_count(&self) -> Result<u64, StoreFailure> {
         self.0.approximate_count()
     }
     /// Removes a key and gives its row.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// store.put(&a, &7, 1_000)?;
+    /// assert_eq!(store.delete(&a)?, Some(ValueAndTimestamp { value: 7, timestamp: 1_000 }));
+    /// assert_eq!(store.get(&a)?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&self, key: &K) -> Result<Option<R>, StoreFailure> {
         self.0.delete(key, R::of_row)
     }
     /// Rows with `lo <= key <= hi` (None = open) by the bytes of the key, or last key first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// for (key, time) in [("a", 1_000), ("b", 2_000), ("c", 3_000)] {
+    ///     store.put(&key.to_owned(), &1, time)?;
+    /// }
+    /// let rows = store.range(Some(&"b".to_owned()), None, true)?.collect::<Result<Vec<_>, _>>()?;
+    /// let times: Vec<i64> = rows.iter().map(|(_, row)| row.timestamp).collect();
+    /// assert_eq!(times, [3_000, 2_000]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "reverseRange")]
     pub fn range(
         &self,
         lo: Option<&K>,
@@ -319,10 +609,44 @@ impl<K, V, R: TimedRow<V>> TimestampedKeyValueStore<K, V, R> {
         self.0.range(lo, hi, reverse, R::of_row)
     }
     /// All rows by the bytes of the key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// for (key, time) in [("b", 2_000), ("a", 1_000)] {
+    ///     store.put(&key.to_owned(), &1, time)?;
+    /// }
+    /// // What has not been heard of for a while, for example in a punctuation.
+    /// for row in store.all() {
+    ///     let (key, last) = row?;
+    ///     if last.timestamp < 1_500 {
+    ///         store.delete(&key)?;
+    ///     }
+    /// }
+    /// assert_eq!(store.all().count(), 1);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn all(&self) -> impl Iterator<Item = Result<(K, R), StoreFailure>> {
         self.0.typed(self.0.0.raw.range(None, None, false), R::of_row)
     }
     /// Rows whose key bytes begin with `prefix`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_key_value("last");
+    /// # with_store(kind, |store: &TimestampedKeyValueStore<String, i64>| {
+    /// for path in ["/shop/tea", "/shop/cups", "/about"] {
+    ///     store.put(&path.to_owned(), &1, 1_000)?;
+    /// }
+    /// assert_eq!(store.prefix(b"/shop/").count(), 2);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "prefixScan")]
     pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(K, R), StoreFailure>> {
         self.0.typed(self.0.0.raw.prefix(prefix), R::of_row)
     }

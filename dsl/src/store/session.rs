@@ -170,19 +170,79 @@ fn only_value<V>(value: V, _: Headers) -> V {
 }
 
 impl<K, V> SessionStore<K, V> {
-    /// Sets (or with None removes) the aggregate of a session. False: the session has expired.
+    /// Sets (or with None removes) the aggregate of a session. False: the session has expired, and nothing is changed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::session("visits", minutes(1)), |store: &SessionStore<String, i64>| {
+    /// let (ann, visit) = ("ann".to_owned(), Window { start: 1_000, end: 5_000 });
+    /// assert!(store.put(&ann, visit, Some(&3))?);
+    /// assert_eq!(store.get(&ann, visit)?, Some(3));
+    /// store.put(&ann, Window { start: 200_000, end: 200_000 }, Some(&1))?;
+    /// assert!(!store.put(&ann, visit, Some(&4))?, "more than the retention behind");
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the session begins before the epoch, or the store or a serde refuses.
     pub fn put(&self, key: &K, session: Window, value: Option<&V>) -> Result<bool, StoreFailure> {
         self.0.put(key, session, value, None)
     }
-    /// Removes a session.
+    /// Removes a session: what grows is removed and put again with its new bounds. False: it has expired.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::session("visits", minutes(1)), |store: &SessionStore<String, i64>| {
+    /// let ann = "ann".to_owned();
+    /// let (short, long) = (Window { start: 1_000, end: 5_000 }, Window { start: 1_000, end: 7_000 });
+    /// store.put(&ann, short, Some(&3))?;
+    /// assert!(store.remove(&ann, short)?);
+    /// store.put(&ann, long, Some(&4))?;
+    /// assert_eq!(store.fetch(&ann)?.collect::<Result<Vec<_>, _>>()?, [(long, 4)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self, key: &K, session: Window) -> Result<bool, StoreFailure> {
         self.put(key, session, None)
     }
     /// The aggregate of exactly this session.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::session("visits", minutes(1)), |store: &SessionStore<String, i64>| {
+    /// let ann = "ann".to_owned();
+    /// store.put(&ann, Window { start: 1_000, end: 5_000 }, Some(&3))?;
+    /// assert_eq!(store.get(&ann, Window { start: 1_000, end: 5_000 })?, Some(3));
+    /// assert_eq!(store.get(&ann, Window { start: 1_000, end: 6_000 })?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "fetchSession")]
     pub fn get(&self, key: &K, session: Window) -> Result<Option<V>, StoreFailure> {
         self.0.get(key, session, only_value)
     }
-    /// Sessions of a key that end at or after `earliest_end` and start at or before `latest_start`.
+    /// Sessions of a key that end at or after `earliest_end` and start at or before `latest_start`: with the gap around
+    /// the time of a record, those that the record belongs to.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::session("visits", minutes(1)), |store: &SessionStore<String, i64>| {
+    /// let ann = "ann".to_owned();
+    /// let [first, second] = [(1_000, 5_000), (20_000, 20_000)].map(|(start, end)| Window { start, end });
+    /// store.put(&ann, first, Some(&3))?;
+    /// store.put(&ann, second, Some(&1))?;
+    /// let (time, gap) = (12_000, 10_000);
+    /// let joined = store.find(&ann, time - gap, time + gap)?.map(|row| row.map(|(_, clicks)| clicks));
+    /// assert_eq!(joined.sum::<Result<i64, _>>()?, 4, "a record at 12 s connects both");
+    /// assert_eq!(store.find(&ann, 6_000, i64::MAX)?.collect::<Result<Vec<_>, _>>()?, [(second, 1)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "findSessions")]
     pub fn find(
         &self,
@@ -192,8 +252,23 @@ impl<K, V> SessionStore<K, V> {
     ) -> Result<impl Iterator<Item = Result<(Window, V), StoreFailure>>, StoreFailure> {
         self.0.find(key, earliest_end, latest_start, only_value)
     }
-    /// Sessions of the keys `lo <= key <= hi` (None = open, by the bytes of the key) that end at or after `earliest_end` and
-    /// start at or before `latest_start`.
+    /// Sessions of the keys `lo <= key <= hi` (None = open, by the bytes of the key) that end at or after
+    /// `earliest_end` and start at or before `latest_start`, as (key, session, aggregate), or the last one first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::session("visits", minutes(1)), |store: &SessionStore<String, i64>| {
+    /// for (user, end) in [("ann", 5_000), ("bob", 6_000), ("cleo", 9_000)] {
+    ///     store.put(&user.to_owned(), Window { start: 1_000, end }, Some(&3))?;
+    /// }
+    /// let still_there = store.find_range((None, None), 6_000, i64::MAX, false)?;
+    /// let users = still_there.map(|row| row.map(|(user, _, _)| user)).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(users, ["bob", "cleo"]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "findSessions")]
     #[doc(alias = "backwardFindSessions")]
     pub fn find_range(
         &self,
@@ -206,25 +281,98 @@ impl<K, V> SessionStore<K, V> {
             .find_range(keys, (earliest_end, latest_start), reverse, only_value)
     }
     /// All sessions of a key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # with_store(Store::<String, i64>::session("visits", minutes(1)), |store: &SessionStore<String, i64>| {
+    /// let ann = "ann".to_owned();
+    /// let [first, second] = [(1_000, 5_000), (20_000, 20_000)].map(|(start, end)| Window { start, end });
+    /// store.put(&ann, first, Some(&3))?;
+    /// store.put(&ann, second, Some(&1))?;
+    /// assert_eq!(store.fetch(&ann)?.collect::<Result<Vec<_>, _>>()?, [(first, 3), (second, 1)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fetch(&self, key: &K) -> Result<impl Iterator<Item = Result<(Window, V), StoreFailure>>, StoreFailure> {
         self.find(key, 0, i64::MAX)
     }
 }
 
 impl<K, V> SessionStoreWithHeaders<K, V> {
-    /// Sets aggregate and headers of a session. False: the session has expired.
+    /// Sets aggregate and headers of a session. False: the session has expired, and nothing is changed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::session_with_headers("visits", minutes(1));
+    /// # with_store(kind, |store: &SessionStoreWithHeaders<String, i64>| {
+    /// let (ann, visit) = ("ann".to_owned(), Window { start: 1_000, end: 5_000 });
+    /// let headers = Headers::new();
+    /// headers.add("browser", Some(b"lynx"));
+    /// assert!(store.put(&ann, visit, &3, &headers)?);
+    /// let row = store.get(&ann, visit)?.ok_or("not found")?;
+    /// assert_eq!((row.aggregation, row.headers.last("browser").is_some()), (3, true));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the session begins before the epoch, or the store or a serde refuses.
     pub fn put(&self, key: &K, session: Window, aggregation: &V, headers: &Headers) -> Result<bool, StoreFailure> {
         self.0.put(key, session, Some(aggregation), Some(headers))
     }
     /// Removes a session. False: it has expired.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::session_with_headers("visits", minutes(1));
+    /// # with_store(kind, |store: &SessionStoreWithHeaders<String, i64>| {
+    /// let (ann, visit) = ("ann".to_owned(), Window { start: 1_000, end: 5_000 });
+    /// store.put(&ann, visit, &3, &Headers::new())?;
+    /// assert!(store.remove(&ann, visit)?);
+    /// assert_eq!(store.get(&ann, visit)?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self, key: &K, session: Window) -> Result<bool, StoreFailure> {
         self.0.put(key, session, None, None)
     }
-    /// The aggregate of exactly this session.
+    /// The aggregate of exactly this session, with its headers.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::session_with_headers("visits", minutes(1));
+    /// # with_store(kind, |store: &SessionStoreWithHeaders<String, i64>| {
+    /// let (ann, visit) = ("ann".to_owned(), Window { start: 1_000, end: 5_000 });
+    /// store.put(&ann, visit, &3, &Headers::new())?;
+    /// assert_eq!(store.get(&ann, visit)?.map(|row| row.aggregation), Some(3));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "fetchSession")]
     pub fn get(&self, key: &K, session: Window) -> Result<Option<AggregationWithHeaders<V>>, StoreFailure> {
         self.0.get(key, session, AggregationWithHeaders::of_row)
     }
-    /// [`SessionStore::find`].
+    /// Sessions of a key that touch a stretch of time; see [`SessionStore::find`].
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::session_with_headers("visits", minutes(1));
+    /// # with_store(kind, |store: &SessionStoreWithHeaders<String, i64>| {
+    /// let ann = "ann".to_owned();
+    /// for (start, end) in [(1_000, 5_000), (20_000, 20_000)] {
+    ///     store.put(&ann, Window { start, end }, &1, &Headers::new())?;
+    /// }
+    /// let (session, _) = store.find(&ann, 6_000, i64::MAX)?.next().ok_or("none")??;
+    /// assert_eq!(session, Window { start: 20_000, end: 20_000 });
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "findSessions")]
     pub fn find(
         &self,
         key: &K,
@@ -234,7 +382,22 @@ impl<K, V> SessionStoreWithHeaders<K, V> {
         self.0
             .find(key, earliest_end, latest_start, AggregationWithHeaders::of_row)
     }
-    /// [`SessionStore::find_range`].
+    /// Sessions of several keys; see [`SessionStore::find_range`].
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::session_with_headers("visits", minutes(1));
+    /// # with_store(kind, |store: &SessionStoreWithHeaders<String, i64>| {
+    /// for user in ["ann", "bob"] {
+    ///     store.put(&user.to_owned(), Window { start: 1_000, end: 5_000 }, &1, &Headers::new())?;
+    /// }
+    /// let users = store.find_range((None, None), 0, i64::MAX, true)?.map(|row| row.map(|(user, _, _)| user));
+    /// assert_eq!(users.collect::<Result<Vec<_>, _>>()?, ["bob", "ann"]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "findSessions")]
     pub fn find_range(
         &self,
         keys: (Option<&K>, Option<&K>),
@@ -245,7 +408,21 @@ impl<K, V> SessionStoreWithHeaders<K, V> {
         let times = (earliest_end, latest_start);
         self.0.find_range(keys, times, reverse, AggregationWithHeaders::of_row)
     }
-    /// All sessions of a key.
+    /// All sessions of a key, with their headers.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::session_with_headers("visits", minutes(1));
+    /// # with_store(kind, |store: &SessionStoreWithHeaders<String, i64>| {
+    /// let ann = "ann".to_owned();
+    /// for (start, end) in [(1_000, 5_000), (20_000, 20_000)] {
+    ///     store.put(&ann, Window { start, end }, &1, &Headers::new())?;
+    /// }
+    /// assert_eq!(store.fetch(&ann)?.count(), 2);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fetch(
         &self,
         key: &K,

@@ -43,7 +43,22 @@ impl<K: 'static, V: 'static> Handle for VersionedKeyValueStore<K, V> {
 }
 
 impl<K, V> VersionedKeyValueStore<K, V> {
-    /// Sets (or with None ends) the value from `timestamp` on. Gives the end of validity: -1 undefined, `i64::MIN` not put.
+    /// Sets (or with None ends) the value from `timestamp` (milliseconds since the epoch) on. Gives the end of its
+    /// validity: -1 undefined, `i64::MIN` not put, because the time is behind the history.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::versioned("prices", hours(1));
+    /// # with_store(kind, |store: &VersionedKeyValueStore<String, i64>| {
+    /// let tea = "tea".to_owned();
+    /// assert_eq!(store.put(&tea, Some(&5), 2_000)?, -1);
+    /// assert_eq!(store.put(&tea, Some(&3), 1_000)?, 2_000, "a late one is valid until the next one");
+    /// store.put(&tea, None, 3_000)?;
+    /// assert_eq!(store.get(&tea)?, None, "not sold any more");
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&self, key: &K, value: Option<&V>, timestamp: i64) -> Result<i64, StoreFailure> {
         let context = self.0.context();
         let end = self
@@ -52,19 +67,61 @@ impl<K, V> VersionedKeyValueStore<K, V> {
         self.0.count_late(end != i64::MIN);
         Ok(end)
     }
-    /// Ends the value at `timestamp` and gives what was valid then. None also where the time is behind the history: then
-    /// nothing is changed.
+    /// Ends the value at `timestamp` and gives what was valid then. None also where the time is behind the history:
+    /// then nothing is changed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::versioned("prices", hours(1));
+    /// # with_store(kind, |store: &VersionedKeyValueStore<String, i64>| {
+    /// let tea = "tea".to_owned();
+    /// store.put(&tea, Some(&3), 1_000)?;
+    /// assert_eq!(store.delete(&tea, 2_000)?.map(|price| price.value), Some(3));
+    /// assert_eq!(store.get(&tea)?, None);
+    /// assert_eq!(store.get_as_of(&tea, 1_500)?.map(|price| price.value), Some(3));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&self, key: &K, timestamp: i64) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
         let old = self.get_as_of(key, timestamp)?;
         let end = self.put(key, None, timestamp)?;
         Ok(old.filter(|_| end != i64::MIN))
     }
     /// The newest value.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::versioned("prices", hours(1));
+    /// # with_store(kind, |store: &VersionedKeyValueStore<String, i64>| {
+    /// let tea = "tea".to_owned();
+    /// store.put(&tea, Some(&5), 2_000)?;
+    /// store.put(&tea, Some(&3), 1_000)?;
+    /// assert_eq!(store.get(&tea)?.map(|price| (price.value, price.valid_from)), Some((5, 2_000)));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: &K) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
         let row = self.0.with_key(key, |key| self.0.raw.get(key))?;
         row.map(|row| self.record(&row)).transpose()
     }
-    /// The value valid at `timestamp`.
+    /// The value valid at `timestamp`, milliseconds since the epoch. None also where the time is behind the history.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::versioned("prices", hours(1));
+    /// # with_store(kind, |store: &VersionedKeyValueStore<String, i64>| {
+    /// let tea = "tea".to_owned();
+    /// store.put(&tea, Some(&3), 1_000)?;
+    /// store.put(&tea, Some(&5), 2_000)?;
+    /// let price = store.get_as_of(&tea, 1_999)?.ok_or("not sold then")?;
+    /// assert_eq!((price.value, price.valid_to), (3, Some(2_000)));
+    /// assert_eq!(store.get_as_of(&tea, 999)?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_as_of(&self, key: &K, timestamp: i64) -> Result<Option<VersionedRecord<V>>, StoreFailure> {
         let row = self.0.with_key(key, |key| self.0.raw.get_as_of(key, timestamp))?;
         row.map(|row| self.record(&row)).transpose()

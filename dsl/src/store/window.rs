@@ -218,15 +218,60 @@ impl<K, V> Windows<K, V> {
 }
 
 impl<K, V> WindowStore<K, V> {
-    /// Sets (or with None deletes) the value of a key in the window that begins at `start`. False: the window has expired.
+    /// Sets (or with None deletes) the value of a key in the window that begins at `start`, milliseconds since the
+    /// epoch. False: the window has expired, and nothing is changed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &WindowStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// assert!(store.put(&a, Some(&7), 10_000)?);
+    /// assert_eq!(store.get(&a, 10_000)?, Some(7));
+    /// store.put(&a, Some(&1), 200_000)?;
+    /// assert!(!store.put(&a, Some(&8), 10_000)?, "more than the retention behind");
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&self, key: &K, value: Option<&V>, start: i64) -> Result<bool, StoreFailure> {
         self.0.put(key, value, start, self.0.0.time(), None)
     }
     /// The value of a key in the window that begins at `start`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &WindowStore<String, i64>| {
+    /// let (a, time) = ("a".to_owned(), 12_345);
+    /// let start = time - time % 10_000;
+    /// store.put(&a, Some(&(store.get(&a, start)?.unwrap_or(0) + 7)), start)?;
+    /// assert_eq!(store.get(&a, 10_000)?, Some(7));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: &K, start: i64) -> Result<Option<V>, StoreFailure> {
         self.0.get(key, start, |value, _, _| value)
     }
-    /// Windows of a key with `from <= start <= to`, as (start, value).
+    /// Windows of a key with `from <= start <= to`, as (start, value), or the last one first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &WindowStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// for (start, sum) in [(0, 1), (10_000, 2), (20_000, 3)] {
+    ///     store.put(&a, Some(&sum), start)?;
+    /// }
+    /// assert_eq!(store.fetch(&a, 5_000, 20_000, false)?.collect::<Result<Vec<_>, _>>()?, [(10_000, 2), (20_000, 3)]);
+    /// let newest = store.fetch(&a, 0, 20_000, true)?.next().transpose()?;
+    /// assert_eq!(newest, Some((20_000, 3)));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "backwardFetch")]
     pub fn fetch(
         &self,
         key: &K,
@@ -236,8 +281,24 @@ impl<K, V> WindowStore<K, V> {
     ) -> Result<impl Iterator<Item = Result<(i64, V), StoreFailure>>, StoreFailure> {
         self.0.fetch(key, (from, to), reverse, |value, _, _| value)
     }
-    /// Windows of the keys `lo <= key <= hi` (None = open, by the bytes of the key) with `from <= start <= to`, as (key,
-    /// start, value). On disk they come by key and then start, in memory the other way round, as in Kafka Streams.
+    /// Windows of the keys `lo <= key <= hi` (None = open, by the bytes of the key) with `from <= start <= to`, as
+    /// (key, start, value). On disk they come by key and then start, in memory the other way round, as in Kafka
+    /// Streams.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &WindowStore<String, i64>| {
+    /// let [a, b, c] = ["a", "b", "c"].map(str::to_owned);
+    /// for key in [&a, &b, &c] {
+    ///     store.put(key, Some(&7), 10_000)?;
+    /// }
+    /// let some = store.fetch_range((Some(&a), Some(&b)), 10_000, 10_000, false)?.collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(some, [(a.clone(), 10_000, 7), (b.clone(), 10_000, 7)]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "fetchAll")]
     #[doc(alias = "backwardFetch")]
     pub fn fetch_range(
@@ -249,14 +310,49 @@ impl<K, V> WindowStore<K, V> {
     ) -> Result<impl Iterator<Item = Result<(K, i64, V), StoreFailure>>, StoreFailure> {
         self.0.fetch_range(keys, (from, to), reverse, |value, _, _| value)
     }
-    /// All windows as (key, start, value).
+    /// All windows as (key, start, value), or the last one first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &WindowStore<String, i64>| {
+    /// let [a, b] = ["a", "b"].map(str::to_owned);
+    /// store.put(&a, Some(&1), 10_000)?;
+    /// store.put(&b, Some(&2), 20_000)?;
+    /// let total = store.all(false).map(|row| row.map(|(_, _, sum)| sum)).sum::<Result<i64, _>>()?;
+    /// assert_eq!(total, 3);
+    /// let last = store.all(true).next().transpose()?;
+    /// assert_eq!(last, Some((b, 20_000, 2)));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "backwardAll")]
     pub fn all(&self, reverse: bool) -> impl Iterator<Item = Result<(K, i64, V), StoreFailure>> {
         self.0.whole_rows(self.0.0.raw.all(reverse), |value, _, _| value)
     }
 }
 
 impl<K, V> TimestampedWindowStore<K, V> {
-    /// Sets value and timestamp of a key in the window that begins at `start`. False: the window has expired.
+    /// Sets value and timestamp of a key in the window that begins at `start`, both in milliseconds since the epoch.
+    /// False: the window has expired, and nothing is changed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// assert!(store.put(&a, &7, 10_000, 12_345)?);
+    /// assert_eq!(store.get(&a, 10_000)?, Some(ValueAndTimestamp { value: 7, timestamp: 12_345 }));
+    /// store.put(&a, &1, 200_000, 200_000)?;
+    /// assert!(!store.put(&a, &8, 10_000, 12_345)?, "more than the retention behind");
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the timestamp is negative, or the store or a serde refuses.
     pub fn put(&self, key: &K, value: &V, start: i64, timestamp: i64) -> Result<bool, StoreFailure> {
         self.0.0.check_time(timestamp)?;
         self.0.put(key, Some(value), start, timestamp, None)
@@ -264,7 +360,25 @@ impl<K, V> TimestampedWindowStore<K, V> {
 }
 
 impl<K, V> TimestampedWindowStoreWithHeaders<K, V> {
-    /// Sets value, timestamp and headers of a key in the window that begins at `start`. False: the window has expired.
+    /// Sets value, timestamp and headers of a key in the window that begins at `start`, both times in milliseconds
+    /// since the epoch. False: the window has expired, and nothing is changed.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::window_with_headers("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStoreWithHeaders<String, i64>| {
+    /// let headers = Headers::new();
+    /// headers.add("request", Some(b"r1"));
+    /// assert!(store.put(&"a".to_owned(), &7, 10_000, 12_345, &headers)?);
+    /// let row = store.get(&"a".to_owned(), 10_000)?.ok_or("not found")?;
+    /// assert_eq!((row.value, row.timestamp, row.headers.len()), (7, 12_345, 1));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the timestamp is negative, or the store or a serde refuses.
     pub fn put(&self, key: &K, value: &V, start: i64, timestamp: i64, headers: &Headers) -> Result<bool, StoreFailure> {
         self.0.0.check_time(timestamp)?;
         self.0.put(key, Some(value), start, timestamp, Some(headers))
@@ -273,14 +387,57 @@ impl<K, V> TimestampedWindowStoreWithHeaders<K, V> {
 
 impl<K, V, R: TimedRow<V>> TimestampedWindowStore<K, V, R> {
     /// Deletes a window. False: it has expired. Kafka Streams: `put` of null.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// store.put(&a, &7, 10_000, 12_345)?;
+    /// assert!(store.delete(&a, 10_000)?);
+    /// assert_eq!(store.get(&a, 10_000)?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&self, key: &K, start: i64) -> Result<bool, StoreFailure> {
         self.0.delete(key, start)
     }
-    /// The row of a key in the window that begins at `start`.
+    /// The row of a key in the window that begins at `start`: value and timestamp, and headers where the store keeps
+    /// them.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// store.put(&a, &7, 10_000, 12_345)?;
+    /// assert_eq!(store.get(&a, 10_000)?.map(|row| (row.value, row.timestamp)), Some((7, 12_345)));
+    /// assert_eq!(store.get(&a, 20_000)?, None);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: &K, start: i64) -> Result<Option<R>, StoreFailure> {
         self.0.get(key, start, R::of_row)
     }
-    /// Windows of a key with `from <= start <= to`, as (start, row).
+    /// Windows of a key with `from <= start <= to`, as (start, row), or the last one first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStore<String, i64>| {
+    /// let a = "a".to_owned();
+    /// for (start, sum) in [(0, 1), (10_000, 2), (20_000, 3)] {
+    ///     store.put(&a, &sum, start, start)?;
+    /// }
+    /// let sums = store.fetch(&a, 5_000, 20_000, false)?.map(|row| row.map(|(_, sum)| sum.value));
+    /// assert_eq!(sums.collect::<Result<Vec<_>, _>>()?, [2, 3]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "backwardFetch")]
     pub fn fetch(
         &self,
         key: &K,
@@ -291,6 +448,24 @@ impl<K, V, R: TimedRow<V>> TimestampedWindowStore<K, V, R> {
         self.0.fetch(key, (from, to), reverse, R::of_row)
     }
     /// Windows of several keys as (key, start, row); see [`WindowStore::fetch_range`].
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStore<String, i64>| {
+    /// for key in ["a", "b", "c"] {
+    ///     store.put(&key.to_owned(), &7, 10_000, 12_345)?;
+    /// }
+    /// let b = "b".to_owned();
+    /// let from_b = store.fetch_range((Some(&b), None), 0, 10_000, false)?;
+    /// let keys = from_b.map(|row| row.map(|(key, _, _)| key)).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(keys, ["b", "c"]);
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "fetchAll")]
+    #[doc(alias = "backwardFetch")]
     pub fn fetch_range(
         &self,
         keys: (Option<&K>, Option<&K>),
@@ -300,7 +475,21 @@ impl<K, V, R: TimedRow<V>> TimestampedWindowStore<K, V, R> {
     ) -> Result<impl Iterator<Item = Result<(K, i64, R), StoreFailure>>, StoreFailure> {
         self.0.fetch_range(keys, (from, to), reverse, R::of_row)
     }
-    /// All windows as (key, start, row).
+    /// All windows as (key, start, row), or the last one first.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::with_store};
+    /// # let kind = Store::<String, i64>::timestamped_window("sums", minutes(1), seconds(10), false);
+    /// # with_store(kind, |store: &TimestampedWindowStore<String, i64>| {
+    /// store.put(&"a".to_owned(), &1, 10_000, 12_345)?;
+    /// store.put(&"b".to_owned(), &2, 20_000, 22_222)?;
+    /// let (key, start, row) = store.all(true).next().ok_or("empty")??;
+    /// assert_eq!((key.as_str(), start, row.timestamp), ("b", 20_000, 22_222));
+    /// # Ok(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "backwardAll")]
     pub fn all(&self, reverse: bool) -> impl Iterator<Item = Result<(K, i64, R), StoreFailure>> {
         self.0.whole_rows(self.0.0.raw.all(reverse), R::of_row)
     }

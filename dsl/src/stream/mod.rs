@@ -15,10 +15,9 @@ use crate::{
 
 pub use builder::StreamsBuilder;
 pub use options::{Consumed, Named, Produced, Repartitioned};
-pub use sink::{Outgoing, Partitioner, SinkOptions, sink_factory};
-pub(crate) use sink::{TopicFn, topic_of_pair};
-pub use source::source_factory;
-pub(crate) use source::source_factory_without_key_bytes;
+pub use sink::{Outgoing, Partitioner};
+pub(crate) use sink::{SinkOptions, TopicFn, sink_factory, topic_of_pair};
+pub(crate) use source::{source_factory, source_factory_without_key_bytes};
 pub use timestamps::{ExtractInput, TimestampExtractor};
 
 /// A stream of records. Kafka Streams: `KStream`. Cheap to clone; independent of the builder's life.

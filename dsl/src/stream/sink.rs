@@ -17,7 +17,29 @@ use super::factory;
 /// Chooses the partitions of a record. Kafka Streams: `StreamPartitioner`.
 #[doc(alias = "StreamPartitioner")]
 pub trait Partitioner<K, V>: Send + Sync {
-    /// None: the default partitioner. An empty list drops the record, several multicast it.
+    /// The partitions of a record for `topic`, which has `partition_count` of them. None: the default partitioner
+    /// decides. An empty list drops the record, several multicast it. A partition that does not exist is an error of
+    /// production.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// /// Corrections go to everybody, everything else where its key belongs.
+    /// struct Corrections;
+    /// impl Partitioner<String, i64> for Corrections {
+    ///     fn partitions(&self, _: &str, _: &String, value: &i64, partition_count: i32) -> Option<Vec<i32>> {
+    ///         (*value < 0).then(|| (0..partition_count).collect())
+    ///     }
+    /// }
+    /// builder.stream("in").to(Produced::topic("out").partitioner(Corrections));
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// for n in [7i64, -7] {
+    ///     runner.pipe("in", "a".to_owned(), n)?;
+    /// }
+    /// let partitions: Vec<_> = runner.written().iter().map(|record| record.partition).collect();
+    /// assert_eq!(partitions, [None, Some(0), Some(1), Some(2), Some(3)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn partitions(&self, topic: &str, key: &K, value: &V, partition_count: i32) -> Option<Vec<i32>>;
 }
 impl<K, V, F> Partitioner<K, V> for F
@@ -45,6 +67,23 @@ pub struct Outgoing<'a, K, V> {
 }
 impl<K, V> Outgoing<'_, K, V> {
     /// Where the record came from; None inside a punctuation.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # use millstream_dsl::stream::Outgoing;
+    /// builder.stream::<String, i64>(Consumed::topics(["uk", "fr"])).try_to_dynamic_with(
+    ///     |record: &Outgoing<'_, String, i64>| {
+    ///         let origin = record.origin().ok_or("made by a timer")?;
+    ///         Ok::<_, BoxError>(format!("{}-copies", origin.topic))
+    ///     },
+    ///     Produced::options(),
+    /// );
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("fr", StringSerde, I64Serde)?.pipe("a", 1)?;
+    /// assert_eq!(driver.produced_to("fr-copies").len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn origin(&self) -> Option<RecordMetadata> {
         RecordMetadata::of(self.cx)
     }
@@ -60,19 +99,19 @@ pub(crate) fn topic_of_pair<K: 'static, V: 'static>(
 }
 
 /// How a sink writes.
-pub struct SinkOptions<K, V> {
+pub(crate) struct SinkOptions<K, V> {
     /// Serde of the key.
-    pub key: SharedSerde<K>,
+    pub(crate) key: SharedSerde<K>,
     /// Serde of the value.
-    pub value: SharedSerde<V>,
+    pub(crate) value: SharedSerde<V>,
     /// Whether `Record::key_bytes` are bytes of this key serde.
-    pub reuse_key_bytes: bool,
+    pub(crate) reuse_key_bytes: bool,
     /// The topic's name, for the partitioner.
-    pub topic: Arc<str>,
+    pub(crate) topic: Arc<str>,
     /// Chooses the topic of each record; None: the fixed topic.
-    pub topic_fn: Option<TopicFn<K, V>>,
+    pub(crate) topic_fn: Option<TopicFn<K, V>>,
     /// Chooses partitions.
-    pub partitioner: Option<Arc<dyn Partitioner<K, V>>>,
+    pub(crate) partitioner: Option<Arc<dyn Partitioner<K, V>>>,
 }
 impl<K, V> Clone for SinkOptions<K, V> {
     fn clone(&self) -> Self {
@@ -96,7 +135,7 @@ struct Sink<K, V> {
 }
 
 /// A sink with these options.
-pub fn sink_factory<K: 'static, V: 'static>(options: SinkOptions<K, V>) -> Arc<dyn NodeFactory> {
+pub(crate) fn sink_factory<K: 'static, V: 'static>(options: SinkOptions<K, V>) -> Arc<dyn NodeFactory> {
     factory(move |scope| {
         Ok(port(Sink {
             name: scope.name().clone(),

@@ -140,7 +140,7 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
 }
 
 /// A source that decodes with these serdes.
-pub fn source_factory<K: 'static, V: 'static>(
+pub(crate) fn source_factory<K: 'static, V: 'static>(
     key: SharedSerde<K>,
     value: SharedSerde<V>,
     extractor: TimestampExtractor<K, V>,

@@ -31,7 +31,28 @@ pub enum TimestampExtractor<K, V> {
     Custom(Custom<K, V>),
 }
 impl<K, V> TimestampExtractor<K, V> {
-    /// From key and value; negative: the record is dropped.
+    /// From key, value and what is known of the time; a negative result drops the record.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// // Without a time of its own a record counts as one of the latest moment of its partition.
+    /// let known = TimestampExtractor::<String, i64>::custom(|record| match record.timestamp {
+    ///     0 => record.partition_time,
+    ///     time => time,
+    /// });
+    /// builder.stream(Consumed::topic("in").timestamps(known)).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [5_000, 0] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let out = driver.output("out", StringSerde, I64Serde)?.read_all()?;
+    /// let times: Vec<i64> = out.iter().map(|record| record.timestamp_ms).collect();
+    /// assert_eq!(times, [5_000, 5_000]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "TimestampExtractor")]
     pub fn custom(f: impl Fn(ExtractInput<'_, K, V>) -> i64 + Send + Sync + 'static) -> Self {
         Self::Custom(Arc::new(f))
     }

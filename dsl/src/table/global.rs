@@ -37,11 +37,28 @@ impl<K, V> fmt::Debug for GlobalKTable<K, V> {
 
 impl<K: 'static, V: 'static> GlobalKTable<K, V> {
     /// The store under which the table can be queried; None: it was not named.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// let rates = builder.global_table_with::<String, i64>("rates", Materialized::named("all-rates"));
+    /// assert_eq!(rates.queryable_store_name(), Some("all-rates"));
+    /// assert_eq!(builder.global_table::<String, i64>("names").queryable_store_name(), None);
+    /// ```
     #[doc(alias = "queryableStoreName")]
     pub fn queryable_store_name(&self) -> Option<&str> {
         self.queryable.as_deref()
     }
-    /// The store that holds the rows: every processor reads it under this name without connecting.
+    /// The store that holds the rows: every processor reads it under this name without connecting. A generated name
+    /// where the table was not named.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// let rates = builder.global_table_with::<String, i64>("rates", Materialized::named("all-rates"));
+    /// assert_eq!(rates.store_name(), "all-rates");
+    /// assert!(!builder.global_table::<String, i64>("names").store_name().is_empty());
+    /// ```
     pub fn store_name(&self) -> &str {
         &self.store
     }

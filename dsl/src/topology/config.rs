@@ -78,6 +78,13 @@ pub struct UpgradeFrom {
 impl UpgradeFrom {
     /// A version like `3.4`.
     ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// use millstream_dsl::topology::UpgradeFrom;
+    /// assert_eq!(UpgradeFrom::parse("3.4"), Ok(UpgradeFrom { major: 3, minor: 4 }));
+    /// assert!(UpgradeFrom::parse("3").is_err());
+    /// ```
+    ///
     /// # Errors
     /// When the text is not of the form `MAJOR.MINOR`.
     pub fn parse(text: &str) -> Result<Self, String> {

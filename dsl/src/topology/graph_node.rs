@@ -1,14 +1,14 @@
 //! The logical graph that the DSL makes: written to the topology only at build, so that later calls can still change it.
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use super::{TopologyWriter, optimize::RepartitionRole};
 
 /// Index of a node of the logical graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GraphId(pub(crate) usize);
+pub(crate) struct GraphId(pub(crate) usize);
 
 /// How a logical node becomes nodes of the topology.
-pub trait WriteNode: Any {
+pub(crate) trait WriteNode {
     /// Adds nodes, stores and topics. `parents`: names of the nodes whose output this one takes.
     fn write(&self, name: &Arc<str>, parents: &[Arc<str>], writer: &mut TopologyWriter);
 }
@@ -29,19 +29,19 @@ pub(crate) enum Role {
 }
 
 /// A node of the logical graph.
-pub struct GraphNode {
+pub(crate) struct GraphNode {
     /// Name of the topology node whose output children take.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Whether it may change the key.
-    pub key_changing: bool,
+    pub(crate) key_changing: bool,
     /// Whether the values behind it are others than those in front.
-    pub value_changing: bool,
+    pub(crate) value_changing: bool,
     /// Whether it merges streams.
-    pub merge: bool,
+    pub(crate) merge: bool,
     /// Whether it is a join that has results for records without a key: repartition topics above must not drop them.
-    pub joins_null_keys: bool,
+    pub(crate) joins_null_keys: bool,
     /// Windowed aggregations: how long after its end a window still changes, in milliseconds.
-    pub grace_ms: Option<i64>,
+    pub(crate) grace_ms: Option<i64>,
     pub(crate) parents: Vec<GraphId>,
     pub(crate) children: Vec<GraphId>,
     pub(crate) write: Box<dyn WriteNode>,
@@ -52,7 +52,7 @@ pub struct GraphNode {
 }
 impl GraphNode {
     /// A node that neither changes keys nor merges.
-    pub fn new(name: Arc<str>, write: impl WriteNode) -> Self {
+    pub(crate) fn new(name: Arc<str>, write: impl WriteNode + 'static) -> Self {
         Self {
             name,
             key_changing: false,
@@ -67,11 +67,5 @@ impl GraphNode {
             priority: 0,
             role: Role::Plain,
         }
-    }
-    /// A node that may change the key.
-    #[must_use]
-    pub fn key_changing(mut self) -> Self {
-        self.key_changing = true;
-        self
     }
 }

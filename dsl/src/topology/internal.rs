@@ -14,11 +14,11 @@ use crate::{
 
 use super::{
     BuildError, GraphId, GraphNode, SourceTopics, Topology, TopologyConfig, TopologyWriter, Violation, ViolationKind,
-    WriteNode, build,
+    build,
 };
 
 /// Shared by the builder and all handles.
-pub type BuilderRef = Rc<RefCell<Builder>>;
+pub(crate) type BuilderRef = Rc<RefCell<Builder>>;
 
 /// A source made by `stream`.
 pub(crate) struct StreamSource {
@@ -47,7 +47,7 @@ impl<K, V> Clone for JoinTopic<K, V> {
 }
 
 /// The logical graph while the DSL is used.
-pub struct Builder {
+pub(crate) struct Builder {
     pub(crate) counter: u32,
     pub(crate) nodes: Vec<GraphNode>,
     pub(crate) violations: Vec<Violation>,
@@ -84,10 +84,10 @@ impl Default for Builder {
 
 impl Builder {
     /// The parent of all sources.
-    pub const ROOT: GraphId = GraphId(0);
+    pub(crate) const ROOT: GraphId = GraphId(0);
 
     /// Adds a node behind `parents`.
-    pub fn add(&mut self, parents: &[GraphId], mut node: GraphNode) -> GraphId {
+    pub(crate) fn add(&mut self, parents: &[GraphId], mut node: GraphNode) -> GraphId {
         let id = GraphId(self.nodes.len());
         node.priority = id.0;
         // A stream merged with itself is one edge, as in Kafka Streams.
@@ -142,18 +142,8 @@ impl Builder {
             node.parents.retain(|p| *p != parent);
         }
     }
-    /// The node, to look at or change before the build.
-    pub fn node_mut(&mut self, id: GraphId) -> Option<&mut GraphNode> {
-        self.nodes.get_mut(id.0)
-    }
-    /// What the node writes, if it is a `W`.
-    pub fn writer_mut<W: WriteNode>(&mut self, id: GraphId) -> Option<&mut W> {
-        let node = self.nodes.get_mut(id.0)?;
-        let any: &mut dyn Any = &mut *node.write;
-        any.downcast_mut()
-    }
     /// Notes a broken rule; `build` reports all of them.
-    pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
+    pub(crate) fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
             kind: ViolationKind::Topology,
             name: name.clone(),
@@ -161,7 +151,7 @@ impl Builder {
         });
     }
     /// Notes an option with a value it cannot have; `build` reports all of them.
-    pub fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+    pub(crate) fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
             kind: ViolationKind::Argument,
             name: name.clone(),
@@ -169,11 +159,11 @@ impl Builder {
         });
     }
     /// Registers the serde used for `T` where none is given or inherited. Replaces the default of the type.
-    pub fn set_default_serde<T: 'static>(&mut self, serde: SharedSerde<T>) {
+    pub(crate) fn set_default_serde<T: 'static>(&mut self, serde: SharedSerde<T>) {
         self.serdes.insert(TypeId::of::<T>(), Box::new(serde));
     }
     /// The serde of a type that is neither given nor inherited.
-    pub fn default_serde<T: 'static>(&self) -> Option<SharedSerde<T>> {
+    pub(crate) fn default_serde<T: 'static>(&self) -> Option<SharedSerde<T>> {
         let registered = self
             .serdes
             .get(&TypeId::of::<T>())
@@ -181,7 +171,7 @@ impl Builder {
         registered.cloned().or_else(default_serde_of::<T>)
     }
     /// The serde to use: given, inherited, or the default of the type; else a violation that names operator and type.
-    pub fn resolve_serde<T: 'static>(
+    pub(crate) fn resolve_serde<T: 'static>(
         &mut self,
         name: &Arc<str>,
         given: Option<&SharedSerde<T>>,
@@ -195,7 +185,7 @@ impl Builder {
         found
     }
     /// Writes the logical graph and checks every rule.
-    pub fn build(&mut self) -> Result<Topology, BuildError> {
+    pub(crate) fn build(&mut self) -> Result<Topology, BuildError> {
         build::build(self)
     }
 }

@@ -55,26 +55,128 @@ fn shared(names: &[&str]) -> Vec<Arc<str>> {
 
 impl TopologyBuilder {
     /// An empty topology.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, topology::TopologyBuilder};
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, String>("source", "in");
+    /// builder.add_sink::<String, String>("sink", "copies", &["source"]);
+    /// let text = builder.build()?.describe();
+    /// assert!(text.contains("Source: source (topics: [in])") && text.contains("Sink: sink (topic: copies)"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
-    /// The serde of `T` wherever none is given, instead of the default of the type.
+    /// The serde of `T` wherever none is given, instead of the default of the type. Kafka Streams: `default.key.serde`
+    /// and `default.value.serde`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner, topology::TopologyBuilder};
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.default_serde::<i64>(json()); // as text
+    /// builder.add_source::<String, i64>("source", "in");
+    /// builder.add_sink::<String, i64>("sink", "out", &["source"]);
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe_bytes("in", Some(b"a"), Some(b" 7"), 0)?;
+    /// assert_eq!(runner.written()[0].value.as_deref(), Some(&b"7"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "default.value.serde")]
     pub fn default_serde<T: 'static>(&mut self, serde: impl Serde<T> + 'static) {
         self.serdes.set_default_serde(Arc::new(serde));
     }
-    /// Puts something around every processor; see
+    /// Puts something around every processor that is added behind the call; see
     /// [`StreamsBuilder::wrap_processors`](crate::stream::StreamsBuilder::wrap_processors).
+    ///
+    /// ```
+    /// # use std::{rc::Rc, sync::{Arc, atomic::{AtomicUsize, Ordering}}};
+    /// # use millstream_dsl::{engine::{Around, ProcessResult, TaskContext, WrappedRecord}, prelude::*};
+    /// # use millstream_dsl::{testing::Runner, topology::TopologyBuilder};
+    /// # struct Pass;
+    /// # impl Processor<String, i64, String, i64> for Pass {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, String, i64>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(ctx.forward(record)?)
+    /// #     }
+    /// # }
+    /// # struct Counts(Arc<AtomicUsize>);
+    /// impl Around for Counts {
+    ///     fn around(
+    ///         &self,
+    ///         _: &TaskContext,
+    ///         _: &WrappedRecord<'_>,
+    ///         process: &mut dyn FnMut() -> ProcessResult,
+    ///     ) -> ProcessResult {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///         process()
+    ///     }
+    /// }
+    /// # let calls = Arc::new(AtomicUsize::new(0));
+    /// # let counter = calls.clone();
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.wrap_processors(move |_: &Arc<str>, _: &str| Some(Rc::new(Counts(counter.clone())) as Rc<dyn Around>));
+    /// # builder.add_source::<String, i64>("source", "in");
+    /// # builder.add_processor("pass", || Pass, &["source"]);
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(calls.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "processor.wrapper.class")]
     pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper + 'static) {
         self.writer.wrapper = Some(Arc::new(wrapper));
     }
     /// A source of one or more topics.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner, topology::TopologyBuilder};
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, i64>("orders", Consumed::topics(["web-orders", "shop-orders"]));
+    /// # builder.add_sink::<String, i64>("sink", "out", &["orders"]);
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("shop-orders", "a".to_owned(), 7i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "addSource")]
     pub fn add_source<K: 'static, V: 'static>(&mut self, name: &str, consumed: impl Into<Consumed<K, V>>) {
         let (name, consumed): (Arc<str>, _) = (name.into(), consumed.into());
         if let Some(source) = consumed.source(&name, &mut self.serdes) {
             self.writer.add_source(&name, consumed.topics, consumed.reset, source);
         }
     }
-    /// A processor behind `parents`; `supplier` makes one per task.
+    /// A processor behind `parents`, sources or processors; `supplier` makes one per task. What it forwards goes to the
+    /// nodes that name it as their parent.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner, topology::TopologyBuilder};
+    /// # struct Double;
+    /// # impl Processor<String, i64, String, i64> for Double {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, String, i64>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(ctx.forward(record.with_value(&(record.value * 2)))?)
+    /// #     }
+    /// # }
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, i64>("source", "in");
+    /// builder.add_processor("double", || Double, &["source"]);
+    /// builder.add_processor("double-again", || Double, &["double"]);
+    /// builder.add_sink::<String, i64>("sink", "out", &["double", "double-again"]);
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// let mut values: Vec<i64> = runner.read::<String, i64>("out").into_iter().map(|(_, n)| n).collect();
+    /// values.sort();
+    /// assert_eq!(values, [2, 4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "addProcessor")]
     pub fn add_processor<K, V, K2, V2, P>(
         &mut self,
         name: &str,
@@ -94,6 +196,20 @@ impl TopologyBuilder {
         );
     }
     /// A sink behind `parents`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner, topology::TopologyBuilder};
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, i64>("one", "in");
+    /// builder.add_source::<String, i64>("two", "more");
+    /// builder.add_sink::<String, i64>("sink", "all", &["one", "two"]);
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// runner.pipe("more", "a".to_owned(), 2i64)?;
+    /// assert_eq!(runner.read::<String, i64>("all"), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "addSink")]
     pub fn add_sink<K: 'static, V: 'static>(
         &mut self,
         name: &str,
@@ -104,7 +220,21 @@ impl TopologyBuilder {
         let target = SinkTarget::Topic(produced.topic.clone());
         self.sink(name, produced, None, target, parents);
     }
-    /// A sink behind `parents` that chooses the topic of each record.
+    /// A sink behind `parents` that chooses the topic of each record. Kafka Streams: `addSink` with a
+    /// `TopicNameExtractor`.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner, topology::TopologyBuilder};
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, i64>("source", "in");
+    /// let of_shop = |shop: &String, _: &i64| format!("orders-of-{shop}");
+    /// builder.add_dynamic_sink("sink", of_shop, Produced::options(), &["source"]);
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "kiosk".to_owned(), 7i64)?;
+    /// assert_eq!(runner.read::<String, i64>("orders-of-kiosk"), [("kiosk".to_owned(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "TopicNameExtractor")]
     pub fn add_dynamic_sink<K: 'static, V: 'static>(
         &mut self,
         name: &str,
@@ -149,7 +279,28 @@ impl TopologyBuilder {
         self.writer
             .add_sink(&name, target, &shared(parents), sink_factory(options));
     }
-    /// A store, connected to `processors`.
+    /// A store, connected to `processors`. A second one of the same name is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, topology::TopologyBuilder};
+    /// # struct Nothing;
+    /// # impl Processor<String, i64, String, i64> for Nothing {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         _: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, i64>("source", "in");
+    /// builder.add_processor("count", || Nothing, &["source"]);
+    /// builder.add_state_store(Store::<String, i64>::key_value("counts"), &["count"]);
+    /// assert!(builder.build()?.describe().contains("Processor: count (stores: [counts])"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "addStateStore")]
     pub fn add_state_store<K: 'static, V: 'static>(&mut self, store: Store<K, V>, processors: &[&str]) {
         if self.writer.stores.iter().any(|s| s.spec.name == *store.name()) {
             self.writer
@@ -159,14 +310,63 @@ impl TopologyBuilder {
         let store = store.resolve(&mut self.serdes);
         self.writer.add_store(store, &shared(processors));
     }
-    /// Lets a processor use stores.
+    /// Lets a processor use stores. Processors that share a store belong to one sub-topology.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, topology::TopologyBuilder};
+    /// # struct Nothing;
+    /// # impl Processor<String, i64, String, i64> for Nothing {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         _: &ProcessorContext<'_, String, i64>,
+    /// #         _: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let mut builder = TopologyBuilder::new();
+    /// # builder.add_source::<String, i64>("source", "in");
+    /// builder.add_processor("count", || Nothing, &["source"]);
+    /// builder.add_state_store(Store::<String, i64>::key_value("counts"), &["count"]);
+    /// # builder.add_source::<String, i64>("source-2", "other");
+    /// builder.add_processor("report", || Nothing, &["source-2"]);
+    /// builder.connect("report", &["counts"]);
+    /// let topology = builder.build()?;
+    /// assert!(topology.describe().contains("Processor: report (stores: [counts])"));
+    /// assert_eq!(topology.subtopologies().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "connectProcessorAndStateStores")]
     pub fn connect(&mut self, processor: &str, stores: &[&str]) {
         for store in shared(stores) {
             self.writer.connect(&processor.into(), &store);
         }
     }
-    /// A store that every instance fills from a whole topic.
+    /// A store that every instance fills from a whole topic, by the processor; all other processors may read it.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*, topology::TopologyBuilder};
+    /// # struct Fill;
+    /// # impl Processor<String, i64, (), ()> for Fill {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, (), ()>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         ctx.store::<KeyValueStore<String, i64>>("rates")?.put(record.key, record.value)?;
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let mut builder = TopologyBuilder::new();
+    /// let rates = Store::<String, i64>::key_value("rates").in_memory().logging(false);
+    /// // `Fill` puts the records of the topic into the store.
+    /// builder.add_global_store::<String, i64, _, _, _>(rates, "rates-source", "rates", "fill", || Fill);
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("rates", StringSerde, I64Serde)?.pipe("EUR", 7)?;
+    /// assert_eq!(driver.key_value_store("rates", StringSerde, I64Serde)?.get(&"EUR".into())?, Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "addGlobalStore")]
     pub fn add_global_store<K, V, SK, SV, P>(
         &mut self,
         store: Store<SK, SV>,
@@ -188,7 +388,31 @@ impl TopologyBuilder {
                 .add_global(filled.store, &filled.topic, source, (&processor.into(), node));
         }
     }
-    /// A store filled from a topic that also serves as its changelog.
+    /// A store filled from a topic that also serves as its changelog. Only `processor` may write it.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*, topology::TopologyBuilder};
+    /// # struct Fill;
+    /// # impl Processor<String, i64, (), ()> for Fill {
+    /// #     fn process(
+    /// #         &mut self,
+    /// #         ctx: &ProcessorContext<'_, (), ()>,
+    /// #         record: Record<'_, String, i64>,
+    /// #     ) -> Result<(), BoxError> {
+    /// #         ctx.store::<KeyValueStore<String, i64>>("prices")?.put(record.key, record.value)?;
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let mut builder = TopologyBuilder::new();
+    /// let prices = Store::<String, i64>::key_value("prices");
+    /// // `Fill` puts the records of the topic into the store.
+    /// builder.add_read_only_store::<String, i64, _, _, _>(prices, "prices-source", "prices", "fill", || Fill);
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// driver.input("prices", StringSerde, I64Serde)?.pipe("tea", 7)?;
+    /// assert_eq!(driver.key_value_store("prices", StringSerde, I64Serde)?.get(&"tea".into())?, Some(7));
+    /// assert_eq!(driver.produced(), [], "no other changelog");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "addReadOnlyStateStore")]
     pub fn add_read_only_store<K, V, SK, SV, P>(
         &mut self,
@@ -229,6 +453,16 @@ impl TopologyBuilder {
         })
     }
     /// Checks every rule and gives the immutable topology.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, topology::TopologyBuilder};
+    /// let mut builder = TopologyBuilder::new();
+    /// builder.add_source::<String, i64>("source", "in");
+    /// builder.add_sink::<String, i64>("sink", "out", &["sorce"]);
+    /// let error = builder.build().err().ok_or("a parent is missing")?;
+    /// assert!(error.to_string().contains("sorce"), "{error}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// All violated rules at once.

@@ -25,16 +25,15 @@ use crate::engine::{ProcessError, ProcessorWrapper, TaskEnvironment, TaskGraph};
 
 pub use config::{Optimizations, StoreFormat, TopologyConfig, UpgradeFrom};
 pub use error::{BuildError, Violation, ViolationKind};
-pub(crate) use graph_node::Role;
-pub use graph_node::{GraphId, GraphNode, WriteNode};
-pub use internal::{Builder, BuilderRef};
-pub(crate) use internal::{JoinTopic, StreamSource};
+pub(crate) use graph_node::{GraphId, GraphNode, Role};
+pub(crate) use internal::{Builder, BuilderRef, JoinTopic, StreamSource};
 pub use low_level::TopologyBuilder;
 pub use node::{SinkTarget, SourceTopics};
 pub(crate) use optimize::{MergeRepartition, RepartitionRole};
-pub use store::{StoreBuilder, StoreDefinition};
+pub(crate) use store::StoreBuilder;
+pub use store::StoreDefinition;
 pub use topic::{InternalTopic, OffsetReset, TopicRef};
-pub use writer::TopologyWriter;
+pub(crate) use writer::TopologyWriter;
 
 use node::Node;
 
@@ -93,17 +92,61 @@ impl std::fmt::Display for Topology {
 }
 
 impl Topology {
-    /// The connected parts, in order of their ids (ids of global tables are left out).
+    /// The connected parts, in order of their ids (ids of global tables are left out). There is a task for each
+    /// partition of each part.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let words = builder.stream::<String, String>("lines").select_key(|_, word| word.clone());
+    /// words.group_by_key().count_with("counts");
+    /// let topology = builder.build()?;
+    /// let [before, behind] = topology.subtopologies() else { return Err("a repartition topic makes two".into()) };
+    /// assert_eq!(before.sinks[0].name(), behind.sources[0].name());
+    /// assert_eq!(&*behind.stores[0].spec.name, "counts");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.inner.subtopologies
     }
     /// Topics of which Kafka Streams asks equal partition counts, to compare with it: for a cogrouped stream those in front
     /// of repartition topics, and not always all that belong together. What joins and tables need is in
     /// [`Subtopology::copartition_groups`].
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let left = builder.stream::<String, i64>("left");
+    /// # let right = builder.stream::<String, i64>("right");
+    /// left.join_stream(&right, |l, r| l + r, JoinWindows::of(seconds(5)));
+    /// let groups = builder.build()?.asked_copartition_groups("app");
+    /// let mut names: Vec<&str> = groups[0].iter().map(|topic| &**topic.name()).collect();
+    /// names.sort();
+    /// assert_eq!(names, ["left", "right"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn asked_copartition_groups(&self, application_id: &str) -> Vec<Vec<TopicRef>> {
         group::asked_groups(&self.inner.asked_copartitions, application_id)
     }
-    /// The text of Java's `Topology.describe()`.
+    /// The text of Java's `Topology.describe()`, character by character: to compare with an application in Java, and to
+    /// see what a change does to the names of topics and stores.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream::<String, String>("in").to("out");
+    /// let expected = "\
+    /// Topologies:
+    ///    Sub-topology: 0
+    ///     Source: KSTREAM-SOURCE-0000000000 (topics: [in])
+    ///       --> KSTREAM-SINK-0000000001
+    ///     Sink: KSTREAM-SINK-0000000001 (topic: out)
+    ///       <-- KSTREAM-SOURCE-0000000000
+    ///
+    /// ";
+    /// assert_eq!(builder.build()?.describe(), expected);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn describe(&self) -> String {
         self.inner.description.clone()
     }
@@ -155,14 +198,47 @@ impl Topology {
         draw::mermaid(&self.inner)
     }
     /// Global stores: restored by every instance before it runs; `source_changelog` is the topic.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.global_table_with::<String, i64>("rates", Materialized::named("all-rates"));
+    /// let topology = builder.build()?;
+    /// let store = &topology.global_stores()[0];
+    /// assert_eq!((&*store.spec.name, store.source_changelog.as_deref()), ("all-rates", Some("rates")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn global_stores(&self) -> &[StoreDefinition] {
         &self.inner.global_stores
     }
-    /// A hash of structure and names, kept beside the state.
+    /// A hash of structure and names, kept beside the state: state of another topology is not taken for its own.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let fingerprint = |store: &str| {
+    ///     let builder = StreamsBuilder::new();
+    ///     builder.table_with::<String, i64>("in", store);
+    ///     builder.build().map(|topology| topology.fingerprint())
+    /// };
+    /// assert_eq!(fingerprint("rows")?, fingerprint("rows")?);
+    /// assert_ne!(fingerprint("rows")?, fingerprint("other-rows")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fingerprint(&self) -> u64 {
         self.inner.fingerprint
     }
-    /// Whether some sink chooses its topic per record.
+    /// Whether some sink chooses its topic per record, so that the topics are not known before.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// let builder = StreamsBuilder::new();
+    /// let stream = builder.stream::<String, i64>("in");
+    /// stream.to("out");
+    /// assert!(!builder.build()?.has_dynamic_sinks());
+    /// stream.to_dynamic(|key: &String, _: &i64| format!("of-{key}"));
+    /// assert!(builder.build()?.has_dynamic_sinks());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn has_dynamic_sinks(&self) -> bool {
         self.inner.nodes.iter().any(Node::is_dynamic_sink)
     }
@@ -177,7 +253,7 @@ impl Topology {
     }
     /// One graph with the nodes of all subtopologies and global tables (test driver): sources, sinks and stores are
     /// concatenated in subtopology order, global ones last.
-    pub fn build_all(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
+    pub(crate) fn build_all(&self, environment: TaskEnvironment) -> Result<TaskGraph, Box<ProcessError>> {
         instantiate::build_all(self, environment)
     }
 }

@@ -10,15 +10,15 @@ impl Builder {
         index
     }
     /// `<prefix><index>`: burns an index.
-    pub fn new_processor_name(&mut self, prefix: &str) -> Arc<str> {
+    pub(crate) fn new_processor_name(&mut self, prefix: &str) -> Arc<str> {
         format!("{prefix}{:010}", self.next_index()).into()
     }
     /// `<prefix>STATE-STORE-<index>`: burns an index.
-    pub fn new_store_name(&mut self, prefix: &str) -> Arc<str> {
+    pub(crate) fn new_store_name(&mut self, prefix: &str) -> Arc<str> {
         format!("{prefix}STATE-STORE-{:010}", self.next_index()).into()
     }
     /// The given name, or a generated one. As in Java the index is burned only when the name is generated.
-    pub fn name_or(&mut self, given: Option<&Arc<str>>, prefix: &str) -> Arc<str> {
+    pub(crate) fn name_or(&mut self, given: Option<&Arc<str>>, prefix: &str) -> Arc<str> {
         match given {
             Some(name) => {
                 self.check_name(name);
@@ -28,7 +28,7 @@ impl Builder {
         }
     }
     /// The given name; an index is burned in any case.
-    pub fn name_burning(&mut self, given: Option<&Arc<str>>, prefix: &str) -> Arc<str> {
+    pub(crate) fn name_burning(&mut self, given: Option<&Arc<str>>, prefix: &str) -> Arc<str> {
         let generated = self.new_processor_name(prefix);
         match given {
             Some(name) => {
@@ -39,7 +39,7 @@ impl Builder {
         }
     }
     /// Names become parts of topic names, so the rules of topic names hold.
-    pub fn check_name(&mut self, name: &Arc<str>) {
+    pub(crate) fn check_name(&mut self, name: &Arc<str>) {
         if let Some(message) = name_problem(name) {
             self.violations.push(Violation {
                 kind: super::ViolationKind::Topology,

@@ -22,13 +22,13 @@ pub struct StoreDefinition {
 
 /// A store while the topology is built.
 #[derive(Clone)]
-pub struct StoreBuilder {
+pub(crate) struct StoreBuilder {
     /// What to open.
-    pub spec: StoreSpec,
+    pub(crate) spec: StoreSpec,
     /// Configs of the changelog topic that replace or join the usual ones.
-    pub topic_config: Vec<(String, String)>,
+    pub(crate) topic_config: Vec<(String, String)>,
     /// The input topic that serves as changelog, without one of its own.
-    pub source_changelog: Option<Arc<str>>,
+    pub(crate) source_changelog: Option<Arc<str>>,
     /// Whether the rows live where the application keeps them by default, and not where `spec` says.
     pub(crate) default_backend: bool,
     /// A `StoreSerdes<K, V>`, for the handles of processors.
@@ -37,7 +37,7 @@ pub struct StoreBuilder {
 
 impl StoreBuilder {
     /// A store with the usual changelog.
-    pub fn new(spec: StoreSpec) -> Self {
+    pub(crate) fn new(spec: StoreSpec) -> Self {
         Self {
             spec,
             topic_config: Vec::new(),
@@ -55,13 +55,13 @@ impl StoreBuilder {
     }
     /// Serdes of the rows, so that processors can have typed handles.
     #[must_use]
-    pub fn with_serdes<K: 'static, V: 'static>(mut self, serdes: StoreSerdes<K, V>) -> Self {
+    pub(crate) fn with_serdes<K: 'static, V: 'static>(mut self, serdes: StoreSerdes<K, V>) -> Self {
         self.serdes = Some(Arc::new(serdes));
         self
     }
     /// A config of the changelog topic.
     #[must_use]
-    pub fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn topic_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.topic_config.push((key.into(), value.into()));
         self
     }

@@ -68,20 +68,50 @@ impl InternalTopic {
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         }
     }
-    /// The name on the cluster.
+    /// The name on the cluster: with the application id in front.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let orders = builder.stream::<String, i64>("in");
+    /// orders.group_by_key().count_with("counts");
+    /// let changelog = builder.build()?.subtopologies()[0].stores[0].changelog.clone().ok_or("none")?;
+    /// assert_eq!(changelog.full_name("shop"), "shop-counts-changelog");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn full_name(&self, application_id: &str) -> String {
         format!("{application_id}-{}", self.name)
     }
 }
 impl TopicRef {
-    /// The name on the cluster.
+    /// The name on the cluster: with the application id in front of internal topics.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").repartition_with(Repartitioned::named("spread")).to("out");
+    /// let topology = builder.build()?;
+    /// let names: Vec<String> = topology.subtopologies().iter().map(|s| s.sources[0].full_name("shop")).collect();
+    /// assert_eq!(names, ["in", "shop-spread-repartition"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn full_name(&self, application_id: &str) -> String {
         match self {
             Self::External(name) | Self::Pattern(name) => name.to_string(),
             Self::Internal(topic) => topic.full_name(application_id),
         }
     }
-    /// The name without the application id.
+    /// The name without the application id; for a pattern its text.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").repartition_with(Repartitioned::named("spread")).to("out");
+    /// let topology = builder.build()?;
+    /// let names: Vec<&str> = topology.subtopologies().iter().map(|s| &**s.sources[0].name()).collect();
+    /// assert_eq!(names, ["in", "spread-repartition"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> &Arc<str> {
         match self {
             Self::External(name) | Self::Pattern(name) => name,
@@ -89,6 +119,16 @@ impl TopicRef {
         }
     }
     /// Whether it stands for all topics that match.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>(Consumed::pattern("orders-.*")).to("out");
+    /// let topology = builder.build()?;
+    /// assert!(topology.subtopologies()[0].sources[0].is_pattern());
+    /// assert!(!topology.subtopologies()[0].sinks[0].is_pattern());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_pattern(&self) -> bool {
         matches!(self, Self::Pattern(_))
     }

@@ -24,7 +24,7 @@ pub(crate) struct Copartition {
 
 /// Takes nodes, stores and topics.
 #[derive(Default)]
-pub struct TopologyWriter {
+pub(crate) struct TopologyWriter {
     pub(crate) nodes: Vec<Node>,
     pub(crate) by_name: HashMap<Arc<str>, usize>,
     pub(crate) stores: Vec<StoreBuilder>,
@@ -47,7 +47,7 @@ pub struct TopologyWriter {
 
 impl TopologyWriter {
     /// Notes a broken rule.
-    pub fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
+    pub(crate) fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
             kind: super::ViolationKind::Topology,
             name: name.clone(),
@@ -55,7 +55,7 @@ impl TopologyWriter {
         });
     }
     /// Notes an option with a value it cannot have.
-    pub fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+    pub(crate) fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
         self.violations.push(Violation {
             kind: super::ViolationKind::Argument,
             name: name.clone(),
@@ -63,7 +63,7 @@ impl TopologyWriter {
         });
     }
     /// A source.
-    pub fn add_source(
+    pub(crate) fn add_source(
         &mut self,
         name: &Arc<str>,
         topics: SourceTopics,
@@ -94,11 +94,11 @@ impl TopologyWriter {
         }
     }
     /// A processor behind `parents`.
-    pub fn add_processor(&mut self, name: &Arc<str>, parents: &[Arc<str>], factory: Arc<dyn NodeFactory>) {
+    pub(crate) fn add_processor(&mut self, name: &Arc<str>, parents: &[Arc<str>], factory: Arc<dyn NodeFactory>) {
         self.add_node(name, NodeKind::Processor { factory }, parents);
     }
     /// A sink behind `parents`.
-    pub fn add_sink(
+    pub(crate) fn add_sink(
         &mut self,
         name: &Arc<str>,
         target: SinkTarget,
@@ -141,7 +141,7 @@ impl TopologyWriter {
         });
     }
     /// A store, connected to `processors`. The same store may be added again by the same builder value.
-    pub fn add_store(&mut self, mut store: StoreBuilder, processors: &[Arc<str>]) {
+    pub(crate) fn add_store(&mut self, mut store: StoreBuilder, processors: &[Arc<str>]) {
         self.settle_backend(&mut store);
         let of_deletions = store.spec.logged_headers == LoggedHeaders::OfDeletions;
         // Kafka Streams has no stores in memory that know headers.
@@ -177,7 +177,7 @@ impl TopologyWriter {
         }
     }
     /// Lets a processor use a store; all processors of a store are one sub-topology.
-    pub fn connect(&mut self, processor: &Arc<str>, store: &Arc<str>) {
+    pub(crate) fn connect(&mut self, processor: &Arc<str>, store: &Arc<str>) {
         if self.global_stores.iter().any(|s| s.spec.name == *store) {
             self.violation(
                 processor,
@@ -196,7 +196,7 @@ impl TopologyWriter {
         }
     }
     /// A table that every instance holds whole: its source, its store and the processor that fills it.
-    pub fn add_global(
+    pub(crate) fn add_global(
         &mut self,
         mut store: StoreBuilder,
         topic: &Arc<str>,
@@ -235,12 +235,12 @@ impl TopologyWriter {
         });
     }
     /// The sources (by node name) must have equal partition counts.
-    pub fn copartition(&mut self, sources: &[Arc<str>]) {
+    pub(crate) fn copartition(&mut self, sources: &[Arc<str>]) {
         self.copartition_as(sources, sources);
     }
     /// [`copartition`](Self::copartition) where Kafka Streams asks it of others, which stand in
     /// `Topology::asked_copartition_groups`.
-    pub fn copartition_as(&mut self, sources: &[Arc<str>], asked: &[Arc<str>]) {
+    pub(crate) fn copartition_as(&mut self, sources: &[Arc<str>], asked: &[Arc<str>]) {
         let replaced = |sources: &[Arc<str>]| {
             let replaced = |source| self.replaced_sources.get(source).unwrap_or(source).clone();
             let mut sources: Vec<_> = sources.iter().map(replaced).collect();
@@ -262,10 +262,6 @@ impl TopologyWriter {
             None => out.push(source.clone()),
             Some(sources) => sources.iter().for_each(|source| self.add_real(source, out)),
         }
-    }
-    /// Whether a node of this name was written.
-    pub fn has_node(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
     }
     /// Enforced partition counts must agree where topics are co-partitioned.
     fn check_copartitions(&mut self) {
@@ -326,7 +322,7 @@ impl TopologyWriter {
         }
     }
     /// A store filled from a topic that also serves as its changelog. Kafka Streams: `addReadOnlyStateStore`.
-    pub fn add_read_only(
+    pub(crate) fn add_read_only(
         &mut self,
         store: StoreBuilder,
         topic: &Arc<str>,
@@ -342,7 +338,7 @@ impl TopologyWriter {
         self.add_store(store, std::slice::from_ref(processor.0));
     }
     /// Checks the rules and makes the topology.
-    pub fn finish(mut self) -> Result<Topology, BuildError> {
+    pub(crate) fn finish(mut self) -> Result<Topology, BuildError> {
         self.check_copartitions();
         if self.config.require_explicit_names {
             self.check_explicit_names();

@@ -25,7 +25,24 @@ pub struct JoinWindows {
 }
 
 impl JoinWindows {
-    /// Times differ by at most `difference`, to either side.
+    /// Times differ by at most `difference`, to either side. Without grace.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let views = builder.stream::<String, i64>("in");
+    /// # let clicks = builder.stream::<String, i64>("clicks");
+    /// views.join_stream(&clicks, |view, click| view * 10 + click, JoinWindows::of(seconds(10))).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(20_000).pipe("a", 1)?;
+    /// for (click, time) in [(1, 9_999), (2, 10_000), (3, 30_000), (4, 30_001)] {
+    ///     driver.input("clicks", StringSerde, I64Serde)?.at_ms(time).pipe("a", click)?;
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [12, 13]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "ofTimeDifferenceWithNoGrace")]
     pub fn of(difference: Duration) -> Self {
         let ms = whole_millis(difference);
         Self {
@@ -64,31 +81,124 @@ impl JoinWindows {
             ..windows
         }
     }
-    /// The record of the other stream is at most this much older.
+    /// The record of the other stream is at most this much older. Default: the difference given to [`of`](Self::of).
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let orders = builder.stream::<String, i64>("in");
+    /// # let payments = builder.stream::<String, i64>("payments");
+    /// // A payment may come an hour before its order, but only ten seconds behind it.
+    /// let windows = JoinWindows::of(seconds(10)).before(hours(1));
+    /// orders.join_stream(&payments, |order, payment| order * 10 + payment, windows).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (payment, time) in [(1, 1_000_000), (2, 3_995_000), (3, 4_000_001)] {
+    ///     driver.input("payments", StringSerde, I64Serde)?.at_ms(time).pipe("a", payment)?;
+    /// }
+    /// input.at_ms(3_990_000).pipe("a", 7)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [71, 72]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn before(mut self, difference: Duration) -> Self {
         self.before_ms = whole_millis(difference);
         self
     }
-    /// The record of the other stream is at most this much younger.
+    /// The record of the other stream is at most this much younger. Default: the difference given to [`of`](Self::of).
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let orders = builder.stream::<String, i64>("in");
+    /// # let payments = builder.stream::<String, i64>("payments");
+    /// // A payment may come an hour behind its order, but only ten seconds before it.
+    /// let windows = JoinWindows::of(seconds(10)).after(hours(1));
+    /// orders.join_stream(&payments, |order, payment| order * 10 + payment, windows).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(100_000).pipe("a", 7)?;
+    /// for (payment, time) in [(1, 89_999), (2, 90_000), (3, 3_700_000)] {
+    ///     driver.input("payments", StringSerde, I64Serde)?.at_ms(time).pipe("a", payment)?;
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [72, 73]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn after(mut self, difference: Duration) -> Self {
         self.after_ms = whole_millis(difference);
         self
     }
-    /// The record of the other stream is at least this much older than the record: an end before the record.
+    /// The record of the other stream is at least this much older than the record: the window ends before it. Kafka
+    /// Streams: `after` with a negative difference. A window that would end before it starts is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let alarms = builder.stream::<String, i64>("in");
+    /// # let readings = builder.stream::<String, i64>("readings");
+    /// // What was measured between a minute and ten seconds before the alarm.
+    /// let windows = JoinWindows::of(minutes(1)).ends_before(seconds(10));
+    /// alarms.join_stream(&readings, |_, reading| *reading, windows).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (reading, time) in [(1, 30_000), (2, 90_000), (3, 90_001)] {
+    ///     driver.input("readings", StringSerde, I64Serde)?.at_ms(time).pipe("a", reading)?;
+    /// }
+    /// input.at_ms(100_000).pipe("a", 0)?;
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn ends_before(mut self, difference: Duration) -> Self {
         self.after_ms = -whole_millis(difference);
         self
     }
-    /// The record of the other stream is at least this much younger than the record: a start behind the record.
+    /// The record of the other stream is at least this much younger than the record: the window starts behind it. Kafka
+    /// Streams: `before` with a negative difference. A window that would end before it starts is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let starts = builder.stream::<String, i64>("in");
+    /// # let readings = builder.stream::<String, i64>("readings");
+    /// // What is measured between ten seconds and a minute after the start of a machine.
+    /// let windows = JoinWindows::of(minutes(1)).starts_after(seconds(10));
+    /// starts.join_stream(&readings, |_, reading| *reading, windows).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(100_000).pipe("a", 0)?;
+    /// for (reading, time) in [(1, 109_999), (2, 110_000), (3, 160_001)] {
+    ///     driver.input("readings", StringSerde, I64Serde)?.at_ms(time).pipe("a", reading)?;
+    /// }
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn starts_after(mut self, difference: Duration) -> Self {
         self.before_ms = -whole_millis(difference);
         self
     }
-    /// How much longer records wait for late ones of the other stream.
+    /// How much longer, in stream time, records wait for late ones of the other stream. Default: zero. The results
+    /// without a partner of left and outer joins wait for it, too.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// # let views = builder.stream::<String, i64>("in");
+    /// # let clicks = builder.stream::<String, i64>("clicks");
+    /// let windows = JoinWindows::of(seconds(10)).grace(minutes(5));
+    /// views.join_stream(&clicks, |view, click| view * 10 + click, windows).to("out");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for (view, time) in [(1, 20_000), (2, 120_000)] {
+    ///     input.at_ms(time).pipe("a", view)?;
+    /// }
+    /// driver.input("clicks", StringSerde, I64Serde)?.at_ms(21_000).pipe("a", 5)?; // 99 seconds late
+    /// assert_eq!(driver.output("out", StringSerde, I64Serde)?.read_values()?, [15]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "ofTimeDifferenceAndGrace")]
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace_ms = whole_millis(grace);

@@ -24,7 +24,24 @@ pub struct TimeWindows {
 }
 
 impl TimeWindows {
-    /// Tumbling windows of `size`, without grace.
+    /// Tumbling windows of `size`, without grace. A size below one millisecond is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let kept = Materialized::named("per-minute").retention(hours(1));
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(TimeWindows::of(minutes(1))).count_with(kept);
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [5_000, 59_999, 60_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let counts = driver.window_store("per-minute", StringSerde, I64Serde)?;
+    /// let (first, second) = (Window { start: 0, end: 60_000 }, Window { start: 60_000, end: 120_000 });
+    /// assert_eq!(counts.fetch(&"a".into(), 0, 60_000)?, [(first, 2), (second, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "ofSizeWithNoGrace")]
     pub fn of(size: Duration) -> Self {
         let size_ms = whole_millis(size);
         Self {
@@ -33,14 +50,46 @@ impl TimeWindows {
             grace_ms: 0,
         }
     }
-    /// A window starts every `interval`; at most the size.
+    /// Hopping windows: one starts every `interval`, so that a record is in several of them. Default: the size. An
+    /// interval below one millisecond or above the size is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let last_ten_minutes = TimeWindows::of(minutes(10)).advance_by(minutes(5));
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(last_ten_minutes).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// input.at_ms(12 * 60_000).pipe("a", 1)?;
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?.all()?;
+    /// let starts: Vec<i64> = counts.iter().map(|(key, _)| key.window.start / 60_000).collect();
+    /// assert_eq!(starts, [5, 10], "in the window from minute 5 and in the one from minute 10");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "advanceBy")]
     #[must_use]
     pub fn advance_by(mut self, interval: Duration) -> Self {
         self.advance_ms = whole_millis(interval);
         self
     }
-    /// How long after its end a window still takes late records.
+    /// How long after its end, in stream time, a window still takes late records. Default: zero, they are dropped.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let windows = TimeWindows::of(seconds(10)).grace(seconds(5));
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(windows).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [9_000, 14_000, 8_000, 15_000, 7_000] {
+    ///     input.at_ms(time).pipe("a", 1)?; // 8 s is late, but within the grace; 7 s comes when the window is closed
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into(), 0)?, Some(2));
+    /// assert_eq!(driver.dropped_records(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "ofSizeAndGrace")]
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace_ms = whole_millis(grace);

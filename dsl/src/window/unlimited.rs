@@ -22,11 +22,41 @@ pub struct UnlimitedWindows {
 }
 
 impl UnlimitedWindows {
-    /// The window of all time since the epoch.
+    /// The window of all time since the epoch: an aggregation per key whose result has a windowed key.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(UnlimitedWindows::of()).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [0, 86_400_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into(), 0)?, Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of() -> Self {
         Self::default()
     }
-    /// Starts at `timestamp_ms`, milliseconds since the epoch.
+    /// Starts at `timestamp_ms`, milliseconds since the epoch; earlier records are in no window. Default: 0. A negative
+    /// one is an error of the build.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// let since_the_launch = UnlimitedWindows::of().start_on(5_000);
+    /// builder.stream::<String, i64>("in").group_by_key().windowed_by(since_the_launch).count_with("counts");
+    /// # let driver = TopologyTestDriver::new(&builder.build()?)?;
+    /// # let input = driver.input("in", StringSerde, I64Serde)?;
+    /// for time in [4_999, 5_000, 9_000] {
+    ///     input.at_ms(time).pipe("a", 1)?;
+    /// }
+    /// let counts = driver.window_store("counts", StringSerde, I64Serde)?;
+    /// assert_eq!(counts.get(&"a".into(), 5_000)?, Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "startOn")]
     #[must_use]
     pub fn start_on(mut self, timestamp_ms: i64) -> Self {

@@ -1,4 +1,6 @@
 //! A tiny runner for examples of this crate: one task, everything in memory. Users have `TopologyTestDriver`.
+mod lend;
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -11,57 +13,16 @@ use millstream_state::{ChangeLogger, Headers, StateEngine, StoreIndex, TaskState
 
 use crate::{
     engine::{
-        BoxError, Collector, CollectorError, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind, RawHeaders,
-        RawRecord, SinkTopic, SourceIndex, TaskEnvironment, TaskGraph, TopicRef,
+        Collector, CollectorError, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind, RawHeaders, RawRecord,
+        SinkTopic, SourceIndex, TaskEnvironment, TaskGraph, TopicRef,
     },
-    operators::Processing,
-    processor::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord},
     serde::{DefaultSerde, read, write},
-    store::{Handle, Store},
-    stream::StreamsBuilder,
     topology::Topology,
 };
 
+pub use lend::{with_context, with_store, with_transformer, with_values};
+
 type Bytes = Option<Vec<u8>>;
-type WithStore<S> = dyn Fn(&S) -> Result<(), BoxError> + Send + Sync;
-
-struct UsesStore<S> {
-    name: Arc<str>,
-    store: Option<S>,
-    f: Arc<WithStore<S>>,
-}
-impl<S: Handle> FixedKeyProcessor<String, i64, i64> for UsesStore<S> {
-    fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
-        self.store = Some(ctx.store(&self.name)?);
-        Ok(())
-    }
-    fn process(
-        &mut self,
-        _: &FixedKeyContext<'_, '_, String, i64>,
-        _: FixedKeyRecord<'_, String, i64>,
-    ) -> Result<(), BoxError> {
-        (self.f)(self.store.as_ref().ok_or("not started")?)
-    }
-}
-
-/// Lends the handle of a store to `f`, in a processor that is given a record of time 1000: for examples of handles.
-pub fn with_store<S: Handle + 'static, K: 'static, V: 'static>(
-    store: Store<K, V>,
-    f: impl Fn(&S) -> Result<(), BoxError> + Send + Sync + 'static,
-) -> Result<(), Box<dyn Error>> {
-    let (name, f): (_, Arc<WithStore<S>>) = (store.name().clone(), Arc::new(f));
-    let uses = move || UsesStore {
-        name: name.clone(),
-        store: None,
-        f: f.clone(),
-    };
-    let builder = StreamsBuilder::new();
-    let stream = builder.stream::<String, i64>("in");
-    stream.process_values_with(uses, Processing::new().with_store(store));
-    let runner = Runner::new(&builder.build()?)?;
-    Ok(runner.pipe_at("in", "a".to_owned(), 1i64, 1_000)?)
-}
-
 /// A record that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -134,10 +95,30 @@ pub struct Runner {
 
 impl Runner {
     /// With the default handlers and no cache.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").map_values(|n| n * 2).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 21i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 42)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(topology: &Topology) -> Result<Self, Box<dyn Error>> {
         Self::with(topology, Handlers::default(), 0)
     }
     /// With these handlers and a record cache.
+    ///
+    /// ```
+    /// # use millstream_dsl::{prelude::*, testing::Runner};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// let handlers = Handlers { deserialization: std::sync::Arc::new(LogAndContinue), ..Handlers::default() };
+    /// let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    /// assert!(runner.pipe("in", "a".to_owned(), "no number".to_owned()).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with(topology: &Topology, handlers: Handlers, cache_bytes: usize) -> Result<Self, Box<dyn Error>> {
         let stores = topology
             .subtopologies()
@@ -184,10 +165,30 @@ impl Runner {
         })
     }
     /// The graph, for everything else.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 1_000)?;
+    /// assert_eq!(runner.graph().stream_time(), 1_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn graph(&self) -> &TaskGraph {
         &self.graph
     }
     /// One record at time 0.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.written()[0].timestamp, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pipe<K: DefaultSerde, V: DefaultSerde>(
         &self,
         topic: &str,
@@ -196,7 +197,17 @@ impl Runner {
     ) -> Result<(), Box<ProcessError>> {
         self.pipe_at(topic, key, value, 0)
     }
-    /// One record.
+    /// One record, at a time in milliseconds since the epoch.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe_at("in", "a".to_owned(), 1i64, 1_000)?;
+    /// assert_eq!(runner.written()[0].timestamp, 1_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pipe_at<K: DefaultSerde, V: DefaultSerde>(
         &self,
         topic: &str,
@@ -215,6 +226,17 @@ impl Runner {
         self.pipe_bytes(topic, key, value, timestamp)
     }
     /// One record as bytes.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe_bytes("in", Some(b"a"), Some(&7i64.to_be_bytes()), 0)?;
+    /// assert!(runner.pipe_bytes("in", Some(b"a"), Some(b"no number"), 0).is_err());
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pipe_bytes(
         &self,
         topic: &str,
@@ -270,10 +292,32 @@ impl Runner {
         self.graph.flush_caches()
     }
     /// Everything written, internal topics too.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").repartition_with(Repartitioned::named("spread")).to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// let topics: Vec<String> = runner.written().into_iter().map(|record| record.topic).collect();
+    /// assert_eq!(topics, ["app-spread-repartition", "out"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn written(&self) -> Vec<Written> {
         self.capture.written.borrow().clone()
     }
     /// Keys and values written to a topic so far; records that cannot be read are left out.
+    ///
+    /// ```
+    /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
+    /// # let builder = StreamsBuilder::new();
+    /// builder.stream::<String, i64>("in").to("out");
+    /// # let runner = millstream_dsl::testing::Runner::new(&builder.build()?)?;
+    /// runner.pipe("in", "a".to_owned(), 1i64)?;
+    /// assert_eq!(runner.read::<String, i64>("out"), [("a".to_owned(), 1)]);
+    /// assert_eq!(runner.read::<String, i64>("elsewhere"), []);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read<K: DefaultSerde, V: DefaultSerde>(&self, topic: &str) -> Vec<(K, V)> {
         let written = self.capture.written.borrow();
         let decode = |w: &Written| {
