@@ -32,7 +32,8 @@ pub(super) fn rewrite(api_key: i16, version: i16, answer: &[u8], code: i16) -> R
             let partitions = r.responses.iter_mut().flat_map(|t| &mut t.partitions);
             partitions.for_each(|p| {
                 p.error_code = code;
-                p.records = None;
+                // As a broker does it: none. Null is what librdkafka cannot read, and so takes for no answer at all.
+                p.records = Some(Bytes::new());
             });
         }),
         api::OFFSET_FETCH => change(answer, version, |r: &mut OffsetFetchResponse| {
@@ -99,6 +100,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+
     use super::*;
 
     #[test]
@@ -116,6 +119,23 @@ mod tests {
         let refused = rewrite(api::STREAMS_GROUP_DESCRIBE, 0, &described(1), 16).unwrap();
         assert_eq!(refused, [0, 0, 0, 7, 0, 0, 0, 0, 0, 2, 0, 16]);
         assert!(rewrite(api::STREAMS_GROUP_DESCRIBE, 0, &described(2), 16).is_err());
+    }
+
+    #[test]
+    fn fetched_partitions_have_the_code_and_no_records_but_not_null() {
+        let partition = PartitionData::default().with_records(Some(Bytes::from_static(b"some")));
+        let topic = FetchableTopicResponse::default().with_partitions(vec![partition]);
+        let mut fine = BytesMut::new();
+        ResponseHeader::default().encode(&mut fine, 1).unwrap();
+        FetchResponse::default()
+            .with_responses(vec![topic])
+            .encode(&mut fine, 16)
+            .unwrap();
+        let mut refused = Bytes::from(rewrite(api::FETCH, 16, &fine, 29).unwrap());
+        ResponseHeader::decode(&mut refused, 1).unwrap();
+        let refused = FetchResponse::decode(&mut refused, 16).unwrap();
+        let partition = &refused.responses[0].partitions[0];
+        assert_eq!((partition.error_code, &partition.records), (29, &Some(Bytes::new())));
     }
 
     #[test]
