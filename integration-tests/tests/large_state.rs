@@ -22,7 +22,8 @@ const CACHE_BYTES: u64 = 10 << 20;
 const UNCOMMITTED_BYTES: u64 = 16 << 20;
 /// What a process may take beside its budgets: code, clients, threads.
 const BESIDE_BUDGETS_BYTES: u64 = 64 << 20;
-const SETTLE: Duration = Duration::from_secs(240);
+/// Without a commit.
+const SETTLE: Duration = Duration::from_secs(60);
 
 fn load(observer: &Observer) {
     for first in (0..RECORDS).step_by(BATCH as usize) {
@@ -49,16 +50,19 @@ fn start(root: &Path, bootstrap: &str, id: &str, exactly_once: bool, cache_bytes
     AppProcess::start(binary, &options, &root.join(format!("{id}.log"))).unwrap()
 }
 
-/// Waits until all of the input is committed.
+/// Waits until all of the input is committed, for as long as something is.
 fn wait_until_done(observer: &Observer, id: &str) {
-    let deadline = Instant::now() + SETTLE;
+    let (mut before, mut since) = (0, Instant::now());
     loop {
         let committed = observer.committed(id, "in").unwrap();
         let done: i64 = committed.iter().flatten().map(|(offset, _)| *offset).sum();
         if done == RECORDS as i64 {
             return;
         }
-        assert!(Instant::now() < deadline, "{id}: {done} of {RECORDS} records committed");
+        if done > before {
+            (before, since) = (done, Instant::now());
+        }
+        assert!(since.elapsed() < SETTLE, "{id}: {done} of {RECORDS} records committed");
         thread::sleep(Duration::from_millis(250));
     }
 }
