@@ -28,6 +28,8 @@ const STILL_AT_WORK: Duration = Duration::from_secs(5);
 
 fn odd_changelogs(s: &mut Scenario<'_>) -> Attempt {
     let mut scene = s.scene(SceneOptions::default())?;
+    // Whatever comes first: there is something to restore.
+    scene.wait_for_results(1)?;
     s.rounds(&mut scene, |s, scene, round| {
         s.world.random_pause(200, 800);
         match round % 6 {
