@@ -1,7 +1,7 @@
 //! The harness itself: a cluster comes up, keeps what it was told, and its brokers can be taken away and given back.
 use std::time::{Duration, Instant};
 
-use millstream_integration_tests::kafka::{KafkaServer, NewRecord, ObservedRecord, Observer, View};
+use millstream_integration_tests::kafka::{KafkaServer, NewRecord, ObservedRecord, Observer, Result, View};
 
 fn records(prefix: &str) -> Vec<NewRecord> {
     (0..4)
@@ -11,10 +11,8 @@ fn records(prefix: &str) -> Vec<NewRecord> {
 
 /// So many records, or what is there after a while: brokers write the end of a transaction a moment after they have said
 /// that it is committed.
-fn committed(observer: &Observer, count: usize) -> Vec<ObservedRecord> {
-    observer
-        .read_until("t", Duration::from_secs(20), |all| all.len() >= count)
-        .unwrap()
+fn committed(observer: &Observer, count: usize) -> Result<Vec<ObservedRecord>> {
+    observer.read_until("t", Duration::from_secs(20), |all| all.len() >= count)
 }
 
 #[test]
@@ -29,7 +27,7 @@ fn one_broker_keeps_transactions_apart() {
         .produce_in_transaction("id-1", "t", &records("kept"), true)
         .unwrap();
 
-    let committed = committed(&observer, 4);
+    let committed = committed(&observer, 4).unwrap();
     let mut values: Vec<&str> = committed.iter().map(|r| r.value_text()).collect();
     values.sort_unstable();
     assert_eq!(values, ["kept0", "kept1", "kept2", "kept3"]);
@@ -70,7 +68,7 @@ fn three_brokers_go_on_without_one_and_take_it_back() {
     observer
         .produce_in_transaction("id", "t", &records("after"), true)
         .unwrap();
-    assert_eq!(committed(&observer, 12).len(), 12);
+    assert_eq!(committed(&observer, 12).unwrap().len(), 12);
 }
 
 #[test]
