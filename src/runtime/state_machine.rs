@@ -167,14 +167,8 @@ impl StateMachine {
     /// Everything has ended and is given back: stores are closed, the state directory is nobody's. Whoever sees the last state
     /// may start again at once.
     pub(crate) fn end(&self) {
-        let mut inner = self.lock();
-        let last = match inner.error {
-            Some(_) => State::Error,
-            None => State::NotRunning,
-        };
-        self.transition(&mut inner, last);
-        drop(inner);
-        self.changed.notify_waiters();
+        let failed = self.error().is_some();
+        self.become_(if failed { State::Error } else { State::NotRunning });
     }
 
     pub(crate) fn thread(&self, index: usize, thread: ThreadState) {

@@ -1,5 +1,8 @@
 //! Parts of row keys that several kinds of stores have.
 use std::cmp::Ordering;
+use std::hash::BuildHasher;
+
+use rustc_hash::FxBuildHasher;
 
 /// Times before the epoch come first, hence the turned sign.
 pub(crate) fn sortable(time: i64) -> [u8; 8] {
@@ -54,6 +57,11 @@ pub(crate) fn number(bytes: Option<&[u8]>) -> i64 {
         Some(all) => i64::from_be_bytes(*all),
         None => bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte)),
     }
+}
+
+/// By which a key is found.
+pub(crate) fn hash_of(key: &[u8]) -> u64 {
+    FxBuildHasher.hash_one(key)
 }
 
 /// Puts positions in the order of their keys. Most comparisons are between numbers.

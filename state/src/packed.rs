@@ -34,9 +34,9 @@ impl<const N: usize> Packed<N> {
 }
 
 impl<const N: usize> Packed<N> {
-    /// Whether so many bytes need no allocation.
-    pub(crate) fn fits(length: usize) -> bool {
-        length <= N
+    /// Bytes of the allocation that so many bytes need beside it.
+    pub(crate) fn beside(length: usize) -> usize {
+        if length <= N { 0 } else { length }
     }
 
     /// Replaces the bytes; as many as before need no allocation.
@@ -118,7 +118,8 @@ mod tests {
             assert_eq!(packed, Packed::from(&bytes[..]));
             let mut other = Packed::<8>::from(&[9; 12][..]);
             other.set(&bytes);
-            assert_eq!((&other, Packed::<8>::fits(bytes.len())), (&packed, length <= 8));
+            let beside = if length <= 8 { 0 } else { bytes.len() };
+            assert_eq!((&other, Packed::<8>::beside(bytes.len())), (&packed, beside));
         }
         assert!(Packed::<8>::from(&b"ab"[..]) < Packed::from(&b"abcdefghi"[..]));
         assert_eq!(size_of::<Packed<30>>(), 32);

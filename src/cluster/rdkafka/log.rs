@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,12 +15,11 @@ const REMEMBERED: usize = 256;
 
 /// Writes a line of librdkafka, with the level that syslog gives it.
 pub(super) fn tell(level: i32, facility: &str, message: &str) {
-    static REPETITIONS: Mutex<Option<Repetitions>> = Mutex::new(None);
-    let left_out = {
-        let mut repetitions = REPETITIONS.lock().unwrap_or_else(PoisonError::into_inner);
-        let repetitions = repetitions.get_or_insert_default();
-        repetitions.left_out(&(level, facility, message), Instant::now())
-    };
+    static REPETITIONS: LazyLock<Mutex<Repetitions>> = LazyLock::new(Mutex::default);
+    let left_out = REPETITIONS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .left_out(&(level, facility, message), Instant::now());
     let Some(left_out) = left_out else { return };
     match level {
         0..=3 => tracing::error!(target: "millstream::librdkafka", %facility, left_out, "{message}"),

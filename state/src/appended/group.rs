@@ -2,7 +2,7 @@
 use smallvec::SmallVec;
 
 use crate::keys::{Suffix, number};
-use crate::packed::{Key, Packed, Value};
+use crate::packed::{Key, Value};
 
 /// Bytes of a row key behind its group: time and number.
 pub(super) const SUFFIX_BYTES: usize = 12;
@@ -64,12 +64,7 @@ pub(super) struct Row {
 
 impl Row {
     fn bytes(value: &[u8]) -> usize {
-        size_of::<Self>()
-            + if Packed::<22>::fits(value.len()) {
-                0
-            } else {
-                value.len()
-            }
+        size_of::<Self>() + Value::beside(value.len())
     }
 }
 
@@ -215,7 +210,6 @@ impl Group {
 
     /// With its place in the hash table.
     pub(super) fn bytes_without_rows(key: &[u8]) -> usize {
-        let key = if Packed::<38>::fits(key.len()) { 0 } else { key.len() };
-        size_of::<Self>() + 8 + key
+        size_of::<Self>() + 8 + Key::beside(key.len())
     }
 }

@@ -20,7 +20,7 @@ use crate::database::{BatchWriter, Database, KeyRange, RawRow, add_newer, is_sou
 use crate::keys::{Suffix, split};
 use crate::packed::{Key, Value};
 use crate::segments::PREFIX_BYTES;
-use crate::table::{Found, LendRow, Times};
+use crate::table::{Found, LendRow, Times, commit_bytes};
 
 /// Keys with more rows than that in a segment of the database are scanned each time.
 const MAX_ROWS: usize = 1_024;
@@ -91,8 +91,7 @@ impl Appended {
         let segment = self.segments.entry(id).or_insert_with(|| Segment::new(is_new));
         let added = segment.put(record_key, suffix.into(), value);
         self.bytes += added;
-        // Once in the batch, once in the memtable, with what either adds.
-        self.dirty_bytes += added + 2 * (key.len() + value.len()) + 72;
+        self.dirty_bytes += added + commit_bytes(key, Some(value));
         if let Some(ordered) = &mut self.ordered {
             ordered.insert(key.into(), value.into());
         }

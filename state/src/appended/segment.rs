@@ -1,12 +1,9 @@
 //! The rows of one segment: the groups of its keys side by side, found by a hash of the key.
-use std::hash::{BuildHasher, BuildHasherDefault};
-
 use hashbrown::HashTable;
-use rustc_hash::FxHasher;
 
 use super::group::{At, Group};
 use super::stored::Stored;
-use crate::keys::sort_by_keys;
+use crate::keys::{hash_of, sort_by_keys};
 use crate::packed::Value;
 use crate::segments::PREFIX_BYTES;
 
@@ -19,10 +16,6 @@ pub(super) struct Segment {
     from: At,
     /// The keys that the database may have rows of; `None`: it may have any.
     stored: Option<Stored>,
-}
-
-fn hash_of(key: &[u8]) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one(key)
 }
 
 fn key_at(groups: &[Group], position: u32) -> &[u8] {

@@ -5,14 +5,12 @@
 //! place of a row that is taken out goes to the next one that comes, so that sessions, which move with each record, stay
 //! where the processor's cache has them.
 use std::cell::Cell;
-use std::hash::{BuildHasher, BuildHasherDefault};
 
 use hashbrown::HashTable;
-use rustc_hash::FxHasher;
 
 use super::Found;
-use crate::keys::sort_by_keys;
-use crate::packed::{Key, Packed, Value};
+use crate::keys::{hash_of, sort_by_keys};
+use crate::packed::{Key, Value};
 
 /// What a row costs beside bytes that do not fit into it: the slot, and its share of the hash map and of the lists.
 const ROW_BYTES: usize = size_of::<Row>() + 24;
@@ -96,18 +94,14 @@ impl Slot {
     }
 }
 
-fn beside<const N: usize>(length: usize) -> usize {
-    if Packed::<N>::fits(length) { 0 } else { length }
-}
-
 /// Bytes of memory that a row takes.
 pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     let value = value.map_or(0, <[u8]>::len);
-    ROW_BYTES + beside::<38>(key.len()) + beside::<22>(value)
+    ROW_BYTES + Key::beside(key.len()) + Value::beside(value)
 }
 
 /// Bytes that committing a row takes on top: once in the batch, once in the memtable, with what either adds.
-pub(super) fn commit_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+pub(crate) fn commit_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     2 * (key.len() + value.map_or(0, <[u8]>::len)) + 72
 }
 
@@ -133,10 +127,6 @@ pub(super) struct Overlay {
     free: Vec<Free>,
     /// Where the last look-up ended.
     last: Cell<usize>,
-}
-
-fn hash_of(key: &[u8]) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one(key)
 }
 
 fn key_at(rows: &[Row], position: u32) -> &[u8] {
