@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use millstream::dsl::engine::{Handlers, LogAndContinue};
 use millstream::prelude::*;
 use millstream::{Error, ErrorKind};
-use millstream_integration_tests::kafka::{KafkaServer, NewRecord};
+use millstream_integration_tests::kafka::{KafkaServer, NewRecord, Observer};
 use tokio::runtime::Runtime;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -72,6 +72,43 @@ fn a_topic_that_goes_away(server: &KafkaServer, runtime: &Runtime) {
     assert!(error.to_string().contains("leaving"), "{error}");
 }
 
+/// The application goes on, whether the new topic is there before the old one is missed or after.
+fn a_topic_that_is_made_anew(server: &KafkaServer, runtime: &Runtime) {
+    let observer = server.observer().unwrap();
+    for topic in ["returning", "returned"] {
+        observer.create_topic(topic, 1).unwrap();
+    }
+    let number = |key: &str, n: i64| NewRecord::new(key, n.to_be_bytes());
+    let first = ["a", "b", "c"].map(|key| number(key, 1));
+    observer.produce("returning", &first).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let app = runtime
+        .block_on(app(server, "returning-app", &dir).start(copying("returning", "returned")))
+        .unwrap();
+    until_written(&observer, "returned", &["a", "b", "c"]);
+    observer.delete_topic("returning").unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    observer.create_topic("returning", 1).unwrap();
+    // Fewer than have been read: the committed offset does not exist, and the reset policy decides.
+    observer.produce("returning", &[number("d", 2)]).unwrap();
+    until_written(&observer, "returned", &["a", "b", "c", "d"]);
+    runtime.block_on(app.close(CloseOptions::default())).unwrap();
+}
+
+fn until_written(observer: &Observer, topic: &str, expected: &[&str]) {
+    let start = Instant::now();
+    loop {
+        let read = observer.read_committed(topic).unwrap();
+        let keys: Vec<&str> = read.iter().map(|r| r.key_text()).collect();
+        if keys.len() >= expected.len() {
+            assert_eq!(keys, expected);
+            return;
+        }
+        assert!(start.elapsed() < LIMIT, "{keys:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn a_record_nobody_can_read(server: &KafkaServer, runtime: &Runtime) {
     let observer = server.observer().unwrap();
     for topic in ["unread", "read"] {
@@ -102,17 +139,7 @@ fn a_record_nobody_can_read(server: &KafkaServer, runtime: &Runtime) {
     };
     let repaired = app(server, "unread-app", &dir).handlers(skipping);
     let repaired = runtime.block_on(repaired.start(copying("unread", "read"))).unwrap();
-    let start = Instant::now();
-    loop {
-        let read = observer.read_committed("read").unwrap();
-        let keys: Vec<&str> = read.iter().map(|r| r.key_text()).collect();
-        if keys.len() >= 2 {
-            assert_eq!(keys, ["before", "after"]);
-            break;
-        }
-        assert!(start.elapsed() < LIMIT, "{keys:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_written(&observer, "read", &["before", "after"]);
     runtime.block_on(repaired.close(CloseOptions::default())).unwrap();
 }
 
@@ -123,4 +150,5 @@ fn every_bad_input_is_an_error_that_says_where_and_what_to_do() {
     a_missing_topic(&server, &runtime);
     a_record_nobody_can_read(&server, &runtime);
     a_topic_that_goes_away(&server, &runtime);
+    a_topic_that_is_made_anew(&server, &runtime);
 }

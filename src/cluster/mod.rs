@@ -49,6 +49,14 @@ pub struct ClusterError {
     pub message: String,
     pub partition: Option<TopicPartition>,
 }
+
+impl ClusterError {
+    /// The brokers know no such topic or partition: UNKNOWN_TOPIC_OR_PARTITION, and librdkafka's two names for it.
+    pub fn is_unknown_topic(&self) -> bool {
+        matches!(self.code, 3 | -188 | -190)
+    }
+}
+
 pub type Result<T> = std::result::Result<T, ClusterError>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

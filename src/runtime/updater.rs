@@ -425,9 +425,7 @@ fn is_worth_waiting(error: &Error, now: Duration, give_up_at: Duration) -> bool 
 
 /// A topic that is being created is no reason to give up.
 pub(super) fn soft(error: ClusterError) -> Error {
-    const UNKNOWN_TOPIC_OR_PARTITION: i32 = 3;
-    let retry =
-        matches!(error.class, ErrorClass::Retry | ErrorClass::Unknown) || error.code == UNKNOWN_TOPIC_OR_PARTITION;
+    let retry = matches!(error.class, ErrorClass::Retry | ErrorClass::Unknown) || error.is_unknown_topic();
     if retry {
         Error::new(ErrorKind::Retry, error.message.clone()).caused_by(error)
     } else {

@@ -13,6 +13,14 @@ struct Batch {
     next: usize,
 }
 
+/// The brokers know no such partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Absence {
+    pub(crate) since: Duration,
+    /// When to ask for it again; None: it has been asked for, and there is no answer yet.
+    pub(crate) ask_at: Option<Duration>,
+}
+
 /// A partition of a source topic.
 pub(super) struct Input {
     pub(super) partition: TopicPartition,
@@ -35,6 +43,7 @@ pub(super) struct Input {
     end: Option<i64>,
     /// Until when an empty partition without lag is waited for.
     pub(super) idle_until: Option<Duration>,
+    pub(super) absence: Option<Absence>,
 }
 
 impl Input {
@@ -62,6 +71,7 @@ impl Input {
             attempted: None,
             end: None,
             idle_until: None,
+            absence: None,
         }
     }
 
@@ -75,6 +85,7 @@ impl Input {
     }
 
     pub(super) fn add(&mut self, records: Box<dyn RecordBatch>) {
+        self.absence = None;
         let count = records.len();
         if count > 0 {
             self.end = None;
@@ -84,6 +95,7 @@ impl Input {
     }
 
     pub(super) fn reached_end(&mut self, position: i64) {
+        self.absence = None;
         self.end = Some(position);
         self.settle_at_end();
     }

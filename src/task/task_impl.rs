@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     CommittedMetadata,
     heads::Heads,
-    input::Input,
+    input::{Absence, Input},
     logged::{LoggedStore, is_mark},
     readiness::{Readiness, readiness},
 };
@@ -186,6 +186,32 @@ impl Task {
                 // What the duration led to is gone itself: whatever is left is younger.
                 input.reset = OffsetReset::Earliest;
             }
+        }
+    }
+
+    /// Whether the brokers know no such partition.
+    pub(crate) fn absence(&self, input: usize) -> Option<Absence> {
+        self.inputs.get(input).and_then(|i| i.absence)
+    }
+
+    /// The brokers know no such partition. What was fetched of it will be read again. Returns since when it is missing.
+    pub(crate) fn is_absent(&mut self, input: usize, now: Duration, ask_at: Duration) -> Duration {
+        let Some(input) = self.inputs.get_mut(input) else {
+            return now;
+        };
+        input.clear_buffer();
+        let since = input.absence.map_or(now, |known| known.since);
+        input.absence = Some(Absence {
+            since,
+            ask_at: Some(ask_at),
+        });
+        since
+    }
+
+    /// It is asked for again.
+    pub(crate) fn asked_again(&mut self, input: usize) {
+        if let Some(Absence { ask_at, .. }) = self.inputs.get_mut(input).and_then(|i| i.absence.as_mut()) {
+            *ask_at = None;
         }
     }
 

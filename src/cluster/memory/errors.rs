@@ -69,6 +69,13 @@ impl Code {
     }
 }
 
+impl ClusterError {
+    /// The same answer to a request after which something else has to be done.
+    pub(super) fn of_class(self, class: ErrorClass) -> Self {
+        Self { class, ..self }
+    }
+}
+
 /// A partition that does not exist, by the way it is written everywhere.
 pub(super) fn unknown_partition(partition: &TopicPartition) -> ClusterError {
     Code::UnknownTopicOrPartition.on(

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{GroupIdentity, OffsetToCommit, Result, TopicPartition},
+    super::{ErrorClass, GroupIdentity, OffsetToCommit, Result, TopicPartition},
     broker::Broker,
     errors::Code,
 };
@@ -171,7 +171,9 @@ impl Broker {
         open.groups.insert(group.group_id.clone());
         self.groups.check_transactional_commit(group, offsets)?;
         for offset in offsets {
-            self.topics.log(&offset.partition)?;
+            // The client of a real broker asks again until the transaction is in danger; here that is now.
+            let log = self.topics.log(&offset.partition);
+            log.map_err(|e| e.of_class(ErrorClass::AbortTransaction))?;
         }
         self.groups.hold_offsets(&group.group_id, producer.id, offsets);
         Ok(())

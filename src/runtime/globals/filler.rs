@@ -177,6 +177,11 @@ impl Filler {
                     .offset(before)
                     .caused_by(e));
             }
+            Err(e) if e.is_unknown_topic() => {
+                let place = (input.partition.topic.clone(), input.partition.partition);
+                let missing = Error::new(ErrorKind::MissingSourceTopic, "a global topic is missing");
+                return Err(missing.task(self.task.clone()).at(place.0, place.1).caused_by(e));
+            }
             Err(e) => {
                 let place = (input.partition.topic.clone(), input.partition.partition);
                 return Err(Error::from(e).task(self.task.clone()).at(place.0, place.1));

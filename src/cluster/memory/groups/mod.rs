@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use self::{offsets::Offsets, streams::StreamsGroup};
 use super::{
-    super::{GroupIdentity, MemberDescription, OffsetToCommit, Result, TopicPartition},
+    super::{ErrorClass, GroupIdentity, MemberDescription, OffsetToCommit, Result, TopicPartition},
     errors::Code,
 };
 
@@ -152,7 +152,8 @@ impl super::broker::Broker {
     pub(super) fn commit_offsets(&mut self, identity: &GroupIdentity, offsets: &[OffsetToCommit]) -> Result<()> {
         self.groups.check_commit(identity, offsets)?;
         for offset in offsets {
-            self.topics.log(&offset.partition)?;
+            let log = self.topics.log(&offset.partition);
+            log.map_err(|e| e.of_class(ErrorClass::Retry))?;
         }
         self.groups.store_offsets(&identity.group_id, offsets);
         Ok(())
