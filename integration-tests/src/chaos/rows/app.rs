@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::super::patience::becomes;
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use super::{mentions, stop};
+use super::{MATCH_LIMIT, mentions, stop};
 use crate::kafka::{ObservedRecord, Signal};
+use crate::proxy::{Action, Rule, Side, api};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -296,11 +297,26 @@ fn twins(s: &mut Scenario<'_>) -> Attempt {
             }
             return Ok(());
         }
-        s.outcome.variant("transactional id");
         let id = scene.transactional_id(1)?;
         let thief = s.world.observer.producer(Some(&id))?;
+        if (round / 2) % 2 == 0 {
+            s.outcome.variant("transactional id, in a commit");
+            between_records_and_offsets(s, &scene.client(1))?;
+        } else {
+            s.outcome.variant("transactional id");
+        }
         thief.init_transactions(Duration::from_secs(20))?;
         Ok(())
     })?;
     s.close(scene)
+}
+
+/// Returns when all records of a transaction are written, and its offsets are on the way for a moment longer.
+fn between_records_and_offsets(s: &Scenario<'_>, client: &str) -> Attempt {
+    let delay = Action::Delay(Duration::from_secs(1));
+    let offsets = Rule::new(api::ADD_OFFSETS_TO_TXN, Side::Request, delay).client(client);
+    if s.world.proxy.arm(offsets).wait_matched(1, MATCH_LIMIT) {
+        return Ok(());
+    }
+    Err("no offsets were sent into a transaction".into())
 }

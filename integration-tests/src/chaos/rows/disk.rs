@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use super::{abort_once, restart};
+use super::{MATCH_LIMIT, abort_once, restart};
 use crate::kafka::Signal;
+use crate::proxy::{Action, Rule, Side, api};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -151,9 +152,25 @@ fn flush_then_abort(s: &mut Scenario<'_>) -> Attempt {
         s.world.random_pause(500, 1_500);
         let index = (round % 2) as usize;
         abort_once(s, scene, index)?;
+        if (round / 2) % 2 == 0 {
+            s.outcome.variant("killed after the next commit");
+            commits_again(s, scene, index)?;
+        } else {
+            s.outcome.variant("killed before it commits again");
+        }
         scene.kill(index)?;
         restart(scene, index)
     })
+}
+
+/// What was undone has been done once more, and for good.
+fn commits_again(s: &Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
+    let commit = Rule::new(api::END_TXN, Side::Answer, Action::Delay(Duration::ZERO)).commits(true);
+    let seen = s.world.proxy.arm(commit.client(&scene.client(index)));
+    if seen.wait_matched(1, MATCH_LIMIT) {
+        return Ok(());
+    }
+    Err("nothing was committed after an abort".into())
 }
 
 fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {
