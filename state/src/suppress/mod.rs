@@ -110,6 +110,8 @@ impl Unlogged {
 pub struct SuppressBuffer {
     core: Rc<Core>,
     counted: Cell<Option<Counted>>,
+    /// No row's key is below. Rows of one time may be many: those that have left are not passed over again.
+    from: RefCell<Vec<u8>>,
     unlogged: RefCell<Unlogged>,
     buffers: RefCell<Buffers>,
     format: Headers,
@@ -122,6 +124,7 @@ impl SuppressBuffer {
         Self {
             core,
             counted: Cell::new(None),
+            from: RefCell::default(),
             unlogged: RefCell::default(),
             buffers: RefCell::default(),
             format,
@@ -221,6 +224,10 @@ impl SuppressBuffer {
             let mut table = self.core.table.borrow_mut();
             if !waiting {
                 table.put(index, Some(&time.to_be_bytes()), -1);
+                let mut from = self.from.borrow_mut();
+                if *row < *from {
+                    from.clone_from(row);
+                }
             }
             table.put(row, Some(after), -1);
         }
@@ -269,7 +276,7 @@ impl SuppressBuffer {
                 return Ok(());
             }
             if page.is_empty() {
-                page.extend(self.page(counted.earliest, page_rows)?);
+                page.extend(self.page(page_rows)?);
                 page_rows = (page_rows * 4).min(512);
             }
             let Some(first): Option<&Found> = page.front() else {
@@ -335,12 +342,12 @@ impl SuppressBuffer {
         Ok(())
     }
 
-    fn page(&self, from: i64, rows: usize) -> Result<Vec<Found>> {
-        let mut lo = Vec::new();
-        row_key(from, &[], &mut lo);
+    /// The next rows.
+    fn page(&self, rows: usize) -> Result<Vec<Found>> {
+        let from = self.from.borrow();
         let hi = [ROW + 1];
         self.core
-            .page((Bound::Included(&lo), Bound::Excluded(&hi[..])), false, rows)
+            .page((Bound::Included(&from), Bound::Excluded(&hi[..])), false, rows)
     }
 
     fn remove(&self, key: &[u8], row: &[u8], bytes: u64) -> Result<()> {
@@ -353,6 +360,12 @@ impl SuppressBuffer {
             let mut table = self.core.table.borrow_mut();
             table.put(&buffers.index, None, -1);
             table.put(row, None, -1);
+        }
+        {
+            // It was the first.
+            let mut from = self.from.borrow_mut();
+            row.clone_into(&mut from);
+            from.push(0);
         }
         self.buffers.replace(buffers);
         self.note(key, None);
@@ -392,6 +405,7 @@ impl SuppressBuffer {
             counted.totals.bytes += value.size(found.key.get(ROW_PREFIX_BYTES..).unwrap_or_default());
             counted.earliest = counted.earliest.min(value.time);
         }
+        row_key(counted.earliest, &[], &mut self.from.borrow_mut());
         self.counted.set(Some(counted));
         Ok(counted)
     }
