@@ -64,7 +64,8 @@ pub(crate) fn hash_of(key: &[u8]) -> u64 {
     FxBuildHasher.hash_one(key)
 }
 
-/// Puts positions in the order of their keys. Most comparisons are between numbers.
+/// Puts positions in the order of their keys. Most comparisons are between numbers: of windows they hold the end of the key and
+/// the time.
 pub(crate) fn sort_by_keys<'k, P: Copy>(positions: &mut [P], key: impl Fn(P) -> &'k [u8]) {
     let Some(first) = positions.first().map(|position| key(*position)) else {
         return;
@@ -75,12 +76,12 @@ pub(crate) fn sort_by_keys<'k, P: Copy>(positions: &mut [P], key: impl Fn(P) -> 
     };
     let shared = positions.iter().fold(first.len(), common);
     let start = |position: &P| {
-        let mut start = [0; 8];
+        let mut start = [0; 16];
         let key = key(*position).get(shared..).unwrap_or_default();
         start.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        (u64::from_be_bytes(start), *position)
+        (u128::from_be_bytes(start), *position)
     };
-    let mut order: Vec<(u64, P)> = positions.iter().map(start).collect();
+    let mut order: Vec<(u128, P)> = positions.iter().map(start).collect();
     order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))));
     positions.iter_mut().zip(order).for_each(|(to, (_, from))| *to = from);
 }

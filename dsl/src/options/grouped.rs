@@ -67,7 +67,7 @@ impl<K: 'static, V: 'static> Grouped<K, V> {
         }
     }
 }
-serde_options!(Grouped, "stream.group_by_key_with(Grouped::new()", ").count();");
+serde_options!(Grouped);
 impl<K: 'static, V: 'static> From<&str> for Grouped<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)

@@ -96,12 +96,7 @@ impl<K: 'static, V: 'static> Joined<K, V> {
         self
     }
 }
-serde_options!(
-    Joined,
-    r#"# let table = builder.table_with(Consumed::<Key, i64>::topic("rows").key_serde(json()), "rows");
-stream.join_with(&table, |_, _, n| *n, Joined::new()"#,
-    ");"
-);
+serde_options!(Joined);
 impl<K: 'static, V: 'static> From<&str> for Joined<K, V> {
     fn from(name: &str) -> Self {
         Self::named(name)

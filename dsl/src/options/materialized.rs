@@ -237,11 +237,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self
     }
 }
-serde_options!(
-    Materialized,
-    r#"stream.to_table_with(Materialized::<Key, Value>::named("rows")"#,
-    ");"
-);
+serde_options!(Materialized);
 store_options!(
     Materialized<K, V>,
     r#"left.group_by_key().count_with(Materialized::named("counts")"#,

@@ -4,7 +4,35 @@
 /// For the examples: code that makes the options for records of `Key` and `Value`, up to where the methods are called, and
 /// what is behind. There is a `builder`, and a `stream` of such records whose serdes nobody knows.
 macro_rules! serde_options {
-    ($options:ident, $before:literal, $after:literal) => {
+    // What surrounds the options in their examples stands here, so that a message of the compiler shows a single line of them.
+    (Consumed) => {
+        serde_options!(@ Consumed, r#"builder.stream(Consumed::<Key, Value>::topic("pairs")"#, ").for_each(|_, _| ());");
+    };
+    (Grouped) => {
+        serde_options!(@ Grouped, "stream.group_by_key_with(Grouped::new()", ").count();");
+    };
+    (Joined) => {
+        serde_options!(
+            @ Joined,
+            r#"# let table = builder.table_with(Consumed::<Key, i64>::topic("rows").key_serde(json()), "rows");
+stream.join_with(&table, |_, _, n| *n, Joined::new()"#,
+            ");"
+        );
+    };
+    (Materialized) => {
+        serde_options!(@ Materialized, r#"stream.to_table_with(Materialized::<Key, Value>::named("rows")"#, ");");
+    };
+    (Produced) => {
+        serde_options!(@ Produced, r#"stream.to(Produced::topic("out")"#, ");");
+    };
+    (Repartitioned) => {
+        serde_options!(
+            @ Repartitioned,
+            r#"stream.repartition_with(Repartitioned::named("spread")"#,
+            ").for_each(|_, _| ());"
+        );
+    };
+    (@ $options:ident, $before:literal, $after:literal) => {
         impl<K: 'static, V: 'static> $options<K, V> {
             /// Serdes of key and value. Needed where the types have no default serde, or another format is wanted. A missing
             /// one is an error of the build.

@@ -413,14 +413,6 @@ impl<K: 'static, V: 'static> Repartitioned<K, V> {
     }
 }
 
-serde_options!(
-    Consumed,
-    r#"builder.stream(Consumed::<Key, Value>::topic("pairs")"#,
-    ").for_each(|_, _| ());"
-);
-serde_options!(Produced, r#"stream.to(Produced::topic("out")"#, ");");
-serde_options!(
-    Repartitioned,
-    r#"stream.repartition_with(Repartitioned::named("spread")"#,
-    ").for_each(|_, _| ());"
-);
+serde_options!(Consumed);
+serde_options!(Produced);
+serde_options!(Repartitioned);
