@@ -15,31 +15,27 @@ pub(super) enum Readiness {
     At(Duration),
 }
 
-/// `max_idle` None: never wait.
+/// `max_idle` None: never wait. As in Kafka Streams, empty partitions are waited for one after the other, also while there is
+/// nothing to process: what comes to one later need not wait for those that have been idle for long.
 pub(super) fn readiness(inputs: &mut [Input], max_idle: Option<Duration>, now: Duration) -> Readiness {
-    if inputs.iter().all(|i| i.buffered() == 0) {
-        return Readiness::NotReady;
-    }
-    let Some(max_idle) = max_idle else {
-        return Readiness::Ready;
-    };
-    let mut ready_at = None;
-    for input in inputs {
-        if input.buffered() > 0 {
-            input.idle_until = None;
-        } else if !input.lag_is_zero() {
-            // Something is on the broker, or nobody knows: wait for the fetch.
-            input.idle_until = None;
-            return Readiness::NotReady;
-        } else {
-            let until = *input.idle_until.get_or_insert(now + max_idle);
-            ready_at = ready_at.max(Some(until));
+    let any = inputs.iter().any(|i| i.buffered() > 0);
+    if let Some(max_idle) = max_idle {
+        for input in inputs {
+            if input.buffered() > 0 {
+                input.idle_until = None;
+            } else if !input.lag_is_zero() {
+                // Something is on the broker, or nobody knows: wait for the fetch.
+                input.idle_until = None;
+                return Readiness::NotReady;
+            } else {
+                let until = *input.idle_until.get_or_insert(now + max_idle);
+                if now < until {
+                    return Readiness::At(until);
+                }
+            }
         }
     }
-    match ready_at {
-        Some(at) if now < at => Readiness::At(at),
-        _ => Readiness::Ready,
-    }
+    if any { Readiness::Ready } else { Readiness::NotReady }
 }
 
 #[cfg(test)]
@@ -67,7 +63,11 @@ mod tests {
     }
 
     fn inputs() -> [Input; 2] {
-        ["a", "b"].map(|topic| {
+        named(["a", "b"])
+    }
+
+    fn named<const N: usize>(topics: [&str; N]) -> [Input; N] {
+        topics.map(|topic| {
             let partition = TopicPartition {
                 topic: topic.into(),
                 partition: 0,
@@ -111,5 +111,40 @@ mod tests {
         assert_eq!(readiness(&mut i, Some(5 * MS), 6 * MS), Readiness::Ready);
         i[1].add(Box::new(One));
         assert_eq!(readiness(&mut i, Some(5 * MS), 7 * MS), Readiness::Ready);
+    }
+
+    #[test]
+    fn empty_partitions_are_waited_for_one_after_the_other() {
+        let mut i = named(["a", "b", "c"]);
+        i[0].add(Box::new(One));
+        i[1].reached_end(0);
+        i[2].reached_end(0);
+        let mut at = |ms: u32| readiness(&mut i, Some(5 * MS), ms * MS);
+        assert_eq!(at(1), Readiness::At(6 * MS));
+        assert_eq!(at(6), Readiness::At(11 * MS));
+        assert_eq!(at(11), Readiness::Ready);
+    }
+
+    #[test]
+    fn a_partition_that_has_been_idle_for_long_is_not_waited_for() {
+        let mut i = inputs();
+        i[0].reached_end(0);
+        i[1].reached_end(0);
+        for (ms, expected) in [
+            (1, Readiness::At(6 * MS)),
+            (6, Readiness::At(11 * MS)),
+            (11, Readiness::NotReady),
+        ] {
+            assert_eq!(readiness(&mut i, Some(5 * MS), ms * MS), expected);
+        }
+        i[0].add(Box::new(One));
+        assert_eq!(readiness(&mut i, Some(5 * MS), 50 * MS), Readiness::Ready);
+        i[0].clear_buffer();
+        i[0].reached_end(1);
+        assert_eq!(
+            readiness(&mut i, Some(5 * MS), 60 * MS),
+            Readiness::At(65 * MS),
+            "it had something meanwhile"
+        );
     }
 }
