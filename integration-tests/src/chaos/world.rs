@@ -17,6 +17,8 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 const COORDINATOR_PARTITIONS: i32 = 4;
 /// Until a partition has a leader again.
 const LEADER_LIMIT: Duration = Duration::from_secs(30);
+/// Until the session of a dead broker has timed out, with the election of a controller before.
+const NOTICED_LIMIT: Duration = Duration::from_secs(60);
 const IN_SYNC_LIMIT: Duration = Duration::from_secs(60);
 
 /// What every row runs in.
@@ -155,6 +157,23 @@ impl World {
             self.wait_in_sync()?;
         }
         Ok(mended)
+    }
+
+    /// `kill -9`; returns when the controller has noticed, which then makes others the leaders.
+    ///
+    /// A broker that is back before leads on with what it wrote and nobody has. As a coordinator of transactions Kafka 4.3.1 acts on
+    /// it: the offsets of a transaction are committed, the controller notices at last, and the next coordinator, who has never heard
+    /// of that commit, rolls its records back. No client can tell (RELIABILITY.md).
+    pub(super) fn kill_until_noticed(&mut self, broker: usize) -> Attempt {
+        self.server.kill_broker(broker)?;
+        let node = i32::try_from(broker + 1)?;
+        if becomes(NOTICED_LIMIT, || {
+            Ok(self.observer.live_brokers().is_ok_and(|alive| !alive.contains(&node)))
+        })? {
+            Ok(())
+        } else {
+            Err(format!("the controller does not miss broker {node} after {NOTICED_LIMIT:?}").into())
+        }
     }
 
     /// Waits until every replica has caught up: a second broker may go only then.

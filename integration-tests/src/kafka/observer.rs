@@ -120,6 +120,16 @@ impl Observer {
         })
     }
 
+    /// Node ids (from 1) of the brokers that the cluster takes for alive.
+    pub fn live_brokers(&self) -> Result<Vec<i32>> {
+        let metadata = self
+            .admin
+            .inner()
+            .fetch_metadata(None, LIMIT)
+            .context(|| "listing brokers".to_owned())?;
+        Ok(metadata.brokers().iter().map(|b| b.id()).collect())
+    }
+
     /// Makes a topic; one that exists is an error.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
         self.create_topic_with(name, partitions, &[])

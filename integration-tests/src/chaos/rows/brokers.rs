@@ -1,6 +1,6 @@
 //! Faults of the brokers, by the role they play for the application.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::{Attempt, Row, Scenario, SceneOptions, World};
 use crate::chaos::scene::Scene;
@@ -61,12 +61,13 @@ const LED: [&str; 4] = ["in", "-repartition", "-changelog", "out"];
 
 /// Takes a broker away for a while; returns when it is back and in sync.
 fn bounce(world: &mut World, broker: usize, hard: bool, away: Duration) -> Attempt {
+    let gone = Instant::now();
     if hard {
-        world.server.kill_broker(broker)?;
+        world.kill_until_noticed(broker)?;
     } else {
         world.server.stop_broker(broker)?;
     }
-    std::thread::sleep(away);
+    std::thread::sleep(away.saturating_sub(gone.elapsed()));
     world.server.start_broker(broker)?;
     world.wait_in_sync()
 }
@@ -130,7 +131,7 @@ fn rolling_restart(s: &mut Scenario<'_>) -> Attempt {
             if round % 2 == 0 {
                 bounce(s.world, broker, false, Duration::from_secs(1))?;
             } else {
-                s.world.server.kill_broker(broker)?;
+                s.world.kill_until_noticed(broker)?;
                 s.world.server.start_broker(broker)?;
             }
         }
