@@ -99,6 +99,7 @@ fn fetch(
                 let partition = partition.clone();
                 consumer.unassign(&partition);
                 wait_for(task, input, partition, e, config.missing_topic_timeout, now)?;
+                work.wake_by(now + ASK_AGAIN);
             }
             Err(e) if e.class == ErrorClass::Fatal => {
                 let place = (partition.topic.clone(), partition.partition);
