@@ -150,7 +150,8 @@ impl StreamsConfig {
     }
 
     /// How long a task with several partitions waits for an empty one whose topic has no more records. Zero (the default): it
-    /// waits only for records known to be on the broker. `None`: it never waits.
+    /// waits only for records known to be on the broker. `None`: it never waits. Several empty ones are waited for one after the
+    /// other.
     #[doc(alias = "max.task.idle.ms")]
     pub fn max_task_idle(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.max_task_idle = idle.into();
@@ -177,7 +178,8 @@ impl StreamsConfig {
         self
     }
 
-    /// How long missing source topics are waited for before they are an error. Default: 10 s.
+    /// How long missing source topics are waited for, at the start and while they are read, before they are an error of kind
+    /// [`MissingSourceTopic`](crate::ErrorKind::MissingSourceTopic). Default: 10 s.
     pub fn missing_topic_timeout(mut self, timeout: Duration) -> Self {
         self.missing_topic_timeout = timeout;
         self
