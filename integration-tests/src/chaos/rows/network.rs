@@ -55,6 +55,8 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// Longer than the coordinator lets a transaction be open.
 const BEYOND_THE_TRANSACTION: Duration = Duration::from_secs(8);
+/// Longer than an instance waits for the answer to a commit: it has to ask what became of it.
+const BEYOND_THE_ANSWER: Duration = Duration::from_secs(14);
 
 fn end_lost(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, scene, round| {
@@ -77,7 +79,7 @@ fn end_lost(s: &mut Scenario<'_>) -> Attempt {
                 s.outcome.variant("commit lost until it was rolled back");
                 let armed = s.world.proxy.arm(end(Side::Request).times(u64::MAX));
                 await_match(&armed, "no commit was seen")?;
-                std::thread::sleep(BEYOND_THE_TRANSACTION);
+                std::thread::sleep(BEYOND_THE_ANSWER);
                 Ok(())
             }
             _ => {
