@@ -130,7 +130,7 @@ async fn missing_source_topics_are_named() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MissingSourceTopic);
     assert!(error.message().contains("lines"), "{error}");
-    assert!(start.elapsed() < PATIENCE);
+    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use millstream::{Error, ErrorKind};
 use millstream_integration_tests::kafka::{KafkaServer, NewRecord, Observer};
 use tokio::runtime::Runtime;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Numbers from one topic to the other.
 fn copying(from: &str, to: &str) -> Topology {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use millstream::prelude::*;
 use millstream_integration_tests::kafka::{KafkaServer, NewRecord, Observer};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct World<'a> {
     observer: Observer,

@@ -91,7 +91,7 @@ impl Processor<String, i64, String, i64> for Count {
 }
 
 pub const PARTITIONS: i32 = 3;
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct NoWaker;
 impl Waker for NoWaker {

@@ -213,7 +213,7 @@ fn two_members_share_the_tasks_and_the_one_that_stays_gets_them_back() {
     let mut b = Member::new(&kafka, &group, "b", &topic);
     let start = Instant::now();
     until_shared(&mut a, &mut b, (2, 2));
-    assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
     b.leave();
     a.until_settled(&[0, 1, 2, 3]);
     a.leave();

@@ -13,7 +13,7 @@ use millstream::cluster::{
 };
 use millstream_integration_tests::kafka::KafkaServer;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A cluster, and a connection to it. The server first lives as long as the test.
 pub(crate) struct Kafka {
