@@ -18,26 +18,10 @@ use std::{
 
 use futures::StreamExt;
 use millstream::{
-    CloseOptions, ErrorKind, KafkaStreams, KafkaStreamsBuilder, ProcessingGuarantee, State, UncaughtAction,
+    CloseOptions, ErrorKind, State, UncaughtAction,
     cluster::{Cluster, ProducerConfig, Step, memory::MemoryCluster},
 };
-use support::{Lines, NoWaker, PATIENCE, assert_exactly_once, cluster, counted, word_count};
-
-fn app(dir: &std::path::Path) -> KafkaStreamsBuilder {
-    KafkaStreams::builder("word-count")
-        .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
-        .commit_interval(Duration::from_millis(30))
-        .record_cache_bytes(0)
-        .state_dir(dir)
-}
-
-async fn ended(app: &KafkaStreams) {
-    let start = Instant::now();
-    while !app.state().is_final() {
-        assert!(start.elapsed() < PATIENCE, "still {}", app.state());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
+use support::{Lines, NoWaker, PATIENCE, app, assert_exactly_once, cluster, counted, ended, word_count};
 
 #[tokio::test]
 async fn a_record_that_cannot_be_processed_stops_the_instance_with_its_place() {

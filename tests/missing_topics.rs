@@ -6,17 +6,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use millstream::{
-    CloseOptions, ErrorKind, KafkaStreams, KafkaStreamsBuilder, ProcessingGuarantee,
+    CloseOptions, ErrorKind,
     cluster::{Cluster, memory::MemoryCluster},
 };
-use support::{Lines, PARTITIONS, PATIENCE, assert_exactly_once, cluster, counted, word_count};
-
-fn app(dir: &std::path::Path) -> KafkaStreamsBuilder {
-    KafkaStreams::builder("word-count")
-        .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
-        .commit_interval(Duration::from_millis(30))
-        .state_dir(dir)
-}
+use support::{Lines, PARTITIONS, PATIENCE, app, assert_exactly_once, cluster, counted, ended, word_count};
 
 fn delete_lines(cluster: &MemoryCluster) {
     let mut admin = cluster.admin("somebody").unwrap();
@@ -54,10 +47,7 @@ async fn a_topic_that_stays_away_is_named() {
 
     let start = Instant::now();
     delete_lines(&cluster);
-    while !app.state().is_final() {
-        assert!(start.elapsed() < PATIENCE, "still {}", app.state());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    ended(&app).await;
     assert!(start.elapsed() >= timeout, "{:?}", start.elapsed());
     let error = app.error().unwrap();
     assert_eq!(error.kind(), ErrorKind::MissingSourceTopic, "{error}");

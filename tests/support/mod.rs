@@ -11,6 +11,7 @@ pub mod old_broker;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -26,6 +27,7 @@ use millstream::dsl::{
     engine::{RawRecord, Topology},
     prelude::*,
 };
+use millstream::{KafkaStreams, KafkaStreamsBuilder, ProcessingGuarantee};
 
 /// Lines to words to counts; the word `poison` cannot be processed.
 pub fn word_count() -> Topology {
@@ -92,6 +94,24 @@ impl Processor<String, i64, String, i64> for Count {
 
 pub const PARTITIONS: i32 = 3;
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The word count, exactly once, that commits all the time.
+pub fn app(dir: &Path) -> KafkaStreamsBuilder {
+    KafkaStreams::builder("word-count")
+        .processing_guarantee(ProcessingGuarantee::ExactlyOnce)
+        .commit_interval(Duration::from_millis(30))
+        .record_cache_bytes(0)
+        .state_dir(dir)
+}
+
+/// Waits until it has stopped, in order or with an error.
+pub async fn ended(app: &KafkaStreams) {
+    let start = Instant::now();
+    while !app.state().is_final() {
+        assert!(start.elapsed() < PATIENCE, "still {}", app.state());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 pub struct NoWaker;
 impl Waker for NoWaker {

@@ -7,6 +7,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -120,13 +121,13 @@ impl Observer {
         })
     }
 
+    fn metadata(&self, topic: Option<&str>, what: impl FnOnce() -> String) -> Result<Metadata> {
+        self.admin.inner().fetch_metadata(topic, LIMIT).context(what)
+    }
+
     /// Node ids (from 1) of the brokers that the cluster takes for alive.
     pub fn live_brokers(&self) -> Result<Vec<i32>> {
-        let metadata = self
-            .admin
-            .inner()
-            .fetch_metadata(None, LIMIT)
-            .context(|| "listing brokers".to_owned())?;
+        let metadata = self.metadata(None, || "listing brokers".to_owned())?;
         Ok(metadata.brokers().iter().map(|b| b.id()).collect())
     }
 
@@ -171,11 +172,7 @@ impl Observer {
 
     /// Node id (from 1) of each partition's leader; -1 where there is none.
     pub fn leaders(&self, name: &str) -> Result<Vec<i32>> {
-        let metadata = self
-            .admin
-            .inner()
-            .fetch_metadata(Some(name), LIMIT)
-            .context(|| format!("asking for topic {name}"))?;
+        let metadata = self.metadata(Some(name), || format!("asking for topic {name}"))?;
         let topics = metadata
             .topics()
             .iter()
@@ -185,8 +182,7 @@ impl Observer {
 
     /// Whether every partition of every topic, the brokers' own included, has so many replicas in sync (or all it has).
     pub fn all_in_sync(&self, replicas: usize) -> Result<bool> {
-        let what = || "listing topics".to_owned();
-        let metadata = self.admin.inner().fetch_metadata(None, LIMIT).context(what)?;
+        let metadata = self.metadata(None, || "listing topics".to_owned())?;
         let mut partitions = metadata.topics().iter().flat_map(|t| t.partitions());
         Ok(metadata.brokers().len() >= replicas && partitions.all(|p| p.isr().len() == p.replicas().len()))
     }
@@ -240,11 +236,7 @@ impl Observer {
 
     /// Names of all topics, sorted; the brokers' own (`__...`) are left out.
     pub fn topics(&self) -> Result<Vec<String>> {
-        let metadata = self
-            .admin
-            .inner()
-            .fetch_metadata(None, LIMIT)
-            .context(|| "listing topics".to_owned())?;
+        let metadata = self.metadata(None, || "listing topics".to_owned())?;
         let names = metadata.topics().iter().map(|t| t.name().to_owned());
         let mut names: Vec<String> = names.filter(|n| !n.starts_with("__")).collect();
         names.sort();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::patience::becomes;
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use super::{MATCH_LIMIT, mentions, stop};
+use super::{NO_OFFSETS, await_match, mentions, stop};
 use crate::kafka::{ObservedRecord, Signal};
 use crate::proxy::{Action, Rule, Side, api};
 
@@ -315,8 +315,5 @@ fn twins(s: &mut Scenario<'_>) -> Attempt {
 fn between_records_and_offsets(s: &Scenario<'_>, client: &str) -> Attempt {
     let delay = Action::Delay(Duration::from_secs(1));
     let offsets = Rule::new(api::ADD_OFFSETS_TO_TXN, Side::Request, delay).client(client);
-    if s.world.proxy.arm(offsets).wait_matched(1, MATCH_LIMIT) {
-        return Ok(());
-    }
-    Err("no offsets were sent into a transaction".into())
+    await_match(&s.world.proxy.arm(offsets), NO_OFFSETS)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::scene::Scene;
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use super::{MATCH_LIMIT, abort_once, restart};
+use super::{abort_once, await_match, restart};
 use crate::kafka::Signal;
 use crate::proxy::{Action, Rule, Side, api};
 
@@ -167,10 +167,7 @@ fn flush_then_abort(s: &mut Scenario<'_>) -> Attempt {
 fn commits_again(s: &Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
     let commit = Rule::new(api::END_TXN, Side::Answer, Action::Delay(Duration::ZERO)).commits(true);
     let seen = s.world.proxy.arm(commit.client(&scene.client(index)));
-    if seen.wait_matched(1, MATCH_LIMIT) {
-        return Ok(());
-    }
-    Err("nothing was committed after an abort".into())
+    await_match(&seen, "nothing was committed after an abort")
 }
 
 fn restore_interrupted(s: &mut Scenario<'_>) -> Attempt {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::scene::Scene;
 use super::{Attempt, Row, Scenario};
-use crate::proxy::{Action, Rule, Side, api};
+use crate::proxy::{Action, Armed, Rule, Side, api};
 
 /// In the order of their numbers.
 pub(super) fn all() -> Vec<Row> {
@@ -40,8 +40,18 @@ pub(super) fn all() -> Vec<Row> {
 }
 
 const MATCH_LIMIT: Duration = Duration::from_secs(20);
+const NO_OFFSETS: &str = "no offsets were sent into a transaction";
 /// Until the tasks have gone back to what is committed.
 const UNDONE: Duration = Duration::from_millis(300);
+
+/// Waits until a rule has met what it describes.
+fn await_match(armed: &Armed, otherwise: &str) -> Attempt {
+    if armed.wait_matched(1, MATCH_LIMIT) {
+        Ok(())
+    } else {
+        Err(otherwise.into())
+    }
+}
 
 /// An error that makes the client abort what it has processed; returns when its next producer is ready.
 fn abort_once(s: &mut Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
@@ -50,12 +60,8 @@ fn abort_once(s: &mut Scenario<'_>, scene: &Scene, index: usize) -> Attempt {
     let renewed = s.world.proxy.arm(renewed);
     let refused = Rule::new(api::TXN_OFFSET_COMMIT, Side::Answer, unknown_member).client(&client);
     let refused = s.world.proxy.arm(refused);
-    if !refused.wait_matched(1, MATCH_LIMIT) {
-        return Err("no offsets were sent into a transaction".into());
-    }
-    if !renewed.wait_matched(1, MATCH_LIMIT) {
-        return Err("nothing was aborted".into());
-    }
+    await_match(&refused, NO_OFFSETS)?;
+    await_match(&renewed, "nothing was aborted")?;
     std::thread::sleep(UNDONE);
     Ok(())
 }

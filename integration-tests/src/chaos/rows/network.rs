@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::{Attempt, Row, Scenario, SceneOptions};
-use super::abort_once;
-use crate::proxy::{Action, Armed, Rule, Side, Wall, api};
+use super::{abort_once, await_match};
+use crate::proxy::{Action, Rule, Side, Wall, api};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -92,14 +92,6 @@ fn end_lost(s: &mut Scenario<'_>) -> Attempt {
             }
         }
     })
-}
-
-fn await_match(armed: &Armed, otherwise: &str) -> Attempt {
-    if armed.wait_matched(1, MATCH_LIMIT) {
-        Ok(())
-    } else {
-        Err(otherwise.into())
-    }
 }
 
 /// The commit of transaction 1 is held, and its connection ends. Then the client repeats it, successfully; or it cannot, gives up,
