@@ -1,7 +1,7 @@
 //! What do the tests of decoders share? The files of a corpus, damaged in every way that is cheap, and random bytes. Included by path,
 //! because the crates have no test code in common.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ const CLOSELY: usize = 2_048;
 
 /// Gives the decoder everything made of the files of `fuzz/corpus/<target>`, and random bytes. It must not panic.
 pub(crate) fn decode_everything(target: &str, decode: impl Fn(&[u8])) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package();
     let places = ["fuzz", "../fuzz"].map(|fuzz| root.join(fuzz).join("corpus").join(target));
     let folder = places
         .iter()
@@ -26,6 +26,11 @@ pub(crate) fn decode_everything(target: &str, decode: impl Fn(&[u8])) {
     proptest!(ProptestConfig::with_cases(2_000), |(bytes in proptest::collection::vec(any::<u8>(), 0..160))| {
         decode(&bytes);
     });
+}
+
+/// Asked while the test runs: a build that two clones share has the directory of either in it.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap().into()
 }
 
 fn damaged(bytes: &[u8], decode: &impl Fn(&[u8])) {
