@@ -172,6 +172,12 @@ impl Capture {
         self.looped.borrow_mut().pop_front()
     }
 
+    /// The record that comes back, if it is the only one: no other can have to go before it.
+    pub(super) fn only_looped(&self) -> Option<(SourceIndex, QueuedRecord)> {
+        let mut looped = self.looped.borrow_mut();
+        if looped.len() == 1 { looped.pop_front() } else { None }
+    }
+
     pub(super) fn keep(&self, topic: &str, keep: Keep) {
         let mut topics = self.topics.borrow_mut();
         let index = topics.index(topic);

@@ -70,6 +70,17 @@ pub(super) struct Piped<'a> {
     pub(super) headers: &'a Headers,
 }
 
+impl<'a> Piped<'a> {
+    fn of(record: &'a QueuedRecord) -> Self {
+        Self {
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            timestamp: record.timestamp,
+            headers: &record.headers,
+        }
+    }
+}
+
 struct LentHeaders<'a>(&'a Headers);
 
 impl HeaderSource for LentHeaders<'_> {
@@ -216,9 +227,13 @@ impl Core {
         result
     }
 
+    /// With all queues empty and nothing to wait for, a record would be queued only to be taken off again.
+    fn needs_no_queue(&self) -> bool {
+        self.max_task_idle_ms <= 0 && self.inputs.borrow().heap.is_empty()
+    }
+
     fn pipe_inner(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
-        // With all queues empty and nothing to wait for, the record would be queued only to be taken off again.
-        if self.graph.is_global(source) || self.max_task_idle_ms <= 0 && self.inputs.borrow().heap.is_empty() {
+        if self.graph.is_global(source) || self.needs_no_queue() {
             self.process_at_once(source, record)?;
         } else {
             let queued = QueuedRecord {
@@ -276,20 +291,7 @@ impl Core {
     fn enqueue(&self, source: SourceIndex, mut record: QueuedRecord) -> Result<()> {
         // Global tables have no queue: their updates are there before whatever comes next.
         if self.graph.is_global(source) {
-            let QueuedRecord {
-                key,
-                value,
-                timestamp,
-                headers,
-                ..
-            } = &record;
-            let piped = Piped {
-                key: key.as_deref(),
-                value: value.as_deref(),
-                timestamp: *timestamp,
-                headers,
-            };
-            return self.process_at_once(source, piped);
+            return self.process_at_once(source, Piped::of(&record));
         }
         {
             let mut inputs = self.inputs.borrow_mut();
@@ -412,6 +414,11 @@ impl Core {
 
     /// What was produced for topics that are read as well goes to their queues, in the order of production.
     fn loop_back(&self) -> Result<()> {
+        while self.needs_no_queue()
+            && let Some((feed, record)) = self.capture.only_looped()
+        {
+            self.process_at_once(feed, Piped::of(&record))?;
+        }
         while let Some((feed, record)) = self.capture.next_looped() {
             self.enqueue(feed, record)?;
         }
