@@ -40,9 +40,12 @@ impl<V> Serde<GroupedChange<V>> for GroupedChangeSerde<V> {
                 let start = out.len();
                 self.0.serialize(new, out)?;
                 let length = out.len() - start;
-                let encoded = varint(length)?;
                 // The length goes before what was just written, which spares a second buffer.
-                out.splice(start..start, encoded);
+                out.extend(varint(length)?);
+                let written = out.len() - start;
+                if let Some(change) = out.get_mut(start..) {
+                    change.rotate_right(written - length);
+                }
                 self.0.serialize(old, out)?;
                 out.push(2);
             }
