@@ -1,19 +1,19 @@
 //! What all kinds of stores share: rows, record cache, changelog.
 use std::cell::{Cell, RefCell};
+use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::appended::Appended;
 use crate::database::{BatchWriter, Database, KeyRange, Mark};
 use crate::global::Watch;
 use crate::keys::Suffix;
 use crate::lru::Recency;
 use crate::row_headers::{split_headers, take_headers};
+use crate::row_list::RowList;
 use crate::segments::{CachedSegments, Segments, suffix_bytes};
+use crate::special::Special;
 use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
-use crate::{
-    ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreKind, StoreSpec,
-};
+use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -52,8 +52,8 @@ pub(crate) struct Core {
     pub(crate) index: StoreIndex,
     pub(crate) database: Rc<SharedDatabase>,
     pub(crate) table: RefCell<Table>,
-    /// Has the rows instead of the table, where none replaces another.
-    appended: Option<RefCell<Appended>>,
+    /// Has the rows instead of the table.
+    special: Option<RefCell<Special>>,
     /// Highest time put so far; what is older than the retention is gone.
     observed: Cell<i64>,
     /// Rows below this key have expired.
@@ -93,23 +93,19 @@ impl Core {
         let mark = database.mark(index).unwrap_or_default();
         let sequence = first_sequence(mark);
         let cached = spec.caching && cache_bytes > 0;
-        let mut table = Table::new(
+        let table = Table::new(
             index.0 as usize,
             spec.kind.is_timestamped(),
             suffix_bytes(&spec.kind),
             clean_budget_bytes,
         );
-        if matches!(spec.kind, StoreKind::Raw | StoreKind::RecordBuffer) {
-            table = table.passing();
-        }
-        let appended = (Appended::suits(&spec.kind) && !cached)
-            .then(|| RefCell::new(Appended::new(index.0 as usize, clean_budget_bytes)));
+        let special = Special::new(&spec.kind, index.0 as usize, clean_budget_bytes).filter(|_| !cached);
         let core = Self {
             row_sequence: Cell::new(sequence),
             log_sequence: Cell::new(sequence),
             committed_sequences: Cell::new((sequence, sequence)),
             table: RefCell::new(table),
-            appended,
+            special: special.map(RefCell::new),
             cached,
             cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),
@@ -138,8 +134,9 @@ impl Core {
         }
         if let Some(segments) = Segments::of(&self.spec.kind) {
             let new_from = segments.id(committed).saturating_add(1);
-            match &self.appended {
-                Some(appended) => appended.borrow_mut().set_new_from(new_from),
+            let mut special = self.special.as_ref().map(RefCell::borrow_mut);
+            match special.as_mut().and_then(|rows| rows.appended()) {
+                Some(appended) => appended.set_new_from(new_from),
                 None => self.table.borrow_mut().set_new_from(Some(new_from.to_be_bytes())),
             }
         }
@@ -148,7 +145,7 @@ impl Core {
     /// Reads rows that somebody else writes.
     pub(crate) fn watching(mut self, watch: Watch) -> Self {
         self.table.borrow_mut().set_new_from(None);
-        self.appended = None;
+        self.special = None;
         self.watch = Some(watch);
         self
     }
@@ -192,33 +189,32 @@ impl Core {
         found.map_err(|error| watch.failed(&self.spec.name, error))
     }
 
-    /// Reads a store in which no row replaces another.
-    fn read_appended<T>(
+    fn read_special<T>(
         &self,
-        appended: &RefCell<Appended>,
-        read: impl FnOnce(&dyn Database, &mut Appended) -> Result<T>,
+        special: &RefCell<Special>,
+        read: impl FnOnce(&dyn Database, &mut Special) -> Result<T>,
     ) -> Result<T> {
         self.database
-            .with(self.index, |database| read(database, &mut appended.borrow_mut()))
+            .with(self.index, |database| read(database, &mut special.borrow_mut()))
     }
 
     /// Writes a row that does not wait in the record cache.
     pub(crate) fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64) {
-        match (&self.appended, value) {
-            (Some(appended), Some(value)) => appended.borrow_mut().put(key, value),
-            _ => self.table.borrow_mut().put(key, value, timestamp),
+        match &self.special {
+            Some(special) => special.borrow_mut().put(key, value),
+            None => self.table.borrow_mut().put(key, value, timestamp),
         }
     }
 
     /// Whether rows have an order by time beside that by key.
     pub(crate) fn knows_times(&self) -> bool {
-        self.appended.is_none()
+        self.special.is_none()
     }
 
     /// Whether a commit would change rows.
     pub(crate) fn is_dirty(&self) -> bool {
-        match &self.appended {
-            Some(appended) => appended.borrow().is_dirty(),
+        match &self.special {
+            Some(special) => special.borrow().is_dirty(),
             None => self.table.borrow().is_dirty(),
         }
     }
@@ -233,8 +229,8 @@ impl Core {
 
     pub(crate) fn share_memory(&self, cache_bytes: usize, clean_budget_bytes: usize) {
         self.cache_bytes.set(cache_bytes);
-        match &self.appended {
-            Some(appended) => appended.borrow_mut().set_clean_budget(clean_budget_bytes),
+        match &self.special {
+            Some(special) => special.borrow_mut().set_clean_budget(clean_budget_bytes),
             None => self.table.borrow_mut().set_clean_budget(clean_budget_bytes),
         }
     }
@@ -273,16 +269,16 @@ impl Core {
     }
 
     pub(crate) fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
-        if let Some(appended) = &self.appended {
-            let found = self.read_appended(appended, |database, rows| rows.get(database, key, out))?;
+        if let Some(special) = &self.special {
+            let found = self.read_special(special, |database, rows| rows.get(database, key, out))?;
             return Ok(found.then_some(-1));
         }
         self.read(|database, table| table.get(database, key, out))
     }
 
     pub(crate) fn page(&self, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<Found>> {
-        if let Some(appended) = &self.appended {
-            return self.read_appended(appended, |database, rows| rows.page(database, range, reverse, max_rows));
+        if let Some(special) = &self.special {
+            return self.read_special(special, |database, rows| rows.page(database, range, reverse, max_rows));
         }
         self.read(|database, table| table.page(database, range, reverse, max_rows))
     }
@@ -295,9 +291,10 @@ impl Core {
         end: Suffix,
         reverse: bool,
     ) -> Result<Option<Vec<Found>>> {
-        match &self.appended {
-            Some(appended) => self.read_appended(appended, |database, rows| {
-                rows.of_group(database, (group, end), times, reverse)
+        match &self.special {
+            Some(special) => self.read_special(special, |database, rows| match rows.appended() {
+                Some(rows) => rows.of_group(database, (group, end), times, reverse),
+                None => Ok(None),
             }),
             None => self.read(|database, table| table.of_group(database, group, times, end, reverse)),
         }
@@ -311,12 +308,31 @@ impl Core {
         reverse: bool,
         f: LendRow<'_>,
     ) -> Result<bool> {
-        match &self.appended {
-            Some(appended) => self.read_appended(appended, |database, rows| {
-                rows.lend_group(database, (group, end), times, reverse, f)
+        match &self.special {
+            Some(special) => self.read_special(special, |database, rows| match rows.appended() {
+                Some(rows) => rows.lend_group(database, (group, end), times, reverse, f),
+                None => Ok(false),
             }),
             None => self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f)),
         }
+    }
+
+    /// At most about `max_rows` rows from a key on, in order; none only at the end.
+    pub(crate) fn list(&self, lo: &[u8], max_rows: usize, list: &mut RowList) -> Result<()> {
+        if let Some(special) = &self.special {
+            let in_place = self.read_special(special, |database, rows| match rows.passing() {
+                Some(rows) => rows.list(database, lo, max_rows, list).map(|()| true),
+                None => Ok(false),
+            })?;
+            if in_place {
+                return Ok(());
+            }
+        }
+        list.clear();
+        let range = (Bound::Included(lo), Bound::Unbounded);
+        let rows = self.page(range, false, max_rows)?;
+        rows.iter().for_each(|row| list.push(&row.key, &row.value));
+        Ok(())
     }
 
     pub(crate) fn log(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, headers: &Headers) -> Result<()> {
@@ -469,8 +485,8 @@ impl Core {
         if let Some(end) = expired {
             batch.delete_below(family, end);
         }
-        match &self.appended {
-            Some(appended) => appended.borrow_mut().write(batch, expired),
+        match &self.special {
+            Some(special) => special.borrow_mut().write(batch, expired),
             None => self.table.borrow_mut().write(batch, expired),
         }
         batch.mark(
@@ -485,8 +501,8 @@ impl Core {
     pub(crate) fn committed(&self) {
         let expired = self.expired_below.borrow();
         let newly_expired = expired.as_deref().filter(|_| self.expiry_pending.take());
-        match &self.appended {
-            Some(appended) => appended.borrow_mut().committed(newly_expired),
+        match &self.special {
+            Some(special) => special.borrow_mut().committed(newly_expired),
             None => self.table.borrow_mut().committed(newly_expired),
         }
         self.committed_observed.set(self.observed.get());
@@ -504,8 +520,8 @@ impl Core {
         self.expired_below.take();
         self.expiry_pending.set(false);
         self.cached_segments.clear();
-        match &self.appended {
-            Some(appended) => appended.borrow_mut().forget(),
+        match &self.special {
+            Some(special) => special.borrow_mut().forget(),
             None => self.table.borrow_mut().forget(),
         }
         self.database.recency(self.index, Recency::discard);
@@ -517,8 +533,8 @@ impl Core {
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
-        if let Some(appended) = &self.appended {
-            return appended.borrow().dirty_bytes();
+        if let Some(special) = &self.special {
+            return special.borrow().dirty_bytes();
         }
         let table = self.table.borrow();
         table.dirty_bytes() + table.waiting_bytes()

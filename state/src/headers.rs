@@ -12,9 +12,21 @@ pub struct Header {
 
 /// Headers of a record. Shared by reference along a record's way, as in Kafka Streams: `add` is seen by
 /// everybody downstream who holds the same record; `clone` copies. Empty headers never allocate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     inner: RefCell<Vec<Header>>,
+}
+impl Clone for Headers {
+    // Most records have none, and each is copied a few times.
+    #[inline]
+    fn clone(&self) -> Self {
+        if self.is_empty() {
+            return Self::new();
+        }
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
 }
 impl Headers {
     /// No headers.
@@ -22,6 +34,7 @@ impl Headers {
         Self::default()
     }
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.inner.borrow().is_empty()
     }

@@ -2,7 +2,7 @@
 use std::{ops::Bound, rc::Rc};
 
 use crate::{
-    Headers, RecordContext, Result, StoreIndex, StoreKind,
+    Headers, RecordContext, Result, RowList, StoreIndex, StoreKind,
     core::{Beneath, CachedUpdate, Core},
     table::Found,
 };
@@ -70,7 +70,7 @@ impl KeyValueStore {
         if self.core.is_cached() {
             return self.core.put_cached(key, value, row_timestamp, context);
         }
-        self.core.table.borrow_mut().put(key, value, row_timestamp);
+        self.core.put(key, value, row_timestamp);
         if let Some(max) = self.max_entries {
             self.evict(max, key, value.is_some(), context)?;
         }
@@ -113,6 +113,14 @@ impl KeyValueStore {
         Rows {
             scan: Scan::new(Rc::clone(&self.core), bound(lo), bound(hi), reverse),
         }
+    }
+
+    /// At most about `max_rows` rows from the key `lo` on, in order, into a list that is used again; none only at the end.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn list(&self, lo: &[u8], max_rows: usize, list: &mut RowList) -> Result<()> {
+        self.core.list(lo, max_rows, list)
     }
 
     /// Rows whose key starts with `prefix`, in order.

@@ -14,16 +14,77 @@ pub(crate) fn sorted_time(bytes: [u8; 8]) -> i64 {
     i64::from_be_bytes(bytes) ^ i64::MIN
 }
 
-/// The end of a row key: the times of a window or session, behind its segment and key, which are its group. Filled up with zeros: all
-/// of a store are equally long.
-pub(crate) type Suffix = [u8; 16];
+/// The end of a row key: the times of a window or session, behind its segment and key, which are its group. At most 16 bytes, filled
+/// up with zeros, as a number, whose order is that of the bytes: all of a store are equally long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Suffix(u128);
+
+impl Suffix {
+    /// Before all.
+    pub(crate) const FIRST: Self = Self(0);
+    /// Behind all.
+    pub(crate) const LAST: Self = Self(u128::MAX);
+
+    /// Of these bytes; of a bound, which may be longer, the first ones.
+    pub(crate) fn of(end: &[u8]) -> Self {
+        let (time, rest) = end.split_at_checked(8).unwrap_or((end, &[]));
+        Self(u128::from(left_aligned(time)) << 64 | u128::from(left_aligned(rest)))
+    }
+
+    /// The first one of a time.
+    pub(crate) fn from_time(time: i64) -> Self {
+        Self(u128::from(time.cast_unsigned()) << 64)
+    }
+
+    /// The last one of a time.
+    pub(crate) fn to_time(time: i64) -> Self {
+        Self(Self::from_time(time).0 | u128::from(u64::MAX))
+    }
+
+    /// The first one behind this one.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The bytes, filled up.
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The first eight bytes as a number.
+    pub(crate) fn time(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    /// The others, of which there are up to eight.
+    pub(crate) fn behind_time(self, bytes: usize) -> u64 {
+        (self.0 as u64) >> (64 - 8 * bytes.clamp(1, 8))
+    }
+
+    /// Both numbers of an end that is so long.
+    pub(crate) fn times(self, suffix_bytes: usize) -> [i64; 2] {
+        let behind = self.behind_time(suffix_bytes.saturating_sub(8));
+        [self.time().cast_signed(), behind.cast_signed()]
+    }
+}
+
+/// Up to eight bytes, the first one the highest.
+fn left_aligned(bytes: &[u8]) -> u64 {
+    if let Some(all) = bytes.first_chunk::<8>() {
+        return u64::from_be_bytes(*all);
+    }
+    if let Some((half, [])) = bytes.split_first_chunk::<4>() {
+        return u64::from(u32::from_be_bytes(*half)) << 32;
+    }
+    let mut filled = [0; 8];
+    filled.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    u64::from_be_bytes(filled)
+}
 
 /// The group and the end of a row key; `None`: it is too short, or its end too long.
 pub(crate) fn split(key: &[u8], suffix_bytes: usize) -> Option<(&[u8], Suffix)> {
     let (group, end) = key.split_at_checked(key.len().checked_sub(suffix_bytes)?)?;
-    let mut suffix = Suffix::default();
-    suffix.get_mut(..end.len())?.copy_from_slice(end);
-    Some((group, suffix))
+    (end.len() <= size_of::<Suffix>()).then(|| (group, Suffix::of(end)))
 }
 
 /// How many of the last rows are looked at one by one.
@@ -41,22 +102,6 @@ pub(crate) fn place<R>(rows: &[R], suffix: &Suffix, end: impl Fn(&R) -> &Suffix)
     }
     let older = rows.get(..older).unwrap_or_default();
     older.binary_search_by(|row| end(row).cmp(suffix))
-}
-
-/// The end of a row key of this time; what is behind it is filled with a byte.
-pub(crate) fn time_suffix(time: i64, fill: u8) -> Suffix {
-    let mut suffix = [fill; size_of::<Suffix>()];
-    suffix[..8].copy_from_slice(&time.to_be_bytes());
-    suffix
-}
-
-/// At most eight bytes, the highest first.
-pub(crate) fn number(bytes: Option<&[u8]>) -> i64 {
-    let bytes = bytes.unwrap_or_default();
-    match bytes.first_chunk::<8>() {
-        Some(all) => i64::from_be_bytes(*all),
-        None => bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte)),
-    }
 }
 
 /// By which a key is found.
@@ -92,18 +137,44 @@ mod tests {
 
     #[test]
     fn a_place_is_found_however_far_from_the_end() {
-        let suffix = |time: i64| time_suffix(time, 0);
         for length in 0..12 {
             // Odd times are there.
-            let rows: Vec<Suffix> = (0..length).map(|n| suffix(2 * n + 1)).collect();
+            let rows: Vec<Suffix> = (0..length).map(|n| Suffix::from_time(2 * n + 1)).collect();
             for time in 0..=2 * length {
-                let wanted = rows.binary_search(&suffix(time));
+                let wanted = rows.binary_search(&Suffix::from_time(time));
                 assert_eq!(
-                    place(&rows, &suffix(time), |row| row),
+                    place(&rows, &Suffix::from_time(time), |row| row),
                     wanted,
                     "{time} of {length} rows"
                 );
             }
         }
+    }
+
+    #[test]
+    fn ends_are_ordered_as_their_bytes_and_hold_both_times() {
+        let ends: [&[u8]; 6] = [
+            b"",
+            b"\0\0\0\0\0\0\0\x01",
+            b"\0\0\0\0\0\0\0\x01\0\0\0\x02",
+            b"\x01",
+            b"12345678abcd",
+            b"12345678abcdefgh",
+        ];
+        for pair in ends.windows(2) {
+            assert!(Suffix::of(pair[0]) < Suffix::of(pair[1]), "{pair:?}");
+        }
+        for end in ends {
+            assert_eq!(Suffix::of(end).bytes().get(..end.len()), Some(end));
+        }
+        assert_eq!(Suffix::of(ends[2]).times(12), [1, 2]);
+        let session = [7_i64.to_be_bytes(), (-3_i64).to_be_bytes()].concat();
+        assert_eq!(Suffix::of(&session).times(16), [7, -3]);
+        assert_eq!(
+            Suffix::of(&[b"12345678abcdefgh", &b"more"[..]].concat()),
+            Suffix::of(ends[5])
+        );
+        assert!(Suffix::from_time(5) <= Suffix::to_time(5) && Suffix::to_time(5).next() == Suffix::from_time(6));
+        assert_eq!(Suffix::LAST.next(), Suffix::LAST);
     }
 }

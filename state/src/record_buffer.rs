@@ -87,7 +87,7 @@ impl RecordBuffer {
         };
         encode(context, values, 0, row);
         self.core.log_untimed(row_key, Some(row), None)?;
-        self.core.table.borrow_mut().put(row_key, Some(row), -1);
+        self.core.put(row_key, Some(row), -1);
         self.set_earliest(earliest.min(time));
         Ok(true)
     }
@@ -132,7 +132,7 @@ impl RecordBuffer {
                 value,
                 context: &row.origin.context(),
             })?;
-            self.core.table.borrow_mut().put(&first.key, None, -1);
+            self.core.put(&first.key, None, -1);
             self.core.log_untimed(&first.key, None, None)?;
             page.pop_front();
         }

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::core::{Beneath, Core, FlushTo};
-use crate::keys::{number, time_suffix};
+use crate::keys::Suffix;
 use crate::table::Found;
 use crate::{RecordContext, Result, StoreBackend, StoreKind};
 
@@ -154,14 +154,14 @@ impl Segments {
         if from > to {
             return Ok(true);
         }
-        let times = (time_suffix(from, 0), time_suffix(to, u8::MAX));
+        let times = (Suffix::from_time(from), Suffix::to_time(to));
         let (first, last) = (self.id(from), self.id(to));
         let mut more = true;
         for segment in 0..=last - first {
             let segment = if reverse { last - segment } else { first + segment };
-            let end = time_suffix(self.last_time(segment), u8::MAX);
-            let lend = &mut |suffix: &[u8], value: &[u8], timestamp| {
-                more = f([number(suffix.get(..8)), number(suffix.get(8..))], value, timestamp);
+            let end = Suffix::to_time(self.last_time(segment));
+            let lend = &mut |times: [i64; 2], value: &[u8], timestamp| {
+                more = f(times, value, timestamp);
                 more
             };
             let known = core.with_row_key(segment, key, &[], |group| {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::core::{CachedUpdate, Core};
 use crate::key_value::Scan;
-use crate::keys::{number, time_suffix};
+use crate::keys::Suffix;
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
 use crate::window_list::WindowList;
@@ -416,8 +416,8 @@ impl SegmentScans {
         let Some(key) = self.keys.single() else {
             return Ok(None);
         };
-        let times = (time_suffix(self.times.0, 0), time_suffix(self.times.1, u8::MAX));
-        let end = time_suffix(self.segments.last_time(segment), u8::MAX);
+        let times = (Suffix::from_time(self.times.0), Suffix::to_time(self.times.1));
+        let end = Suffix::to_time(self.segments.last_time(segment));
         let rows = self.core.with_row_key(segment, key, &[], |group| {
             self.core.of_group(group, &times, end, self.reverse)
         })?;
@@ -512,7 +512,7 @@ impl Iterator for SegmentScans {
 pub(crate) fn split_row_key(row_key: &[u8], suffix_bytes: usize) -> Option<(&[u8], [i64; 2])> {
     let row = row_key.get(PREFIX_BYTES..)?;
     let (key, suffix) = row.split_at_checked(row.len().checked_sub(suffix_bytes)?)?;
-    Some((key, [number(suffix.get(..8)), number(suffix.get(8..))]))
+    Some((key, Suffix::of(suffix).times(suffix_bytes)))
 }
 
 /// Windows of a range read.

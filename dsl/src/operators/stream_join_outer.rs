@@ -4,7 +4,7 @@
 //! `0x01 ++ count(4) ++ { length(4) ++ element }`.
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, RecordContext, Rows};
+use millstream_state::{KeyValueStore, RecordContext, RowList};
 
 use crate::{
     engine::ProcessError,
@@ -103,19 +103,21 @@ pub(crate) fn split_row(row: &[u8]) -> Result<WaitingRow<'_>, SerdeError> {
     })
 }
 /// The values in a list.
-pub(crate) fn values(list: &[u8]) -> Result<Vec<&[u8]>, SerdeError> {
+pub(crate) fn values(list: &[u8]) -> Result<impl Iterator<Item = Result<&[u8], SerdeError>>, SerdeError> {
     let (_, rest) = list.split_first().ok_or_else(short)?;
     let (count, mut rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    let mut found = Vec::new();
-    for _ in 0..u32::from_be_bytes(*count) {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| short())?;
-        let (element, after) = after.split_at_checked(length).ok_or_else(short)?;
-        let (_, value) = element.split_first().ok_or_else(short)?;
-        found.push(value);
+    Ok((0..u32::from_be_bytes(*count)).map(move |_| {
+        let (value, after) = split_value(rest).ok_or_else(short)?;
         rest = after;
-    }
-    Ok(found)
+        Ok(value)
+    }))
+}
+/// The first value of a list, and what comes behind it.
+fn split_value(list: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = list.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (element, after) = rest.split_at_checked(length)?;
+    Some((element.get(1..)?, after))
 }
 fn append<V>(list: &mut Vec<u8>, side: JoinSide, value: &V, serde: &dyn Serde<V>) -> Result<(), SerdeError> {
     if list.is_empty() {
@@ -176,9 +178,11 @@ impl Waiting {
         }
         Ok(())
     }
-    /// The rows there may be, by time.
-    pub(crate) fn rows(&self, time: &JoinTime) -> Rows {
-        self.store.range(Some(&time.rows_from.get().to_be_bytes()), None, false)
+    /// At most so many rows from a row key on, by time; none only at the end.
+    pub(crate) fn list(&self, from: &[u8], max_rows: usize, list: &mut RowList) -> Result<(), Box<ProcessError>> {
+        self.store
+            .list(from, max_rows, list)
+            .map_err(|e| faults::store(&self.node, e))
     }
     /// Forgets a row.
     pub(crate) fn remove(&self, row: &[u8], context: &RecordContext) -> Result<(), Box<ProcessError>> {
@@ -203,7 +207,8 @@ mod tests {
             assert!(append(&mut list, JoinSide::Left, &value.to_owned(), &StringSerde).is_ok());
         }
         assert_eq!(list, b"\x01\0\0\0\x02\0\0\0\x02\x01a\0\0\0\x03\x01bc");
-        assert_eq!(values(&list).ok(), Some(vec![&b"a"[..], b"bc"]));
+        let read: Result<Vec<_>, _> = values(&list).and_then(Iterator::collect);
+        assert_eq!(read.ok(), Some(vec![&b"a"[..], b"bc"]));
         let row = split_row(&row).ok();
         assert_eq!(
             row.map(|r| (r.time, r.side, r.key.to_vec())),
@@ -214,7 +219,8 @@ mod tests {
     #[test]
     fn damaged_rows_are_errors() {
         assert!(split_row(b"\0\0\0").is_err());
-        assert!(values(b"\x01\0\0\0\x01\0\0\0\x09\x01a").is_err());
-        assert!(values(b"").is_err());
+        for list in [&b"\x01\0\0\0\x01\0\0\0\x09\x01a"[..], b"\x01\0\0\0\x01\0\0\0\0", b""] {
+            assert!(values(list).and_then(Iterator::collect::<Result<Vec<_>, _>>).is_err());
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! One side of a stream-stream join: a record meets the records of the other stream in its window.
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
-use millstream_state::{WindowList, WindowStore};
+use millstream_state::{RowList, WindowList, WindowStore};
 
 use crate::{
     engine::{BoxError, Children, NodeFactory, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
-    serde::{SharedSerde, write},
+    serde::{SharedSerde, read_into, write},
     stream::factory,
     table::{faults, getter},
     window::JoinWindows,
 };
 
-use super::stream_join_outer::{JoinSide, JoinTime, Waiting, in_key_order, split_row, values};
+use super::stream_join_outer::{JoinSide, JoinTime, Waiting, WaitingRow, in_key_order, split_row, values};
 
 /// Key, this side's value, the other's value. At least one value is there.
 pub(crate) type Joiner<K, V, VO, VR> = Arc<dyn Fn(&K, Option<&V>, Option<&VO>) -> Result<VR, BoxError> + Send + Sync>;
@@ -53,16 +57,43 @@ pub(crate) fn side_factory<K: 'static, V: 'static, VO: 'static, VR: 'static>(
             waiting,
             time: scope.context().shared::<JoinTime>(&plan.join),
             children: scope.children()?,
-            buffers: RefCell::default(),
+            buffers: Cell::default(),
         }))
     })
 }
 
-#[derive(Default)]
-struct Buffers {
+/// How many waiting rows are read at first, and at most at once.
+const ROWS: (usize, usize) = (16, 1_024);
+
+struct Buffers<K, V, VO> {
     key: Vec<u8>,
     met: (Vec<u8>, Vec<u8>),
     partners: WindowList,
+    waiting: RowList,
+    /// What was read last, so that the next value finds memory.
+    read: Read<K, V, VO>,
+}
+
+struct Read<K, V, VO> {
+    key: Option<K>,
+    own: Option<V>,
+    other: Option<VO>,
+}
+
+impl<K, V, VO> Default for Buffers<K, V, VO> {
+    fn default() -> Self {
+        Self {
+            key: Vec::new(),
+            met: Default::default(),
+            partners: WindowList::default(),
+            waiting: RowList::default(),
+            read: Read {
+                key: None,
+                own: None,
+                other: None,
+            },
+        }
+    }
 }
 
 struct Side<K, V, VO, VR> {
@@ -72,7 +103,8 @@ struct Side<K, V, VO, VR> {
     waiting: Option<Waiting>,
     time: Rc<JoinTime>,
     children: Children<K, VR>,
-    buffers: RefCell<Buffers>,
+    /// Taken while they are in use.
+    buffers: Cell<Option<Box<Buffers<K, V, VO>>>>,
 }
 
 /// Failed in here, or behind, where handlers have been asked already.
@@ -88,9 +120,9 @@ impl From<Box<ProcessError>> for Stop {
 
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for Side<K, V, VO, VR> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
-        let mut buffers = self.buffers.take();
+        let mut buffers = self.buffers.take().unwrap_or_default();
         let result = self.join(cx, &record, &mut buffers);
-        self.buffers.replace(buffers);
+        self.buffers.set(Some(buffers));
         match result {
             Ok(()) => Ok(()),
             Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
@@ -100,7 +132,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for Side<K
 }
 
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
-    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, buffers: &mut Buffers) -> Result<(), Stop> {
+    fn join(&self, cx: &TaskContext, record: &Record<'_, K, V>, buffers: &mut Buffers<K, V, VO>) -> Result<(), Stop> {
         let plan = &*self.plan;
         self.time
             .stream_time
@@ -114,12 +146,14 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             return Ok(());
         }
         if record.timestamp == self.time.stream_time.get() {
-            self.emit_unmatched(cx, record)?;
+            self.emit_unmatched(cx, record, buffers)?;
         }
         let Buffers {
             key: key_buffer,
             met,
             partners,
+            read,
+            ..
         } = buffers;
         let key = match record.key_bytes {
             Some(bytes) if plan.reuse_key_bytes => bytes,
@@ -134,27 +168,24 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         self.other
             .fetch_into(key, from, to, partners)
             .map_err(|e| faults::store(&self.node, e))?;
+        let waiting = self.waiting.as_ref();
+        let waiting = waiting.map(|waiting| (waiting, cx.record_context(record.timestamp, record.headers)));
         for (time, value) in partners.iter() {
             alone = false;
-            if let Some(waiting) = &self.waiting {
-                let context = cx.record_context(record.timestamp, record.headers);
-                waiting.met((time, plan.side.other(), key), &context, met)?;
+            if let Some((waiting, context)) = &waiting {
+                waiting.met((time, plan.side.other(), key), context, met)?;
             }
-            let other = plan
-                .other_value
-                .deserialize(value)
-                .map_err(|e| faults::read(&self.node, e))?;
-            self.forward(cx, record, Some(&other), record.timestamp.max(time))?;
+            read_into(&*plan.other_value, Some(value), &mut read.other).map_err(|e| faults::read(&self.node, e))?;
+            self.forward(cx, record, read.other.as_ref(), record.timestamp.max(time))?;
         }
         if !(alone && plan.outer) {
             return Ok(());
         }
-        match &self.waiting {
+        match &waiting {
             // A partner can still come.
-            Some(waiting) if to >= self.time.stream_time.get() => {
-                let context = cx.record_context(record.timestamp, record.headers);
+            Some((waiting, context)) if to >= self.time.stream_time.get() => {
                 let value = (record.value, &*plan.value);
-                Ok(waiting.add(&self.time, (plan.side, key), value, &context, met)?)
+                Ok(waiting.add(&self.time, (plan.side, key), value, context, met)?)
             }
             _ => self.forward(cx, record, None, record.timestamp),
         }
@@ -173,14 +204,21 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             .map_err(Stop::Behind)
     }
 
+    /// Whether a record of this time can still meet a partner that is so much later. The sum wraps as in Kafka Streams: with no
+    /// record known (`i64::MAX`) it looks into the store all the same, and that look counts for the throttle.
+    fn is_open(&self, time: i64, ahead: i64) -> bool {
+        time.wrapping_add(ahead).wrapping_add(self.plan.windows.grace_ms) >= self.time.stream_time.get()
+    }
+
     /// Results of records whose window has closed without a partner, earliest first.
-    fn emit_unmatched(&self, cx: &TaskContext, record: &Record<'_, K, V>) -> Result<(), Stop> {
+    fn emit_unmatched(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        buffers: &mut Buffers<K, V, VO>,
+    ) -> Result<(), Stop> {
         let Some(waiting) = &self.waiting else { return Ok(()) };
-        let (windows, now) = (&self.plan.windows, self.time.stream_time.get());
-        // The sum wraps as in Kafka Streams: with no record known (`i64::MAX`) it looks into the store all the same,
-        // and that look counts for the throttle.
-        let open = |time: i64, ahead: i64| time.wrapping_add(ahead).wrapping_add(windows.grace_ms) >= now;
-        if open(self.time.earliest.get(), windows.after_ms) {
+        if self.is_open(self.time.earliest.get(), self.plan.windows.after_ms) {
             return Ok(());
         }
         if cx.wall_clock_ms() < self.time.next_emission.get() {
@@ -193,6 +231,24 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         if self.time.empty.replace(true) {
             return Ok(());
         }
+        self.emit_rows(cx, record, waiting, buffers)
+    }
+
+    /// Goes through the waiting rows up to the first ones, of both sides, that can still meet a partner.
+    fn emit_rows(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        waiting: &Waiting,
+        buffers: &mut Buffers<K, V, VO>,
+    ) -> Result<(), Stop> {
+        let Buffers {
+            key: from,
+            waiting: list,
+            read,
+            ..
+        } = buffers;
+        let windows = &self.plan.windows;
         let context = cx.record_context(record.timestamp, record.headers);
         // How long a row of each side waits, as the left side sees the window.
         let (left_ahead, right_ahead) = match self.plan.side {
@@ -201,56 +257,78 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
         };
         let (mut left_open, mut right_open) = (false, false);
         let mut rows_from = None;
-        for row in waiting.rows(&self.time) {
-            let row = row.map_err(|e| faults::store(&self.node, e))?;
-            let place = split_row(&row.key).map_err(|e| faults::read(&self.node, e))?;
-            self.time.earliest.set(place.time);
-            self.time.empty.set(false);
-            if left_open && right_open {
-                break;
-            }
-            let (ahead, is_open) = match place.side {
-                JoinSide::Left => (left_ahead, &mut left_open),
-                JoinSide::Right => (right_ahead, &mut right_open),
-            };
-            if open(place.time, ahead) {
-                *is_open = true;
-                rows_from.get_or_insert(place.time);
-                continue;
-            }
-            let key = self
-                .plan
-                .key
-                .deserialize(place.key)
-                .map_err(|e| faults::read(&self.node, e))?;
-            let key_bytes = self.plan.reuse_key_bytes.then_some(place.key);
-            for value in values(&row.value).map_err(|e| faults::read(&self.node, e))? {
-                let result = self.alone(cx, &key, place.side, value)?;
-                let unmatched = Record {
-                    key: &key,
-                    value: &result,
-                    timestamp: place.time,
-                    headers: record.headers,
-                    key_bytes,
-                    is_copy: true,
+        from.clear();
+        from.extend_from_slice(&self.time.rows_from.get().to_be_bytes());
+        let (mut rows, most) = ROWS;
+        'all: loop {
+            waiting.list(from, rows, list)?;
+            let mut last = None;
+            for (row_key, row) in list.iter() {
+                last = Some(row_key);
+                let place = split_row(row_key).map_err(|e| faults::read(&self.node, e))?;
+                self.time.earliest.set(place.time);
+                self.time.empty.set(false);
+                if left_open && right_open {
+                    break 'all;
+                }
+                let (ahead, is_open) = match place.side {
+                    JoinSide::Left => (left_ahead, &mut left_open),
+                    JoinSide::Right => (right_ahead, &mut right_open),
                 };
-                self.children.forward(cx, unmatched).map_err(Stop::Behind)?;
+                if self.is_open(place.time, ahead) {
+                    *is_open = true;
+                    rows_from.get_or_insert(place.time);
+                    continue;
+                }
+                self.emit_row(cx, record, &place, row, read)?;
+                // Only when all its values are out: a failure before repeats them instead of losing them.
+                waiting.remove(row_key, &context)?;
             }
-            // Only when all its values are out: a failure before repeats them instead of losing them.
-            waiting.remove(&row.key, &context)?;
+            let Some(last) = last else { break };
+            from.clear();
+            from.extend_from_slice(last);
+            // The next key there can be.
+            from.push(0);
+            rows = (rows * 4).min(most);
         }
         self.time.rows_from.set(rows_from.map_or(u64::MAX, in_key_order));
         Ok(())
     }
-    fn alone(&self, cx: &TaskContext, key: &K, side: JoinSide, value: &[u8]) -> Result<VR, Box<ProcessError>> {
-        let read = |e| faults::read(&self.node, e);
-        if side == self.plan.side {
-            let value = self.plan.value.deserialize(value).map_err(read)?;
-            cx.try_call(&self.node, || (self.plan.joiner)(key, Some(&value), None))
-        } else {
-            let value = self.plan.other_value.deserialize(value).map_err(read)?;
-            cx.try_call(&self.node, || (self.plan.joiner)(key, None, Some(&value)))
+
+    /// The results of a row without a partner.
+    fn emit_row(
+        &self,
+        cx: &TaskContext,
+        record: &Record<'_, K, V>,
+        place: &WaitingRow<'_>,
+        row: &[u8],
+        Read { key, own, other }: &mut Read<K, V, VO>,
+    ) -> Result<(), Stop> {
+        let plan = &*self.plan;
+        let fault = |e| faults::read(&self.node, e);
+        read_into(&*plan.key, Some(place.key), key).map_err(fault)?;
+        let Some(key) = key else { return Ok(()) };
+        for value in values(row).map_err(fault)? {
+            let value = Some(value.map_err(fault)?);
+            let alone = if place.side == plan.side {
+                read_into(&*plan.value, value, own).map_err(fault)?;
+                (own.as_ref(), None)
+            } else {
+                read_into(&*plan.other_value, value, other).map_err(fault)?;
+                (None, other.as_ref())
+            };
+            let result = cx.try_call(&self.node, || (plan.joiner)(key, alone.0, alone.1))?;
+            let unmatched = Record {
+                key: &*key,
+                value: &result,
+                timestamp: place.time,
+                headers: record.headers,
+                key_bytes: plan.reuse_key_bytes.then_some(place.key),
+                is_copy: true,
+            };
+            self.children.forward(cx, unmatched).map_err(Stop::Behind)?;
         }
+        Ok(())
     }
 }
 

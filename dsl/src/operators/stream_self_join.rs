@@ -1,12 +1,7 @@
 //! A stream joined with itself, with one store instead of two: the same results in the same order.
 //!
 //! Each record meets what came before it, once as the left and once as the right record, and itself.
-use std::{
-    any::Any,
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{any::Any, cell::Cell, rc::Rc, sync::Arc};
 
 use millstream_state::{WindowList, WindowStore};
 
@@ -14,7 +9,7 @@ use crate::{
     engine::{
         Children, NodeFactory, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, TaskContext, port,
     },
-    serde::{SharedSerde, write},
+    serde::{SharedSerde, read_into, write},
     stream::factory,
     table::{faults, getter},
     window::JoinWindows,
@@ -44,9 +39,29 @@ pub(crate) fn self_join_factory<K: 'static, V: 'static, VO: 'static, VR: 'static
             store: getter::window(scope, &plan.store)?,
             stream_time: Cell::new(i64::MIN),
             children: scope.children()?,
-            buffers: RefCell::default(),
+            buffers: Cell::default(),
         }))
     })
+}
+
+struct Buffers<V, VO> {
+    key: Vec<u8>,
+    /// The records around.
+    others: WindowList,
+    /// What was read last, so that the next value finds memory.
+    left: Option<V>,
+    right: Option<VO>,
+}
+
+impl<V, VO> Default for Buffers<V, VO> {
+    fn default() -> Self {
+        Self {
+            key: Vec::new(),
+            others: WindowList::default(),
+            left: None,
+            right: None,
+        }
+    }
 }
 
 struct SelfJoin<K, V, VO, VR> {
@@ -55,8 +70,8 @@ struct SelfJoin<K, V, VO, VR> {
     store: Rc<WindowStore>,
     stream_time: Cell<i64>,
     children: Children<K, VR>,
-    /// Key, and the records around.
-    buffers: RefCell<(Vec<u8>, WindowList)>,
+    /// Taken while they are in use.
+    buffers: Cell<Option<Box<Buffers<V, VO>>>>,
 }
 
 impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for SelfJoin<K, V, VO, VR> {
@@ -65,9 +80,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Receiver<K, V> for SelfJo
             cx.count_dropped();
             return Ok(());
         }
-        let mut buffers = self.buffers.take();
+        let mut buffers = self.buffers.take().unwrap_or_default();
         let result = self.join(cx, &record, &mut buffers);
-        self.buffers.replace(buffers);
+        self.buffers.set(Some(buffers));
         match result {
             Ok(()) => Ok(()),
             Err(Stop::Here(error)) => faults::handle(cx, error, record.timestamp, record.headers),
@@ -81,7 +96,12 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> SelfJoin<K, V, VO, VR> {
         &self,
         cx: &TaskContext,
         record: &Record<'_, K, V>,
-        (key_buffer, others): &mut (Vec<u8>, WindowList),
+        Buffers {
+            key: key_buffer,
+            others,
+            left,
+            right,
+        }: &mut Buffers<V, VO>,
     ) -> Result<(), Stop> {
         let plan = &*self.plan;
         let now = self.stream_time.get().max(record.timestamp);
@@ -105,9 +125,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> SelfJoin<K, V, VO, VR> {
         let (before, after) = (plan.windows.before_ms, plan.windows.after_ms);
         self.fetch(key, record.timestamp, (before, after), others)?;
         for (time, value) in others.iter() {
-            let other = plan.other_value.deserialize(value);
-            let other = other.map_err(|e| faults::read(&self.node, e))?;
-            let result = self.call(cx, record.key, record.value, &other)?;
+            read_into(&*plan.other_value, Some(value), right).map_err(|e| faults::read(&self.node, e))?;
+            let Some(other) = right else { continue };
+            let result = self.call(cx, record.key, record.value, other)?;
             self.forward(cx, record, &result, record.timestamp.max(time))?;
         }
         if before != after {
@@ -118,9 +138,9 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> SelfJoin<K, V, VO, VR> {
                 itself_is_out = true;
                 self.forward(cx, record, &with_itself, record.timestamp)?;
             }
-            let other = plan.value.deserialize(value);
-            let other = other.map_err(|e| faults::read(&self.node, e))?;
-            let result = self.call(cx, record.key, &other, as_other)?;
+            read_into(&*plan.value, Some(value), left).map_err(|e| faults::read(&self.node, e))?;
+            let Some(other) = left else { continue };
+            let result = self.call(cx, record.key, other, as_other)?;
             self.forward(cx, record, &result, record.timestamp.max(time))?;
         }
         if !itself_is_out {

@@ -1,7 +1,7 @@
 //! The rows of one key in one segment, in the order of their times.
 use smallvec::SmallVec;
 
-use crate::keys::{Suffix, number};
+use crate::keys::Suffix;
 use crate::packed::{Key, Value};
 
 /// Bytes of a row key behind its group: time and number.
@@ -32,11 +32,11 @@ impl At {
 
     /// Of the end of a row key, or of a bound.
     pub(super) fn of(suffix: &[u8]) -> Self {
-        let time = suffix.first_chunk().map_or(0, |time| u64::from_be_bytes(*time));
-        Self {
-            time,
-            number: u32::try_from(number(suffix.get(8..SUFFIX_BYTES))).unwrap_or(u32::MAX),
-        }
+        Suffix::of(suffix).into()
+    }
+
+    pub(super) fn times(self) -> [i64; 2] {
+        [self.time.cast_signed(), self.number.into()]
     }
 
     pub(super) fn suffix(self) -> [u8; SUFFIX_BYTES] {
@@ -50,7 +50,10 @@ impl At {
 
 impl From<Suffix> for At {
     fn from(suffix: Suffix) -> Self {
-        Self::of(&suffix)
+        Self {
+            time: suffix.time(),
+            number: u32::try_from(suffix.behind_time(SUFFIX_BYTES - 8)).unwrap_or(u32::MAX),
+        }
     }
 }
 

@@ -16,9 +16,10 @@ use self::group::{At, Row, SUFFIX_BYTES};
 use self::segment::{Known, Segment};
 use crate::Result;
 use crate::StoreKind;
-use crate::database::{BatchWriter, Database, KeyRange, RawRow, add_newer, is_sound};
+use crate::database::{BatchWriter, Database, KeyRange, is_sound};
 use crate::keys::{Suffix, split};
 use crate::packed::{Key, Value};
+use crate::pages::{Sources, page};
 use crate::segments::PREFIX_BYTES;
 use crate::table::{Found, LendRow, Times, commit_bytes};
 
@@ -134,7 +135,7 @@ impl Appended {
         Ok(all.then_some(found))
     }
 
-    /// Lends the ends of the keys and the values of the same rows to `f`, as long as it returns true. False: they have to be
+    /// Lends the times and the values of the same rows to `f`, as long as it returns true. False: they have to be
     /// scanned.
     pub(crate) fn lend_group(
         &mut self,
@@ -145,7 +146,7 @@ impl Appended {
         f: LendRow<'_>,
     ) -> Result<bool> {
         self.visit(database, group, times, reverse, &mut |row| {
-            f(&row.at.suffix(), &row.value, -1)
+            f(row.at.times(), &row.value, -1)
         })
     }
 
@@ -224,20 +225,26 @@ impl Appended {
         if !is_sound(range) {
             return Ok(Vec::new());
         }
-        let mut page = database.page(self.family, range, reverse, max_rows)?;
-        let dirty = self.ordered().range::<[u8], KeyRange<'_>>(range);
-        let owned = |(key, value): (&Key, &Value)| (Box::from(&**key), Box::from(&**value));
-        if reverse {
-            add_newer(&mut page, dirty.rev().map(owned), reverse, max_rows);
-        } else {
-            add_newer(&mut page, dirty.map(owned), reverse, max_rows);
-        }
-        let found = |(key, value): RawRow| Found {
+        let family = self.family;
+        let ordered = self.ordered();
+        let found = |key: &[u8], value: &[u8]| Found {
             key: key.into(),
             value: value.into(),
             timestamp: -1,
         };
-        Ok(page.into_iter().map(found).collect())
+        let sources = Sources {
+            database: |range: KeyRange<'_>| database.page(family, range, reverse, max_rows),
+            newer: |range: KeyRange<'_>| {
+                let mut rows = ordered.range::<[u8], KeyRange<'_>>(range);
+                std::iter::from_fn(move || {
+                    let (key, value) = if reverse { rows.next_back()? } else { rows.next()? };
+                    Some((&**key, (key, value)))
+                })
+            },
+            found: |(key, value): (&Key, &Value)| Some(found(key, value)),
+            decode: found,
+        };
+        page(range, reverse, max_rows, &sources)
     }
 
     fn ordered(&mut self) -> &BTreeMap<Key, Value> {

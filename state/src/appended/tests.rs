@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::database::memory::MemoryDatabase;
-use crate::keys::time_suffix;
+use crate::keys::Suffix;
 use crate::segments::Segments;
 use crate::{StoreBackend, StoreSpec};
 
@@ -84,8 +84,8 @@ impl Both {
     fn check_key(&mut self, key: &str, from: i64, to: i64, reverse: bool) {
         for segment in self.segments.id(from)..=self.segments.id(to) {
             let group = [&segment.to_be_bytes()[..], key.as_bytes()].concat();
-            let times = (time_suffix(from, 0), time_suffix(to, u8::MAX));
-            let last = time_suffix(self.segments.last_time(segment), u8::MAX);
+            let times = (Suffix::from_time(from), Suffix::to_time(to));
+            let last = Suffix::to_time(self.segments.last_time(segment));
             let found = self
                 .rows
                 .of_group(&self.database, (&group, last), &times, reverse)
@@ -186,7 +186,7 @@ fn a_new_segment_and_a_key_that_it_lacks_are_not_read_from_the_database() {
     both.database = MemoryDatabase::of(&[]);
     let mut rows = |key: &str, from: i64| {
         let group = [&0_i64.to_be_bytes()[..], key.as_bytes()].concat();
-        let times = (time_suffix(from, 0), time_suffix(50, u8::MAX));
+        let times = (Suffix::from_time(from), Suffix::to_time(50));
         let found = both.rows.of_group(&both.database, (&group, times.1), &times, false);
         (
             found.unwrap().unwrap().len(),

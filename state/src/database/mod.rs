@@ -1,4 +1,6 @@
 //! Where do committed rows live?
+#[cfg(test)]
+pub(crate) mod counting;
 pub(crate) mod disk;
 #[cfg(any(feature = "rocksdb", test))]
 mod failure;

@@ -21,15 +21,13 @@ use crate::packed::Key;
 /// Times of one group, both ends inclusive.
 pub(crate) type Times = (Suffix, Suffix);
 
-/// Takes the end of a row's key, value and timestamp; false: no more of them.
-pub(crate) type LendRow<'a> = &'a mut dyn FnMut(&[u8], &[u8], i64) -> bool;
+/// Takes both times of a row, value and timestamp; false: no more of them.
+pub(crate) type LendRow<'a> = &'a mut dyn FnMut([i64; 2], &[u8], i64) -> bool;
 
 /// Groups with more rows than that in the database are scanned each time.
 const MAX_ROWS: usize = 1_024;
 /// What a group takes beside its rows.
 const GROUP_BYTES: usize = size_of::<(Key, Group)>() + 8;
-/// From where on nothing is known. Behind all times.
-const NOWHERE: Suffix = [u8::MAX; size_of::<Suffix>()];
 
 struct Group {
     /// All rows from here on are known.
@@ -95,7 +93,11 @@ impl Groups {
         };
         let Some(group) = self.known.get_mut(group) else {
             if present {
-                let from = if self.is_new(group) { Suffix::default() } else { NOWHERE };
+                let from = if self.is_new(group) {
+                    Suffix::FIRST
+                } else {
+                    Suffix::LAST
+                };
                 let rows = smallvec![suffix];
                 let used = false;
                 self.known.insert(group.into(), Group { from, rows, used });
@@ -125,7 +127,7 @@ impl Groups {
             return;
         };
         if let Some(group) = self.known.get_mut(group).filter(|group| group.from <= suffix) {
-            group.from = (u128::from_be_bytes(suffix).saturating_add(1)).to_be_bytes();
+            group.from = suffix.next();
         }
     }
 
@@ -185,7 +187,7 @@ impl Table {
         reverse: bool,
     ) -> Result<Option<Vec<Found>>> {
         let mut found = Vec::new();
-        let mut add = |key: &[u8], slot: &Slot| {
+        let mut add = |key: &[u8], _: Suffix, slot: &Slot| {
             let value = slot.value().unwrap_or_default().into();
             let (key, timestamp) = (key.into(), slot.timestamp);
             found.push(Found { key, value, timestamp });
@@ -195,8 +197,8 @@ impl Table {
         Ok(all.then_some(found))
     }
 
-    /// Lends the ends of the keys, the values and the timestamps of the same rows to `f`, as long as it returns true.
-    /// False: they have to be scanned, and `f` may have heard of some of them.
+    /// Lends the times, the values and the timestamps of the same rows to `f`, as long as it returns true. False: they have to
+    /// be scanned, and `f` may have heard of some of them.
     pub(crate) fn lend_group(
         &mut self,
         database: &dyn Database,
@@ -205,9 +207,13 @@ impl Table {
         reverse: bool,
         f: LendRow<'_>,
     ) -> Result<bool> {
-        self.visit_group(database, (group, end), times, reverse, &mut |key, slot| {
-            let suffix = key.get(group.len()..).unwrap_or_default();
-            f(suffix, slot.value().unwrap_or_default(), slot.timestamp)
+        let suffix_bytes = self.groups.suffix_bytes;
+        self.visit_group(database, (group, end), times, reverse, &mut |_, suffix, slot| {
+            f(
+                suffix.times(suffix_bytes),
+                slot.value().unwrap_or_default(),
+                slot.timestamp,
+            )
         })
     }
 
@@ -217,7 +223,7 @@ impl Table {
         (group, end): (&[u8], Suffix),
         times: &Times,
         reverse: bool,
-        f: &mut dyn FnMut(&[u8], &Slot) -> bool,
+        f: &mut dyn FnMut(&[u8], Suffix, &Slot) -> bool,
     ) -> Result<bool> {
         // What lingers is not in the overlay.
         if self.groups.suffix_bytes == 0 || !self.lingering.is_empty() {
@@ -231,12 +237,12 @@ impl Table {
         let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(group);
         let mut visit = |suffix: &Suffix| {
             key.truncate(group.len());
-            key.extend_from_slice(suffix.get(..self.groups.suffix_bytes).unwrap_or_default());
+            key.extend_from_slice(suffix.bytes().get(..self.groups.suffix_bytes).unwrap_or_default());
             let position = self.overlay.position(&key)?;
             let (key, slot) = self.overlay.slot_mut(position)?;
             slot.used = true;
             slot.value.as_ref()?;
-            Some(f(key, slot))
+            Some(f(key, *suffix, slot))
         };
         for n in 0..known.len() {
             let n = if reverse { known.len() - 1 - n } else { n };
@@ -252,7 +258,7 @@ impl Table {
     /// Reads a group into the overlay. False: it has too many rows.
     fn learn(&mut self, database: &dyn Database, group: &[u8], (from, end): Times) -> Result<bool> {
         let suffix_bytes = self.groups.suffix_bytes;
-        let row_key = |suffix: &Suffix| [group, suffix.get(..suffix_bytes).unwrap_or_default()].concat();
+        let row_key = |suffix: &Suffix| [group, suffix.bytes().get(..suffix_bytes).unwrap_or_default()].concat();
         let (lo, hi) = (row_key(&from), row_key(&end));
         if lo > hi {
             return Ok(true);
@@ -325,19 +331,12 @@ mod tests {
     }
 
     fn suffix(time: u64) -> Suffix {
-        let mut suffix = Suffix::default();
-        suffix[..8].copy_from_slice(&time.to_be_bytes());
-        suffix
+        Suffix::from_time(time.cast_signed())
     }
 
     fn times(groups: &mut Groups, from: u64, to: u64) -> Option<Vec<u64>> {
         let found = groups.find(b"group", &(suffix(from), suffix(to)))?;
-        Some(
-            found
-                .iter()
-                .map(|row| u64::from_be_bytes(*row.first_chunk().unwrap()))
-                .collect(),
-        )
+        Some(found.iter().map(|row| row.time()).collect())
     }
 
     #[test]

@@ -7,11 +7,9 @@ mod by_time;
 mod groups;
 mod lingering;
 mod overlay;
-mod passing;
 mod waiting;
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::rc::Rc;
 
 use self::by_time::ByTime;
@@ -20,11 +18,11 @@ pub(crate) use self::groups::{LendRow, Times};
 use self::lingering::Lingering;
 pub(crate) use self::overlay::commit_bytes;
 use self::overlay::{Change, Overlay, Slot, row_bytes};
-use self::passing::Passing;
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
-use crate::database::{BatchWriter, Database, KeyRange, RawRow, is_sound};
+use crate::database::{BatchWriter, Database, KeyRange, is_sound};
 use crate::packed::{Key, Value};
+use crate::pages::{Sources, page};
 use crate::{RecordContext, Result};
 
 /// A row that a scan has found.
@@ -51,7 +49,6 @@ pub(crate) struct Table {
     lingering: Lingering,
     groups: Groups,
     by_time: ByTime,
-    passing: Passing,
     dirty_bytes: usize,
     bytes: usize,
     clean_budget_bytes: usize,
@@ -70,22 +67,15 @@ impl Table {
             lingering: Lingering::default(),
             groups: Groups::new(suffix_bytes),
             by_time: ByTime::default(),
-            passing: Passing::default(),
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
         }
     }
 
-    /// Keys begin with a time, and rows that have gone do not come again.
-    pub(crate) fn passing(mut self) -> Self {
-        self.passing = Passing::Unknown;
-        self
-    }
-
     /// That a key has no row is worth knowing, but not that a session or window has gone.
     fn forgets_what_has_gone(&self) -> bool {
-        self.groups.suffix_bytes() > 0 || !matches!(self.passing, Passing::Not)
+        self.groups.suffix_bytes() > 0
     }
 
     /// Copies the value into `out` (cleared first) and gives the timestamp, -1 in plain stores.
@@ -95,12 +85,6 @@ impl Table {
         }
         if let Some(time) = self.copy_lingering(key, out) {
             return Ok(Some(time));
-        }
-        if !self.passing.is_known() {
-            self.passing.learn(database, self.family)?;
-        }
-        if self.passing.lacks(key) {
-            return Ok(None);
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
@@ -157,7 +141,7 @@ impl Table {
         let position = match self.overlay.position(key) {
             Some(position) => position,
             // What the row was does not matter: it is written at once.
-            None => self.insert_clean(key, None, self.groups.lacks(key) || self.passing.lacks(key)),
+            None => self.insert_clean(key, None, self.groups.lacks(key)),
         };
         self.write_row(position, value, timestamp);
         if value.is_none() {
@@ -358,74 +342,26 @@ impl Table {
             };
             self.ordered = Some(self.dirty.iter().filter_map(row).collect());
         }
-        let mut lo: Bound<Box<[u8]>> = range.0.map(Into::into);
-        let mut hi: Bound<Box<[u8]>> = range.1.map(Into::into);
-        loop {
-            let current = (lo.as_ref().map(|k| &**k), hi.as_ref().map(|k| &**k));
-            if !is_sound(current) {
-                return Ok(Vec::new());
-            }
-            let mut rows = if self.passing.lacks_from(current.0) {
-                Vec::new()
-            } else {
-                database.page(self.family, current, reverse, max_rows)?
-            };
-            self.lingering.join(&mut rows, current, reverse, max_rows);
-            let last = (rows.len() == max_rows)
-                .then(|| rows.last().map(|(key, _)| key.clone()))
-                .flatten();
-            let rows = self.merge(rows, current, last.as_deref(), reverse, max_rows);
-            match last {
-                // Everything on the page was deleted by the overlay: go on behind it.
-                Some(last) if rows.is_empty() && reverse => hi = Bound::Excluded(last),
-                Some(last) if rows.is_empty() => lo = Bound::Excluded(last),
-                _ => return Ok(rows),
-            }
-        }
-    }
-
-    /// Rows of the database and dirty rows up to the key `last`, if there may be more behind it.
-    fn merge(
-        &self,
-        base: Vec<RawRow>,
-        range: KeyRange<'_>,
-        last: Option<&[u8]>,
-        reverse: bool,
-        max_rows: usize,
-    ) -> Vec<Found> {
-        let mut rows = Vec::with_capacity(base.len());
-        let range = match (last, reverse) {
-            (None, _) => range,
-            (Some(last), false) => (range.0, Bound::Included(last)),
-            (Some(last), true) => (Bound::Included(last), range.1),
-        };
+        let this = &*self;
         let empty = Ordered::new();
-        let ordered = self.ordered.as_ref().unwrap_or(&empty);
-        let mut dirty = ordered.range::<[u8], (Bound<&[u8]>, Bound<&[u8]>)>(range);
-        let mut next_dirty = || if reverse { dirty.next_back() } else { dirty.next() };
-        let mut next = next_dirty();
-        let mut base = base.into_iter().peekable();
-        while rows.len() < max_rows {
-            let take_dirty = match (base.peek(), next) {
-                (None, None) => break,
-                (Some(_), None) => false,
-                (None, Some(_)) => true,
-                (Some((b, _)), Some((k, _))) if **b == **k => {
-                    base.next();
-                    true
-                }
-                (Some((b, _)), Some((k, _))) => (**k < **b) != reverse,
-            };
-            if take_dirty {
-                if let Some(found) = next.and_then(|(_, position)| self.overlay.found(*position)) {
-                    rows.push(found);
-                }
-                next = next_dirty();
-            } else if let Some((key, row)) = base.next() {
-                rows.push(self.decode(&key, &row));
-            }
-        }
-        rows
+        let ordered = this.ordered.as_ref().unwrap_or(&empty);
+        let sources = Sources {
+            database: |range: KeyRange<'_>| {
+                let mut rows = database.page(this.family, range, reverse, max_rows)?;
+                this.lingering.join(&mut rows, range, reverse, max_rows);
+                Ok(rows)
+            },
+            newer: |range: KeyRange<'_>| {
+                let mut rows = ordered.range::<[u8], KeyRange<'_>>(range);
+                std::iter::from_fn(move || {
+                    let (key, position) = if reverse { rows.next_back()? } else { rows.next()? };
+                    Some((&**key, *position))
+                })
+            },
+            found: |position| this.overlay.found(position),
+            decode: |key: &[u8], row: &[u8]| this.decode(key, row),
+        };
+        page(range, reverse, max_rows, &sources)
     }
 
     fn decode(&self, key: &[u8], row: &[u8]) -> Found {
@@ -477,9 +413,6 @@ impl Table {
             let leaves = slot.change == Change::Leaving || gone && forgets && !slot.cached;
             if slot.is_dirty() {
                 slot.unstored = gone;
-                if !gone {
-                    self.passing.stored(key);
-                }
             }
             slot.change = Change::None;
             if leaves && slot.waits_at().is_none() {
@@ -540,7 +473,6 @@ impl Table {
         self.lingering.clear();
         self.groups.clear();
         self.by_time.clear();
-        self.passing.forget();
         self.dirty.clear();
         self.ordered = None;
         self.dirty_bytes = 0;

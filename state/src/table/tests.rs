@@ -1,55 +1,12 @@
 //! What the overlay costs: reads of the database and rows copied.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::cell::Cell;
-
 use super::*;
+use std::ops::Bound;
+
 use crate::database::Mark;
-use crate::database::memory::MemoryDatabase;
+use crate::database::counting::Counting;
 use crate::keys::Suffix;
-
-/// Counts reads.
-struct Counting {
-    rows: MemoryDatabase,
-    reads: Cell<usize>,
-    pages: Cell<usize>,
-}
-
-impl Counting {
-    fn new() -> Self {
-        Self {
-            rows: MemoryDatabase::new(1),
-            reads: Cell::new(0),
-            pages: Cell::new(0),
-        }
-    }
-}
-
-impl Database for Counting {
-    fn get(&self, family: usize, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.reads.set(self.reads.get() + 1);
-        self.rows.get(family, key, out)
-    }
-    fn page(&self, family: usize, range: KeyRange<'_>, reverse: bool, max_rows: usize) -> Result<Vec<RawRow>> {
-        self.pages.set(self.pages.get() + 1);
-        self.rows.page(family, range, reverse, max_rows)
-    }
-    fn approximate_count(&self, family: usize) -> Result<u64> {
-        self.rows.approximate_count(family)
-    }
-    fn mark(&self, family: usize) -> Mark {
-        self.rows.mark(family)
-    }
-    fn apply(&mut self, fill: &mut dyn FnMut(&mut dyn BatchWriter) -> Result<()>) -> Result<()> {
-        self.rows.apply(fill)
-    }
-    fn wipe(&mut self, family: usize) -> Result<()> {
-        self.rows.wipe(family)
-    }
-    fn flush(&mut self) -> Result<()> {
-        self.rows.flush()
-    }
-}
 
 const ALL: KeyRange<'static> = (Bound::Unbounded, Bound::Unbounded);
 
@@ -191,7 +148,7 @@ impl BatchWriter for Written {
 #[test]
 fn a_session_that_grows_leaves_nothing_of_what_it_was_in_memory_or_in_the_batch() {
     let row = |end: u64| [&b"segment0key"[..], &end.to_be_bytes(), &[0; 8]].concat();
-    let all = (Suffix::default(), [u8::MAX; 16]);
+    let all = (Suffix::FIRST, Suffix::LAST);
     let mut database = Counting::new();
     let mut table = Table::new(0, false, 16, 1 << 20);
     for commits in 0..3 {
@@ -283,11 +240,7 @@ fn what_a_commit_will_take_counts_before_it() {
 #[test]
 fn a_group_gives_the_rows_there_are_however_little_memory_there_is() {
     let row = |group: u8, time: u64| [&[0; 7][..], &[group], &time.to_be_bytes(), &[0; 4]].concat();
-    let suffix = |time: u64| {
-        let mut suffix = Suffix::default();
-        suffix[..8].copy_from_slice(&time.to_be_bytes());
-        suffix
-    };
+    let suffix = |time: u64| Suffix::from_time(time.cast_signed());
     for budget_rows in [0, 12, 1_000] {
         let mut database = Counting::new();
         let mut table = Table::new(0, false, 12, budget_rows * row_bytes(&row(0, 0), Some(b"v")));
@@ -407,51 +360,4 @@ fn rows_by_time_are_those_of_a_scan_and_a_segment_is_scanned_once() {
             assert!(database.pages.get() <= 2 * 11, "{} pages", database.pages.get());
         }
     }
-}
-
-/// Keys are times here; what the database is told is counted.
-#[test]
-fn rows_that_come_and_go_between_commits_are_not_looked_up_in_the_database_nor_deleted_there() {
-    let mut database = Counting::new();
-    let mut before = Table::new(0, false, 0, 1 << 20);
-    before.put(&key(100), Some(b"before"), -1);
-    commit(&mut before, &mut database);
-    let mut table = Table::new(0, false, 0, 1 << 20).passing();
-    let mut out = Vec::new();
-    for n in 101..1_000 {
-        assert_eq!(table.get(&database, &key(n), &mut out).unwrap(), None);
-        table.put(&key(n), Some(b"row"), -1);
-        table.put(&key(n), None, -1);
-    }
-    assert_eq!((database.reads.get(), database.pages.get(), table.bytes), (0, 1, 0));
-    assert_eq!(table.dirty_bytes(), 0);
-    table.put(&key(500), Some(b"row"), -1);
-    commit(&mut table, &mut database);
-    // What is known of the first row is that there may be one, of a row behind the last one that there is none.
-    for (n, reads, found) in [
-        (99, 1, None),
-        (100, 2, Some(-1)),
-        (499, 3, None),
-        (500, 3, Some(-1)),
-        (501, 3, None),
-    ] {
-        assert_eq!(table.get(&database, &key(n), &mut out).unwrap(), found, "{n}");
-        assert_eq!(database.reads.get(), reads, "{n}");
-    }
-    let behind = (Bound::Included(&key(501)[..]), Bound::Unbounded);
-    assert_eq!(table.page(&database, behind, false, 9).unwrap().len(), 0);
-    assert_eq!(
-        (
-            table.page(&database, ALL, false, 9).unwrap().len(),
-            database.pages.get()
-        ),
-        (2, 2)
-    );
-    table.put(&key(500), None, -1);
-    table.put(&key(100), None, -1);
-    commit(&mut table, &mut database);
-    assert_eq!(database.rows.page(0, ALL, false, 9).unwrap(), []);
-    table.forget();
-    assert_eq!(table.get(&database, &key(501), &mut out).unwrap(), None);
-    assert_eq!(database.pages.get(), 3, "nothing is known any more");
 }

@@ -23,13 +23,6 @@ fn end_of((end, _): &(Suffix, Value)) -> &Suffix {
     end
 }
 
-/// Of a bound, which may be longer.
-fn padded(end: &[u8]) -> Suffix {
-    let mut suffix = Suffix::default();
-    suffix.iter_mut().zip(end).for_each(|(to, from)| *to = *from);
-    suffix
-}
-
 impl Grouped {
     /// None: the ends of row keys are too long, or there are none.
     pub(super) fn new(suffix_bytes: usize) -> Option<Self> {
@@ -113,7 +106,7 @@ impl Grouped {
             shard.retain(|group, rows| {
                 match end.strip_prefix(&**group) {
                     Some(rest) => {
-                        let first = rows.partition_point(|(suffix, _)| suffix[..] < *rest);
+                        let first = rows.partition_point(|(suffix, _)| *suffix < Suffix::of(rest));
                         rows.drain(..first);
                     }
                     None if **group < *end => return false,
@@ -129,10 +122,13 @@ impl Grouped {
     /// All keys, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let groups = self.shards.iter().flat_map(HashMap::iter);
-        groups.flat_map(|(group, rows)| rows.iter().map(|(suffix, _)| Key::of_both(group, self.end(suffix))))
+        groups.flat_map(|(group, rows)| {
+            rows.iter()
+                .map(|(suffix, _)| Key::of_both(group, self.end(&suffix.bytes())))
+        })
     }
 
-    fn end<'s>(&self, suffix: &'s Suffix) -> &'s [u8] {
+    fn end<'s>(&self, suffix: &'s [u8; 16]) -> &'s [u8] {
         suffix.get(..self.suffix_bytes).unwrap_or_default()
     }
 
@@ -141,7 +137,7 @@ impl Grouped {
         let Some(rows) = self.group(group) else {
             return Vec::new();
         };
-        let end = |key: &[u8]| padded(key.get(group.len()..).unwrap_or_default());
+        let end = |key: &[u8]| Suffix::of(key.get(group.len()..).unwrap_or_default());
         let first = match range.0 {
             Bound::Included(lo) => rows.partition_point(|(row, _)| *row < end(lo)),
             Bound::Excluded(lo) => rows.partition_point(|(row, _)| *row <= end(lo)),
@@ -153,7 +149,7 @@ impl Grouped {
             Bound::Unbounded => rows.len(),
         };
         let rows = rows.get(first..last).unwrap_or_default().iter().take(max_rows);
-        rows.map(|(suffix, value)| ([group, self.end(suffix)].concat().into(), Box::from(&**value)))
+        rows.map(|(suffix, value)| ([group, self.end(&suffix.bytes())].concat().into(), Box::from(&**value)))
             .collect()
     }
 }
