@@ -286,34 +286,39 @@ impl Core {
     /// Rows of one key in one segment; see [`Table::of_group`].
     pub(crate) fn of_group(
         &self,
-        group: &[u8],
+        (segment, key): (i64, &[u8]),
         times: &Times,
         end: Suffix,
         reverse: bool,
     ) -> Result<Option<Vec<Found>>> {
         match &self.special {
             Some(special) => self.read_special(special, |database, rows| match rows.appended() {
-                Some(rows) => rows.of_group(database, (group, end), times, reverse),
+                Some(rows) => rows.of_group(database, (segment, key), end, times, reverse),
                 None => Ok(None),
             }),
-            None => self.read(|database, table| table.of_group(database, group, times, end, reverse)),
+            None => self.with_row_key(segment, key, &[], |group| {
+                self.read(|database, table| table.of_group(database, group, times, end, reverse))
+            }),
         }
     }
 
-    /// Lends ends of keys, values and timestamps to `f`; see [`Table::lend_group`].
+    /// Lends times, values and timestamps of the same rows to `f`; see [`Table::lend_group`].
     pub(crate) fn lend_group(
         &self,
-        (group, end): (&[u8], Suffix),
+        (segment, key): (i64, &[u8]),
+        end: Suffix,
         times: &Times,
         reverse: bool,
         f: LendRow<'_>,
     ) -> Result<bool> {
         match &self.special {
             Some(special) => self.read_special(special, |database, rows| match rows.appended() {
-                Some(rows) => rows.lend_group(database, (group, end), times, reverse, f),
+                Some(rows) => rows.lend_group(database, (segment, key), end, times, reverse, f),
                 None => Ok(false),
             }),
-            None => self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f)),
+            None => self.with_row_key(segment, key, &[], |group| {
+                self.read(|database, table| table.lend_group(database, (group, end), times, reverse, f))
+            }),
         }
     }
 

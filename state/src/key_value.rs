@@ -41,18 +41,27 @@ impl KeyValueStore {
     }
     /// Reads into `value` (cleared first); gives the timestamp of the row, or None when there is none.
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<i64>> {
-        Ok(self.get_with_headers(key, value)?.map(|(timestamp, _)| timestamp))
+        if self.core.spec.keeps_headers() {
+            return Ok(self.get_with_headers(key, value)?.map(|(timestamp, _)| timestamp));
+        }
+        let found = self.core.get(key, value)?;
+        self.note_use(key, found.is_some());
+        Ok(found)
     }
     /// [`get`](Self::get), with the headers that the row keeps; none in other stores.
     pub fn get_with_headers(&self, key: &[u8], value: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
         let found = self.core.get_with_headers(key, value)?;
-        let used = self.max_entries.is_some() && !self.core.is_read_only();
-        if used && found.is_some() && !self.core.is_pending(key) {
+        self.note_use(key, found.is_some());
+        Ok(found)
+    }
+    /// A row of an LRU store was read.
+    fn note_use(&self, key: &[u8], found: bool) {
+        let forgets = self.max_entries.is_some() && !self.core.is_read_only();
+        if forgets && found && !self.core.is_pending(key) {
             self.core
                 .database
                 .recency(self.core.index, |recency| recency.touch(key));
         }
-        Ok(found)
     }
     /// Whether its rows keep headers.
     pub fn keeps_headers(&self) -> bool {

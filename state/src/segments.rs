@@ -164,9 +164,7 @@ impl Segments {
                 more = f(times, value, timestamp);
                 more
             };
-            let known = core.with_row_key(segment, key, &[], |group| {
-                core.lend_group((group, end), &times, reverse, lend)
-            })?;
+            let known = core.lend_group((segment, key), end, &times, reverse, lend)?;
             if !known || !more {
                 return Ok(known);
             }

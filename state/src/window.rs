@@ -418,9 +418,7 @@ impl SegmentScans {
         };
         let times = (Suffix::from_time(self.times.0), Suffix::to_time(self.times.1));
         let end = Suffix::to_time(self.segments.last_time(segment));
-        let rows = self.core.with_row_key(segment, key, &[], |group| {
-            self.core.of_group(group, &times, end, self.reverse)
-        })?;
+        let rows = self.core.of_group((segment, key), &times, end, self.reverse)?;
         Ok(rows.map(|rows| Scan::of(Rc::clone(&self.core), rows)))
     }
 

@@ -145,17 +145,15 @@ impl Group {
     pub(super) fn rows(&self, lo: At, hi: At) -> &[Row] {
         // Most reads are for the newest rows.
         let newest = self.rows.len().saturating_sub(8);
-        let behind = |from: usize, is_before: &dyn Fn(&Row) -> bool| {
-            let rows = self.rows.get(from..).unwrap_or_default();
-            from + rows.partition_point(is_before)
+        let from = match self.rows.get(newest) {
+            Some(row) if row.at < lo => newest,
+            _ => 0,
         };
-        let first = match self.rows.get(newest) {
-            Some(row) if row.at < lo => behind(newest, &|row| row.at < lo),
-            _ => behind(0, &|row| row.at < lo),
-        };
+        let rows = |from: usize| self.rows.get(from..).unwrap_or_default();
+        let first = from + rows(from).partition_point(|row| row.at < lo);
         let end = match self.rows.last() {
             Some(last) if last.at <= hi => self.rows.len(),
-            _ => behind(first, &|row| row.at <= hi),
+            _ => first + rows(first).partition_point(|row| row.at <= hi),
         };
         self.rows.get(first..end).unwrap_or_default()
     }

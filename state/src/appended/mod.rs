@@ -113,25 +113,26 @@ impl Appended {
         database.get(self.family, key, out)
     }
 
-    /// The rows of a group (segment and key) at these times; nothing is behind `end`. `None`: there are too many to be kept
-    /// in memory, they have to be scanned.
+    /// The rows of a key in a segment at these times; nothing is behind `end`. `None`: there are too many to be kept in
+    /// memory, they have to be scanned.
     pub(crate) fn of_group(
         &mut self,
         database: &dyn Database,
-        (group, end): (&[u8], Suffix),
+        (segment, key): (i64, &[u8]),
+        end: Suffix,
         times: &Times,
         reverse: bool,
     ) -> Result<Option<Vec<Found>>> {
         let mut found = Vec::new();
         let add = &mut |row: &Row| {
             found.push(Found {
-                key: row_key(group, row.at).into(),
+                key: [&segment.to_be_bytes()[..], key, &row.at.suffix()].concat().into(),
                 value: (&*row.value).into(),
                 timestamp: -1,
             });
             true
         };
-        let all = self.visit(database, (group, end), times, reverse, add)?;
+        let all = self.visit(database, (segment, key), end, times, reverse, add)?;
         Ok(all.then_some(found))
     }
 
@@ -140,12 +141,13 @@ impl Appended {
     pub(crate) fn lend_group(
         &mut self,
         database: &dyn Database,
-        group: (&[u8], Suffix),
+        group: (i64, &[u8]),
+        end: Suffix,
         times: &Times,
         reverse: bool,
         f: LendRow<'_>,
     ) -> Result<bool> {
-        self.visit(database, group, times, reverse, &mut |row| {
+        self.visit(database, group, end, times, reverse, &mut |row| {
             f(row.at.times(), &row.value, -1)
         })
     }
@@ -153,14 +155,12 @@ impl Appended {
     fn visit(
         &mut self,
         database: &dyn Database,
-        (group, end): (&[u8], Suffix),
+        (id, key): (i64, &[u8]),
+        end: Suffix,
         (lo, hi): &Times,
         reverse: bool,
         f: &mut dyn FnMut(&Row) -> bool,
     ) -> Result<bool> {
-        let Some((id, key)) = parts(group) else {
-            return Ok(true);
-        };
         let (lo, hi) = (At::from(*lo), At::from(*hi));
         let is_new = self.is_new(id);
         for may_learn in [true, false] {
@@ -181,7 +181,7 @@ impl Appended {
                     return Ok(true);
                 }
                 Known::TooLittle => {
-                    if !may_learn || !self.learn(database, group, lo, end.into())? {
+                    if !may_learn || !self.learn(database, (id, key), lo, end.into())? {
                         break;
                     }
                 }
@@ -191,10 +191,8 @@ impl Appended {
     }
 
     /// Reads the rows of a group from a time on. False: there are too many.
-    fn learn(&mut self, database: &dyn Database, group: &[u8], from: At, end: At) -> Result<bool> {
-        let Some((id, key)) = parts(group) else {
-            return Ok(false);
-        };
+    fn learn(&mut self, database: &dyn Database, (id, key): (i64, &[u8]), from: At, end: At) -> Result<bool> {
+        let group = &[&id.to_be_bytes()[..], key].concat()[..];
         let segment = self.segments.entry(id).or_insert_with(|| Segment::new(false));
         let known_from = segment.group(key).map_or(At::NOWHERE, |group| group.from);
         let (lo, hi) = (row_key(group, from), row_key(group, end.min(known_from)));

@@ -88,7 +88,7 @@ impl Both {
             let last = Suffix::to_time(self.segments.last_time(segment));
             let found = self
                 .rows
-                .of_group(&self.database, (&group, last), &times, reverse)
+                .of_group(&self.database, (segment, key.as_bytes()), last, &times, reverse)
                 .unwrap();
             let range = row_key(&group, times.0.into())..=row_key(&group, times.1.into());
             let rows = self
@@ -185,9 +185,10 @@ fn a_new_segment_and_a_key_that_it_lacks_are_not_read_from_the_database() {
     // What the database had would be found.
     both.database = MemoryDatabase::of(&[]);
     let mut rows = |key: &str, from: i64| {
-        let group = [&0_i64.to_be_bytes()[..], key.as_bytes()].concat();
         let times = (Suffix::from_time(from), Suffix::to_time(50));
-        let found = both.rows.of_group(&both.database, (&group, times.1), &times, false);
+        let found = both
+            .rows
+            .of_group(&both.database, (0, key.as_bytes()), times.1, &times, false);
         (
             found.unwrap().unwrap().len(),
             both.rows.segments[&0].group(key.as_bytes()).is_some(),

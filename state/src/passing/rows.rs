@@ -22,6 +22,8 @@ pub(super) struct Rows {
     in_order: VecDeque<(Place, Option<Row>)>,
     /// How many of them have gone; the first one has not.
     gone: usize,
+    /// How many there were at most since the last time that memory could go back.
+    most: usize,
     /// Came when there was a later one.
     early: BTreeMap<Place, Row>,
 }
@@ -72,7 +74,10 @@ impl Rows {
             Some((last, _)) if *last >= place => {
                 self.early.insert(place, row);
             }
-            _ => self.in_order.push_back((place, Some(row))),
+            _ => {
+                self.in_order.push_back((place, Some(row)));
+                self.most = self.most.max(self.in_order.len());
+            }
         }
     }
 
@@ -118,10 +123,16 @@ impl Rows {
         Some((place, row?))
     }
 
+    /// Keeps the rows that `keep` wants. There will be as many again as there were, so memory goes back only if that was few for
+    /// it.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Place, &mut Row) -> bool) {
         self.in_order
             .retain_mut(|(place, row)| row.as_mut().is_some_and(|row| keep(place, row)));
         self.gone = 0;
+        if self.most < self.in_order.capacity() / 4 {
+            self.in_order.shrink_to(self.most);
+        }
+        self.most = self.in_order.len();
         self.early.retain(|place, row| keep(place, row));
     }
 
@@ -188,5 +199,54 @@ where
         } else {
             self.in_order.next()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        Row {
+            value: None,
+            dirty: false,
+            stored: false,
+        }
+    }
+
+    #[test]
+    fn memory_goes_back_when_few_rows_came_between_two_commits() {
+        let mut rows = Rows::default();
+        let key = |n: u32| n.to_be_bytes();
+        for n in 0..1_000 {
+            rows.insert(Place::of(&key(n)), row());
+        }
+        for n in 0..1_000 {
+            let at = rows.find(&key(n)).unwrap();
+            rows.remove(at, &key(n));
+        }
+        rows.retain(|_, _| true);
+        assert!(rows.in_order.capacity() >= 1_000, "as many may come again");
+        rows.insert(Place::of(&key(1)), row());
+        rows.retain(|_, _| true);
+        rows.retain(|_, _| true);
+        assert!(rows.in_order.capacity() < 250);
+        assert!(rows.find(&key(1)).is_some());
+    }
+
+    #[test]
+    fn rows_that_have_gone_take_no_more_than_those_that_are_there() {
+        let mut rows = Rows::default();
+        let key = |n: u32| n.to_be_bytes();
+        for n in 0..1_000 {
+            rows.insert(Place::of(&key(n)), row());
+        }
+        // The first one stays.
+        for n in 1..1_000 {
+            let at = rows.find(&key(n)).unwrap();
+            rows.remove(at, &key(n));
+            assert!(rows.in_order.len() <= 2 * (1_000 - n as usize), "{n}");
+        }
+        assert_eq!(rows.range((Bound::Unbounded, Bound::Unbounded), false).count(), 1);
     }
 }
