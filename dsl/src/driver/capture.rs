@@ -78,6 +78,8 @@ pub(super) struct Capture {
     changelogs: Vec<Option<usize>>,
     log: RefCell<RecordLog>,
     looped: RefCell<VecDeque<(SourceIndex, QueuedRecord)>>,
+    /// One that is done with: the next one finds memory.
+    done: Cell<QueuedRecord>,
     /// Length of the log at the last completed step: what a failed step wrote is cut off there.
     completed: Cell<usize>,
 }
@@ -97,6 +99,7 @@ impl Capture {
             changelogs,
             log: RefCell::default(),
             looped: RefCell::default(),
+            done: Cell::default(),
             completed: Cell::new(0),
         }
     }
@@ -115,16 +118,10 @@ impl Capture {
             let mut topics = self.topics.borrow_mut();
             let slot = &mut topics.all[topic];
             if let Some(feed) = slot.feeds {
-                self.looped.borrow_mut().push_back((
-                    feed,
-                    QueuedRecord {
-                        key: record.key.map(Into::into),
-                        value: record.value.map(Into::into),
-                        timestamp: record.timestamp,
-                        offset: 0,
-                        headers: headers.cloned().unwrap_or_default(),
-                    },
-                ));
+                let mut looped = self.done.take();
+                let headers = headers.cloned().unwrap_or_default();
+                looped.set(record.key, record.value, record.timestamp, headers);
+                self.looped.borrow_mut().push_back((feed, looped));
             }
             match &slot.keep {
                 Keep::All => {
@@ -176,6 +173,11 @@ impl Capture {
     pub(super) fn only_looped(&self) -> Option<(SourceIndex, QueuedRecord)> {
         let mut looped = self.looped.borrow_mut();
         if looped.len() == 1 { looped.pop_front() } else { None }
+    }
+
+    /// A record that came back is done with.
+    pub(super) fn done(&self, record: QueuedRecord) {
+        self.done.set(record);
     }
 
     pub(super) fn keep(&self, topic: &str, keep: Keep) {

@@ -236,13 +236,8 @@ impl Core {
         if self.graph.is_global(source) || self.needs_no_queue() {
             self.process_at_once(source, record)?;
         } else {
-            let queued = QueuedRecord {
-                key: record.key.map(Into::into),
-                value: record.value.map(Into::into),
-                timestamp: record.timestamp,
-                offset: 0,
-                headers: record.headers.clone(),
-            };
+            let mut queued = QueuedRecord::default();
+            queued.set(record.key, record.value, record.timestamp, record.headers.clone());
             self.enqueue(source, queued)?;
         }
         self.complete_work()
@@ -418,6 +413,7 @@ impl Core {
             && let Some((feed, record)) = self.capture.only_looped()
         {
             self.process_at_once(feed, Piped::of(&record))?;
+            self.capture.done(record);
         }
         while let Some((feed, record)) = self.capture.next_looped() {
             self.enqueue(feed, record)?;

@@ -7,14 +7,33 @@ use crate::engine::{SourceIndex, TaskGraph};
 use crate::topology::java_hash::java_partition_order;
 
 /// A record that waits in a queue, with its bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct QueuedRecord {
-    pub(super) key: Option<Box<[u8]>>,
-    pub(super) value: Option<Box<[u8]>>,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
     /// As piped or produced; the extractor decides about the time that counts when the record becomes the head.
     pub(super) timestamp: i64,
     pub(super) offset: i64,
     pub(super) headers: Headers,
+}
+
+impl QueuedRecord {
+    /// In the memory of a record that is done with.
+    pub(super) fn set(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, timestamp: i64, headers: Headers) {
+        copy(key, &mut self.key);
+        copy(value, &mut self.value);
+        (self.timestamp, self.offset, self.headers) = (timestamp, 0, headers);
+    }
+}
+
+fn copy(from: Option<&[u8]>, to: &mut Option<Vec<u8>>) {
+    match (from, to) {
+        (Some(from), Some(to)) => {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        (from, to) => *to = from.map(Into::into),
+    }
 }
 
 /// One source topic.

@@ -49,6 +49,8 @@ struct TableSource<KI, VI, K, V> {
     stored: Option<OpenRows<K, V>>,
     children: TableChildren<K, V>,
     scratch: ScratchCell,
+    /// The last old value, so that the next one finds memory.
+    old: Cell<Option<V>>,
 }
 
 fn table_source<KI: 'static, VI: 'static, K: 'static, V: 'static>(
@@ -66,6 +68,7 @@ fn table_source<KI: 'static, VI: 'static, K: 'static, V: 'static>(
             stored,
             children,
             scratch: RefCell::default(),
+            old: Cell::default(),
         }))
     })
 }
@@ -88,12 +91,12 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
         let Some((rows, output)) = &self.stored else {
             return self.children.forward(cx, change);
         };
-        let mut scratch = self.scratch.take();
-        let result = match put(cx, rows, output, &change, &mut scratch) {
+        let (mut scratch, mut old) = (self.scratch.take(), self.old.take());
+        let result = match put(cx, rows, output, &change, &mut scratch, &mut old) {
             Err(error) => faults::handle(cx, error, record.timestamp, record.headers),
             Ok(written) if rows.store.is_cached() || written.placed == Placed::Refused => Ok(()),
             Ok(Written { key_bytes, old, placed }) => {
-                let change = change.with_values(change.new, old.as_ref());
+                let change = change.with_values(change.new, old);
                 output.children.forward(
                     cx,
                     Change {
@@ -105,6 +108,7 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
             }
         };
         self.scratch.replace(scratch);
+        self.old.set(old);
         result
     }
 }
@@ -112,7 +116,7 @@ impl<KI, VI, K: 'static, V: 'static> Receiver<KI, VI> for TableSource<KI, VI, K,
 /// A row that was written, and the old value if somebody wants it.
 struct Written<'a, V> {
     key_bytes: &'a [u8],
-    old: Option<V>,
+    old: Option<&'a V>,
     placed: Placed,
 }
 
@@ -123,13 +127,14 @@ fn put<'a, K: 'static, V: 'static>(
     output: &Forwarder<K, V>,
     change: &Change<'a, K, V>,
     scratch: &'a mut Scratch,
+    last_old: &'a mut Option<V>,
 ) -> Result<Written<'a, V>, Box<ProcessError>> {
     let Scratch {
         key: key_buffer,
         value: value_buffer,
     } = scratch;
     let key = rows.key_bytes(change.key, change.key_bytes, key_buffer)?;
-    let mut old = None;
+    let mut had_old = false;
     if output.send_old
         && !rows.store.is_cached()
         && let Some(timestamp) = rows.get(key, value_buffer)?
@@ -142,7 +147,8 @@ fn put<'a, K: 'static, V: 'static>(
                 "update older than its row"
             );
         }
-        old = Some(rows.decode(value_buffer)?);
+        rows.decode_into(value_buffer, last_old)?;
+        had_old = true;
     }
     let placed = rows.put(
         cx,
@@ -154,7 +160,7 @@ fn put<'a, K: 'static, V: 'static>(
     )?;
     Ok(Written {
         key_bytes: key,
-        old,
+        old: last_old.as_ref().filter(|_| had_old),
         placed,
     })
 }

@@ -6,7 +6,7 @@ use millstream_state::{CachedUpdate, RowOrder, SessionStore, StateError, WindowS
 use crate::{
     engine::{Change, NodeScope, ProcessError, ProcessResult, TableChildren, TaskContext},
     operators::window_results::Emission,
-    serde::{Serde, SerdeError, SessionWindowedSerde, SharedSerde, write},
+    serde::{Serde, SerdeError, SessionWindowedSerde, SharedSerde, read_into, write},
     window::{EmitStrategy, Window, Windowed},
 };
 
@@ -183,6 +183,11 @@ impl<K, V> Rows<K, V> {
     #[inline]
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<V, Box<ProcessError>> {
         self.value.deserialize(bytes).map_err(|e| faults::read(&self.node, e))
+    }
+    /// [`decode`](Self::decode), in the place of a value that is not needed any more.
+    #[inline]
+    pub(crate) fn decode_into(&self, bytes: &[u8], value: &mut Option<V>) -> Result<(), Box<ProcessError>> {
+        read_into(&*self.value, Some(bytes), value).map_err(|e| faults::read(&self.node, e))
     }
     /// Writes a row, or deletes it. One that is too old for its history is counted as dropped: it must not be forwarded.
     #[inline]
