@@ -125,11 +125,8 @@ impl Appended {
     ) -> Result<Option<Vec<Found>>> {
         let mut found = Vec::new();
         let add = &mut |row: &Row| {
-            found.push(Found {
-                key: [&segment.to_be_bytes()[..], key, &row.at.suffix()].concat().into(),
-                value: (&*row.value).into(),
-                timestamp: -1,
-            });
+            let row_key = [&segment.to_be_bytes()[..], key, &row.at.suffix()].concat();
+            found.push(Found::untimed(&row_key, &row.value));
             true
         };
         let all = self.visit(database, (segment, key), end, times, reverse, add)?;
@@ -220,16 +217,8 @@ impl Appended {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
-        if !is_sound(range) {
-            return Ok(Vec::new());
-        }
         let family = self.family;
         let ordered = self.ordered();
-        let found = |key: &[u8], value: &[u8]| Found {
-            key: key.into(),
-            value: value.into(),
-            timestamp: -1,
-        };
         let sources = Sources {
             database: |range: KeyRange<'_>| database.page(family, range, reverse, max_rows),
             newer: |range: KeyRange<'_>| {
@@ -239,8 +228,8 @@ impl Appended {
                     Some((&**key, (key, value)))
                 })
             },
-            found: |(key, value): (&Key, &Value)| Some(found(key, value)),
-            decode: found,
+            found: |(key, value): (&Key, &Value)| Some(Found::untimed(key, value)),
+            decode: Found::untimed,
         };
         page(range, reverse, max_rows, &sources)
     }

@@ -145,11 +145,6 @@ impl Passing {
     ) -> Result<Vec<Found>> {
         self.stored.learn(database, self.family)?;
         let this = &*self;
-        let found = |key: &[u8], value: &[u8]| Found {
-            key: key.into(),
-            value: value.into(),
-            timestamp: -1,
-        };
         let sources = Sources {
             database: |range: KeyRange<'_>| {
                 if this.has_all_from(range.0) {
@@ -162,8 +157,8 @@ impl Passing {
                     .range(range, reverse)
                     .map(|(place, row)| (place.key(), (place, row)))
             },
-            found: |(place, row): (&Place, &Row)| Some(found(place.key(), row.value.as_deref()?)),
-            decode: found,
+            found: |(place, row): (&Place, &Row)| Some(Found::untimed(place.key(), row.value.as_deref()?)),
+            decode: Found::untimed,
         };
         page(range, reverse, max_rows, &sources)
     }

@@ -20,7 +20,7 @@ pub(crate) use self::overlay::commit_bytes;
 use self::overlay::{Change, Overlay, Slot, row_bytes};
 pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
-use crate::database::{BatchWriter, Database, KeyRange, is_sound};
+use crate::database::{BatchWriter, Database, KeyRange};
 use crate::packed::{Key, Value};
 use crate::pages::{Sources, page};
 use crate::{RecordContext, Result};
@@ -31,6 +31,17 @@ pub(crate) struct Found {
     pub(crate) key: Rc<[u8]>,
     pub(crate) value: Rc<[u8]>,
     pub(crate) timestamp: i64,
+}
+
+impl Found {
+    /// A row without a timestamp.
+    pub(crate) fn untimed(key: &[u8], value: &[u8]) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+            timestamp: -1,
+        }
+    }
 }
 
 /// Dirty rows in the order of their keys, with their positions.
@@ -332,9 +343,6 @@ impl Table {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
-        if !is_sound(range) {
-            return Ok(Vec::new());
-        }
         if self.ordered.is_none() {
             let row = |position: &usize| {
                 let (key, slot) = self.overlay.slot(*position)?;
