@@ -13,7 +13,9 @@ use crate::segments::{CachedSegments, Segments, suffix_bytes};
 use crate::special::Special;
 use crate::table::{Found, LendRow, Table, Times};
 use crate::task_database::SharedDatabase;
-use crate::{ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec};
+use crate::{
+    ChangeLogger, Headers, LoggedHeaders, RecordContext, Result, StateError, StoreIndex, StoreSpec, UpdateContext,
+};
 
 /// An update that leaves the record cache.
 pub struct CachedUpdate<'a> {
@@ -411,7 +413,7 @@ impl Core {
         row_key: &[u8],
         value: Option<&[u8]>,
         timestamp: i64,
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<()> {
         self.database.with(self.index, |database| {
             self.table

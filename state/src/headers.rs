@@ -87,3 +87,26 @@ pub struct RecordContext {
     /// Headers at the time of the update.
     pub headers: Headers,
 }
+
+/// The record that an update comes from, as whoever processes it knows it. Only what waits in a record cache or a buffer is
+/// kept with a copy of it.
+pub trait UpdateContext {
+    /// Milliseconds since the epoch.
+    fn timestamp(&self) -> i64;
+    /// Headers at the time of the update.
+    fn headers(&self) -> &Headers;
+    /// A copy to keep.
+    fn to_record_context(&self) -> RecordContext;
+}
+
+impl UpdateContext for RecordContext {
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+    fn headers(&self) -> &Headers {
+        &self.headers
+    }
+    fn to_record_context(&self) -> RecordContext {
+        self.clone()
+    }
+}

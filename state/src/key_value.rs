@@ -2,7 +2,7 @@
 use std::{ops::Bound, rc::Rc};
 
 use crate::{
-    Headers, RecordContext, Result, RowList, StoreIndex, StoreKind,
+    Headers, RecordContext, Result, RowList, StoreIndex, StoreKind, UpdateContext,
     core::{Beneath, CachedUpdate, Core},
     table::Found,
 };
@@ -69,7 +69,7 @@ impl KeyValueStore {
     }
     /// Writes, or deletes with None; logged to the changelog at once unless cached.
     /// `context` is that of the record being processed (its timestamp is logged for plain stores and for deletes).
-    pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<()> {
+    pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &dyn UpdateContext) -> Result<()> {
         self.core.check_writable()?;
         let row_timestamp = if self.core.spec.kind.is_timestamped() {
             timestamp
@@ -86,14 +86,14 @@ impl KeyValueStore {
         let logged = if self.timestamped && value.is_some() {
             timestamp
         } else {
-            context.timestamp
+            context.timestamp()
         };
-        self.core.log(key, value, logged, &context.headers)
+        self.core.log(key, value, logged, context.headers())
     }
 
     /// A row of an LRU store was written or deleted; others may have to go. Kafka Streams does so beneath the record
     /// cache, too: what is put there counts only when it is flushed.
-    fn evict(&self, max: usize, key: &[u8], present: bool, context: &RecordContext) -> Result<()> {
+    fn evict(&self, max: usize, key: &[u8], present: bool, context: &dyn UpdateContext) -> Result<()> {
         let database = &self.core.database;
         database.recency(self.core.index, |recency| {
             if present {
@@ -110,7 +110,7 @@ impl KeyValueStore {
         while let Some(eldest) = eldest() {
             self.core.delete_beneath_cache(&eldest);
             if !self.timestamped {
-                self.core.log(&eldest, None, context.timestamp, &context.headers)?;
+                self.core.log(&eldest, None, context.timestamp(), context.headers())?;
             }
         }
         Ok(())

@@ -43,6 +43,12 @@ impl<const N: usize> Packed<N> {
     pub(crate) fn set(&mut self, bytes: &[u8]) {
         match self {
             Self::Heap(old) if old.len() == bytes.len() => old.copy_from_slice(bytes),
+            Self::Inline(length, inside) if bytes.len() <= N => {
+                if let (Some(inside), Ok(short)) = (inside.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+                    inside.copy_from_slice(bytes);
+                    *length = short;
+                }
+            }
             _ => *self = bytes.into(),
         }
     }
@@ -50,7 +56,12 @@ impl<const N: usize> Packed<N> {
 
 impl<const N: usize> From<&[u8]> for Packed<N> {
     fn from(bytes: &[u8]) -> Self {
-        Self::of_both(bytes, &[])
+        let mut inside = [0; N];
+        if let (Some(start), Ok(short)) = (inside.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            start.copy_from_slice(bytes);
+            return Self::Inline(short, inside);
+        }
+        Self::Heap(bytes.into())
     }
 }
 

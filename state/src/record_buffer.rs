@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::core::Core;
 use crate::suppress::{BufferValue, Values, encode};
 use crate::table::Found;
-use crate::{RecordContext, Result, StateError, StoreIndex};
+use crate::{RecordContext, Result, StateError, StoreIndex, UpdateContext};
 
 /// Kafka Streams puts it in front of rows that are ordered by time.
 const PREFIX: u8 = 0;
@@ -66,8 +66,8 @@ impl RecordBuffer {
     ///
     /// # Errors
     /// When the changelog cannot be written.
-    pub fn put(&self, key: &[u8], value: &[u8], context: &RecordContext, grace_ms: i64) -> Result<bool> {
-        let time = context.timestamp;
+    pub fn put(&self, key: &[u8], value: &[u8], context: &dyn UpdateContext, grace_ms: i64) -> Result<bool> {
+        let time = context.timestamp();
         if self.core.observed().saturating_sub(grace_ms) > time {
             return Ok(false);
         }
@@ -85,7 +85,7 @@ impl RecordBuffer {
             new: Some(value),
             ..Values::default()
         };
-        encode(context, values, 0, row);
+        encode(&context.to_record_context(), values, 0, row);
         self.core.log_untimed(row_key, Some(row), None)?;
         self.core.put(row_key, Some(row), -1);
         self.set_earliest(earliest.min(time));

@@ -108,26 +108,20 @@ impl Segments {
         time >= self.readable_from(core.observed()) || core.is_in_cache(row_key)
     }
 
-    /// A row of this time comes into the store: time goes on, and segments leave. False: the row has expired.
-    pub(crate) fn take(&self, core: &Core, time: i64) -> bool {
+    /// A row of this time comes into the store: time goes on, and segments leave. Gives its segment; None: the row has
+    /// expired.
+    pub(crate) fn take(&self, core: &Core, time: i64) -> Option<i64> {
         let observed = core.observe(time);
+        let (segment, first) = (self.id(time), self.first_alive(observed));
         let alive = match core.spec.backend {
             // Kafka Streams' store in memory is exact, the one on disk goes by whole segments.
             StoreBackend::InMemory => time >= self.readable_from(observed),
-            StoreBackend::Persistent => self.id(time) >= self.first_alive(observed),
+            StoreBackend::Persistent => segment >= first,
         };
-        if alive {
-            self.expire(core, observed);
-        }
-        alive
-    }
-
-    /// Notes that segments have left.
-    fn expire(&self, core: &Core, observed: i64) {
-        let first = self.first_alive(observed);
-        if first > 0 {
+        if alive && first > 0 {
             core.expire_below(&first.to_be_bytes());
         }
+        alive.then_some(segment)
     }
 
     /// Empties the record cache of a store. Time goes on in it only now.
@@ -236,7 +230,7 @@ impl Beneath for InSegments<'_> {
         self.time(row_key) >= self.segments.readable_from(self.core.observed())
     }
     fn take(&self, row_key: &[u8], _present: bool, _context: &RecordContext) -> Result<bool> {
-        Ok(self.segments.take(self.core, self.time(row_key)))
+        Ok(self.segments.take(self.core, self.time(row_key)).is_some())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
 use crate::window::{Keys, SegmentScans, split_row_key};
 use crate::window_list::WindowList;
-use crate::{Headers, LoggedHeaders, RecordContext, Result, StoreBackend, StoreIndex};
+use crate::{Headers, LoggedHeaders, Result, StoreBackend, StoreIndex, UpdateContext};
 
 /// A session row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +189,14 @@ impl SessionStore {
     ///
     /// # Errors
     /// Of the database or the changelog.
-    pub fn put(&self, key: &[u8], start: i64, end: i64, value: Option<&[u8]>, context: &RecordContext) -> Result<bool> {
+    pub fn put(
+        &self,
+        key: &[u8],
+        start: i64,
+        end: i64,
+        value: Option<&[u8]>,
+        context: &dyn UpdateContext,
+    ) -> Result<bool> {
         self.core.check_writable()?;
         if self.core.is_cached() {
             self.core.cached_segments.add(self.segments.id(end));
@@ -198,15 +205,17 @@ impl SessionStore {
             })?;
             return Ok(true);
         }
-        let alive = self.segments.take(&self.core, end);
-        self.with_row_key(key, start, end, |row_key| {
-            if alive {
-                self.core.table.borrow_mut().put(row_key, value, -1);
-            }
-            let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
-            self.core.log(logged, value, context.timestamp, &context.headers)
-        })?;
-        Ok(alive)
+        let segment = self.segments.take(&self.core, end);
+        let suffix = [&end.to_be_bytes()[..], &start.to_be_bytes()];
+        self.core
+            .with_row_key(segment.unwrap_or_default(), key, &suffix, |row_key| {
+                if segment.is_some() {
+                    self.core.table.borrow_mut().put(row_key, value, -1);
+                }
+                let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
+                self.core.log(logged, value, context.timestamp(), context.headers())
+            })?;
+        Ok(segment.is_some())
     }
 
     fn with_row_key<R>(&self, key: &[u8], start: i64, end: i64, f: impl FnOnce(&mut [u8]) -> R) -> R {

@@ -10,7 +10,7 @@ use crate::keys::Suffix;
 use crate::segments::{PREFIX_BYTES, Segments, suffix_bytes};
 use crate::table::Found;
 use crate::window_list::WindowList;
-use crate::{Headers, RecordContext, Result, StoreBackend, StoreIndex, StoreKind};
+use crate::{Headers, Result, StoreBackend, StoreIndex, StoreKind, UpdateContext};
 
 /// A window row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,13 +135,13 @@ impl WindowStore {
         value: Option<&[u8]>,
         start: i64,
         timestamp: i64,
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<bool> {
         self.core.check_writable()?;
         if self.retain_duplicates && value.is_none() && self.core.spec.backend == StoreBackend::Persistent {
             // Deleting one of several duplicates means nothing, not even that time has passed: only the changelog hears
             // of it. (Kafka Streams' store in memory does take its time.)
-            self.log(key, None, start, context.timestamp, context)?;
+            self.log(key, None, start, context.timestamp(), context)?;
             return Ok(true);
         }
         let row_timestamp = if self.core.spec.kind.is_timestamped() {
@@ -156,32 +156,41 @@ impl WindowStore {
             })?;
             return Ok(true);
         }
-        let alive = self.segments.take(&self.core, start);
+        let segment = self.segments.take(&self.core, start);
         let logged_at = if row_timestamp >= 0 && value.is_some() {
             timestamp
         } else {
-            context.timestamp
+            context.timestamp()
         };
         // Deleting one of several duplicates means nothing: only the changelog hears of it.
-        if !alive || self.retain_duplicates && value.is_none() {
+        let Some(segment) = segment.filter(|_| value.is_some() || !self.retain_duplicates) else {
             self.log(key, value, start, logged_at, context)?;
-            return Ok(alive);
-        }
-        self.with_row_key(key, start, self.next(&self.core.row_sequence), |row_key| {
+            return Ok(segment.is_some());
+        };
+        let sequence = self.next(&self.core.row_sequence).to_be_bytes();
+        let suffix = [&start.to_be_bytes()[..], &sequence];
+        self.core.with_row_key(segment, key, &suffix, |row_key| {
             self.core.put(row_key, value, row_timestamp);
             let logged = row_key.get_mut(PREFIX_BYTES..).unwrap_or_default();
             if let Some(number) = logged.last_chunk_mut() {
                 *number = self.next(&self.core.log_sequence).to_be_bytes();
             }
-            self.core.log(logged, value, logged_at, &context.headers)
+            self.core.log(logged, value, logged_at, context.headers())
         })?;
         Ok(true)
     }
 
-    fn log(&self, key: &[u8], value: Option<&[u8]>, start: i64, timestamp: i64, context: &RecordContext) -> Result<()> {
+    fn log(
+        &self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        start: i64,
+        timestamp: i64,
+        context: &dyn UpdateContext,
+    ) -> Result<()> {
         self.with_row_key(key, start, self.next(&self.core.log_sequence), |row_key| {
             let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
-            self.core.log(logged, value, timestamp, &context.headers)
+            self.core.log(logged, value, timestamp, context.headers())
         })
     }
 

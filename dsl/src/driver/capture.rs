@@ -77,9 +77,9 @@ pub(super) struct Capture {
     sinks: Vec<usize>,
     changelogs: Vec<Option<usize>>,
     log: RefCell<RecordLog>,
-    looped: RefCell<VecDeque<(SourceIndex, QueuedRecord)>>,
+    looped: RefCell<VecDeque<(SourceIndex, Box<QueuedRecord>)>>,
     /// One that is done with: the next one finds memory.
-    done: Cell<QueuedRecord>,
+    done: Cell<Option<Box<QueuedRecord>>>,
     /// Length of the log at the last completed step: what a failed step wrote is cut off there.
     completed: Cell<usize>,
 }
@@ -118,7 +118,7 @@ impl Capture {
             let mut topics = self.topics.borrow_mut();
             let slot = &mut topics.all[topic];
             if let Some(feed) = slot.feeds {
-                let mut looped = self.done.take();
+                let mut looped = self.done.take().unwrap_or_default();
                 let headers = headers.cloned().unwrap_or_default();
                 looped.set(record.key, record.value, record.timestamp, headers);
                 self.looped.borrow_mut().push_back((feed, looped));
@@ -165,19 +165,19 @@ impl Capture {
         }
     }
 
-    pub(super) fn next_looped(&self) -> Option<(SourceIndex, QueuedRecord)> {
+    pub(super) fn next_looped(&self) -> Option<(SourceIndex, Box<QueuedRecord>)> {
         self.looped.borrow_mut().pop_front()
     }
 
     /// The record that comes back, if it is the only one: no other can have to go before it.
-    pub(super) fn only_looped(&self) -> Option<(SourceIndex, QueuedRecord)> {
+    pub(super) fn only_looped(&self) -> Option<(SourceIndex, Box<QueuedRecord>)> {
         let mut looped = self.looped.borrow_mut();
         if looped.len() == 1 { looped.pop_front() } else { None }
     }
 
     /// A record that came back is done with.
-    pub(super) fn done(&self, record: QueuedRecord) {
-        self.done.set(record);
+    pub(super) fn done(&self, record: Box<QueuedRecord>) {
+        self.done.set(Some(record));
     }
 
     pub(super) fn keep(&self, topic: &str, keep: Keep) {

@@ -416,7 +416,7 @@ impl Core {
             self.capture.done(record);
         }
         while let Some((feed, record)) = self.capture.next_looped() {
-            self.enqueue(feed, record)?;
+            self.enqueue(feed, *record)?;
         }
         Ok(())
     }

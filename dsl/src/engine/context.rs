@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{Headers, RecordContext, StateError, TaskState};
+use millstream_state::{Headers, RecordContext, StateError, TaskState, UpdateContext};
 
 use super::{
     Around, BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
@@ -50,6 +50,25 @@ pub struct TaskContext {
     /// What runs around operators, for what they schedule.
     wrapped: RefCell<BTreeMap<Arc<str>, Rc<dyn Around>>>,
     pub(super) shared: super::shared::SharedObjects,
+}
+
+/// The record that is processed: what stores keep of it is copied only when they do.
+struct CurrentRecord<'a> {
+    context: &'a TaskContext,
+    timestamp: i64,
+    headers: &'a Headers,
+}
+
+impl UpdateContext for CurrentRecord<'_> {
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+    fn headers(&self) -> &Headers {
+        self.headers
+    }
+    fn to_record_context(&self) -> RecordContext {
+        self.context.record_context(self.timestamp, self.headers)
+    }
 }
 
 impl TaskContext {
@@ -166,8 +185,17 @@ impl TaskContext {
         self.wall_clock_ms.set(now_ms);
     }
 
+    /// The record that is processed, for updates of stores.
+    pub fn update_context<'a>(&'a self, timestamp: i64, headers: &'a Headers) -> impl UpdateContext + 'a {
+        CurrentRecord {
+            context: self,
+            timestamp,
+            headers,
+        }
+    }
+
     /// The record context that stores keep beside an update. Allocates only when there are headers.
-    pub fn record_context(&self, timestamp: i64, headers: &Headers) -> RecordContext {
+    fn record_context(&self, timestamp: i64, headers: &Headers) -> RecordContext {
         RecordContext {
             topic: self.topic.borrow().clone(),
             partition: self.partition.get(),

@@ -41,14 +41,9 @@ impl TaskGraph {
     pub fn is_global(&self, source: SourceIndex) -> bool {
         self.entries.get(source.0 as usize).is_some_and(|e| e.global)
     }
+    #[inline]
     fn entry(&self, source: SourceIndex) -> Result<&Entry, Box<ProcessError>> {
-        self.entries.get(source.0 as usize).ok_or_else(|| {
-            ProcessError::new(
-                ProcessErrorKind::Other,
-                &"task".into(),
-                format!("there is no source {}", source.0),
-            )
-        })
+        self.entries.get(source.0 as usize).ok_or_else(|| no_source(source))
     }
     /// Timestamp of a raw record by the source's extractor. Negative: the record is to be skipped (`process` counts it as dropped).
     /// `partition_time`: highest timestamp seen on the partition, -1 if none.
@@ -145,4 +140,10 @@ impl TaskGraph {
         }
         result
     }
+}
+
+#[cold]
+fn no_source(source: SourceIndex) -> Box<ProcessError> {
+    let message = format!("there is no source {}", source.0);
+    ProcessError::new(ProcessErrorKind::Other, &"task".into(), message)
 }

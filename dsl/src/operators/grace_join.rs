@@ -164,7 +164,7 @@ impl<K, V, VT, VR> GraceJoin<K, V, VT, VR> {
             }
         };
         write(&**value_serde, record.value, value_buffer).map_err(|e| faults::write("value", &self.join.node, e))?;
-        let context = cx.record_context(record.timestamp, record.headers);
+        let context = cx.update_context(record.timestamp, record.headers);
         self.buffer
             .put(key, value_buffer, &context, *grace_ms)
             .map_err(|e| faults::store(&self.join.node, e))

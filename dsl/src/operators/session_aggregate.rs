@@ -153,7 +153,7 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
             let value = self.read(row.value)?;
             result = cx.try_call(&self.node, || (self.merge)(record.key, result, value))?;
         }
-        let context = cx.record_context(record.timestamp, record.headers);
+        let context = cx.update_context(record.timestamp, record.headers);
         if session.start != session.end || session.start != record.timestamp {
             for row in found.rows() {
                 let (start, end) = row.session();

@@ -4,7 +4,7 @@
 //! `0x01 ++ count(4) ++ { length(4) ++ element }`.
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
-use millstream_state::{KeyValueStore, RecordContext, RowList};
+use millstream_state::{KeyValueStore, RowList, UpdateContext};
 
 use crate::{
     engine::ProcessError,
@@ -147,26 +147,26 @@ impl Waiting {
         time: &JoinTime,
         place: (JoinSide, &[u8]),
         (value, serde): (&V, &dyn Serde<V>),
-        context: &RecordContext,
+        context: &dyn UpdateContext,
         (row, list): &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), Box<ProcessError>> {
         let (side, key) = place;
-        time.waits(context.timestamp);
-        row_key(context.timestamp, side, key, row);
+        time.waits(context.timestamp());
+        row_key(context.timestamp(), side, key, row);
         let fault = |e| faults::store(&self.node, e);
         if self.store.get(row, list).map_err(fault)?.is_none() {
             list.clear();
         }
         append(list, side, value, serde).map_err(|e| faults::write("value", &self.node, e))?;
         self.store
-            .put(row, Some(list), context.timestamp, context)
+            .put(row, Some(list), context.timestamp(), context)
             .map_err(fault)
     }
     /// Forgets the records of a key and time, which have met a partner.
     pub(crate) fn met(
         &self,
         place: (i64, JoinSide, &[u8]),
-        context: &RecordContext,
+        context: &dyn UpdateContext,
         buffers: &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), Box<ProcessError>> {
         let (time, side, key) = place;
@@ -185,9 +185,9 @@ impl Waiting {
             .map_err(|e| faults::store(&self.node, e))
     }
     /// Forgets a row.
-    pub(crate) fn remove(&self, row: &[u8], context: &RecordContext) -> Result<(), Box<ProcessError>> {
+    pub(crate) fn remove(&self, row: &[u8], context: &dyn UpdateContext) -> Result<(), Box<ProcessError>> {
         self.store
-            .put(row, None, context.timestamp, context)
+            .put(row, None, context.timestamp(), context)
             .map_err(|e| faults::store(&self.node, e))
     }
 }

@@ -169,7 +169,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             .fetch_into(key, from, to, partners)
             .map_err(|e| faults::store(&self.node, e))?;
         let waiting = self.waiting.as_ref();
-        let waiting = waiting.map(|waiting| (waiting, cx.record_context(record.timestamp, record.headers)));
+        let waiting = waiting.map(|waiting| (waiting, cx.update_context(record.timestamp, record.headers)));
         for (time, value) in partners.iter() {
             alone = false;
             if let Some((waiting, context)) = &waiting {
@@ -249,7 +249,7 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
             ..
         } = buffers;
         let windows = &self.plan.windows;
-        let context = cx.record_context(record.timestamp, record.headers);
+        let context = cx.update_context(record.timestamp, record.headers);
         // How long a row of each side waits, as the left side sees the window.
         let (left_ahead, right_ahead) = match self.plan.side {
             JoinSide::Left => (windows.after_ms, windows.before_ms),
@@ -375,7 +375,7 @@ impl<K, V> Remember<K, V> {
         };
         let some =
             write(&*self.value, record.value, value_buffer).map_err(|e| faults::write("value", &self.node, e))?;
-        let context = cx.record_context(record.timestamp, record.headers);
+        let context = cx.update_context(record.timestamp, record.headers);
         let value = some.then_some(value_buffer.as_slice());
         let kept = self
             .store

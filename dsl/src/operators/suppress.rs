@@ -106,7 +106,7 @@ impl<K: 'static, V: 'static> Suppress<K, V> {
         };
         let new = self.bytes(change.new, &mut buffers.new)?;
         let old = self.bytes(change.old, &mut buffers.old)?;
-        let context = cx.record_context(change.timestamp, change.headers);
+        let context = cx.update_context(change.timestamp, change.headers);
         let kept = match self.rule.until {
             Until::WindowCloses(end) => self.buffer.put_at_time_of_key(key, end(change.key), new, old, &context),
             Until::TimeLimit(_) => self.buffer.put(key, change.timestamp, new, old, &context),

@@ -217,7 +217,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
         value: Option<&[u8]>,
         timestamp: i64,
     ) -> Result<(), Box<ProcessError>> {
-        let context = cx.record_context(record.timestamp, record.headers);
+        let context = cx.update_context(record.timestamp, record.headers);
         let kept = self
             .store
             .put(key, value, window.start, timestamp, &context)

@@ -22,24 +22,28 @@ struct Source<K, V> {
     /// Whether what comes behind may use the key's bytes.
     lend_key_bytes: bool,
     /// Key and value of the last record: their buffers serve the next one.
-    last: Cell<Pair<K, V>>,
+    last: Cell<Option<Box<Pair<K, V>>>>,
 }
 
-type Pair<K, V> = (Option<K>, Option<V>);
+/// What was decoded. On the heap, because it is taken and put back with each record.
+struct Pair<K, V> {
+    key: Option<K>,
+    value: Option<V>,
+}
 
 impl<K, V> Source<K, V> {
     /// A serde is the user's code too: a panic in it is an error like any other.
-    fn decode(&self, cx: &TaskContext, raw: &RawRecord<'_>) -> Result<(K, V), Box<ProcessError>> {
-        let mut pair = self.last.take();
+    fn decode(&self, cx: &TaskContext, raw: &RawRecord<'_>) -> Result<Box<Pair<K, V>>, Box<ProcessError>> {
+        let nothing = || Box::new(Pair { key: None, value: None });
+        let mut pair = self.last.take().unwrap_or_else(nothing);
         cx.call(&self.name, || self.read(raw, &mut pair))??;
-        match pair {
-            (Some(key), Some(value)) => Ok((key, value)),
-            _ => Err(ProcessError::new(
-                ProcessErrorKind::Deserialization,
-                &self.name,
-                "a serde gave nothing".to_owned(),
-            )),
-        }
+        Ok(pair)
+    }
+
+    #[cold]
+    fn nothing_decoded(&self) -> Box<ProcessError> {
+        let message = "a serde gave nothing".to_owned();
+        ProcessError::new(ProcessErrorKind::Deserialization, &self.name, message)
     }
 
     fn read(&self, raw: &RawRecord<'_>, pair: &mut Pair<K, V>) -> Result<(), Box<ProcessError>> {
@@ -48,8 +52,8 @@ impl<K, V> Source<K, V> {
             error.message = format!("{what}: {}", error.message);
             error
         };
-        read_into(&*self.key, raw.key, &mut pair.0).map_err(|e| fail("key", e))?;
-        read_into(&*self.value, raw.value, &mut pair.1).map_err(|e| fail("value", e))
+        read_into(&*self.key, raw.key, &mut pair.key).map_err(|e| fail("key", e))?;
+        read_into(&*self.value, raw.value, &mut pair.value).map_err(|e| fail("value", e))
     }
 }
 
@@ -93,14 +97,19 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
             TimestampExtractor::WallClock => Ok(cx.wall_clock_ms()),
             TimestampExtractor::Custom(f) => match self.decode(cx, raw) {
                 Err(_) => Ok(-1),
-                Ok((key, value)) => {
+                Ok(pair) => {
+                    let (Some(key), Some(value)) = (&pair.key, &pair.value) else {
+                        return Ok(-1);
+                    };
                     let input = ExtractInput {
-                        key: &key,
-                        value: &value,
+                        key,
+                        value,
                         timestamp: raw.timestamp,
                         partition_time,
                     };
-                    cx.call(&self.name, || f(input))
+                    let extracted = cx.call(&self.name, || f(input));
+                    self.last.set(Some(pair));
+                    extracted
                 }
             },
         }
@@ -111,9 +120,12 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
     }
 
     fn process(&self, cx: &TaskContext, raw: &RawRecord<'_>, timestamp: i64, headers: &Headers) -> ProcessResult {
-        let (key, value) = match self.decode(cx, raw) {
+        let pair = match self.decode(cx, raw) {
             Ok(pair) => pair,
             Err(error) => return cx.deserialization_failed(error, raw, headers),
+        };
+        let (Some(key), Some(value)) = (&pair.key, &pair.value) else {
+            return cx.deserialization_failed(self.nothing_decoded(), raw, headers);
         };
         if timestamp < 0 {
             tracing::warn!(
@@ -126,15 +138,15 @@ impl<K: 'static, V: 'static> SourcePort for Source<K, V> {
         }
         cx.advance_stream_time(timestamp);
         let record = Record {
-            key: &key,
-            value: &value,
+            key,
+            value,
             timestamp,
             headers,
             key_bytes: raw.key.filter(|_| self.lend_key_bytes),
             is_copy: false,
         };
         let result = self.children.forward(cx, record);
-        self.last.set((Some(key), Some(value)));
+        self.last.set(Some(pair));
         result
     }
 }
@@ -170,7 +182,7 @@ fn new_source<K: 'static, V: 'static>(
             extractor: extractor.clone(),
             children: scope.children()?,
             lend_key_bytes,
-            last: Cell::new((None, None)),
+            last: Cell::default(),
         });
         Ok(source)
     })

@@ -207,7 +207,7 @@ impl<K, V> Rows<K, V> {
                 some.then_some(buffer.as_slice())
             }
         };
-        let context = cx.record_context(origin.0, origin.1);
+        let context = cx.update_context(origin.0, origin.1);
         let placed = self
             .store
             .put(key, bytes, timestamp, &context)

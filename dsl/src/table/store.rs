@@ -1,7 +1,7 @@
 //! The store of a table: the newest row of each key, or its history.
 use std::rc::Rc;
 
-use millstream_state::{CachedUpdate, KeyValueStore, RecordContext, Result, VersionedStore};
+use millstream_state::{CachedUpdate, KeyValueStore, Result, UpdateContext, VersionedStore};
 
 /// What became of an update that was written to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl TableStore {
         key: &[u8],
         value: Option<&[u8]>,
         timestamp: i64,
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<Placed> {
         match self {
             Self::Plain(store) => store.put(key, value, timestamp, context).map(|()| Placed::Newest),

@@ -22,7 +22,7 @@ use crate::key_value::Scan;
 use crate::keys::sortable;
 use crate::packed::Key;
 use crate::table::Found;
-use crate::{Headers, RecordContext, Result, StateError, StoreIndex};
+use crate::{Headers, RecordContext, Result, StateError, StoreIndex, UpdateContext};
 
 const INDEX: u8 = 0;
 const ROW: u8 = 1;
@@ -159,7 +159,7 @@ impl SuppressBuffer {
         time: i64,
         new: Option<&[u8]>,
         old: Option<&[u8]>,
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<()> {
         self.put_one(key, (time, false), (new, old), context)
     }
@@ -174,7 +174,7 @@ impl SuppressBuffer {
         time: i64,
         new: Option<&[u8]>,
         old: Option<&[u8]>,
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<()> {
         self.put_one(key, (time, true), (new, old), context)
     }
@@ -184,7 +184,7 @@ impl SuppressBuffer {
         key: &[u8],
         (time, is_of_key): (i64, bool),
         (new, old): (Option<&[u8]>, Option<&[u8]>),
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<()> {
         let mut counted = self.counted()?;
         let mut buffers = self.buffers.take();
@@ -217,8 +217,9 @@ impl SuppressBuffer {
         };
         after.clear();
         let values = Values { prior, old, new };
-        encode(context, values, time, after);
-        counted.totals.bytes += values.size_with(key, context);
+        let context = context.to_record_context();
+        encode(&context, values, time, after);
+        counted.totals.bytes += values.size_with(key, &context);
         counted.earliest = counted.earliest.min(time);
         {
             let mut table = self.core.table.borrow_mut();

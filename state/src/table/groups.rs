@@ -4,13 +4,11 @@
 //! learned by the first read and kept up to date by every write. It is known from some time on: what is older may have left
 //! memory. All its rows are in the overlay, so a row that leaves takes the times up to its own with it. From the first read of
 //! any group on, groups that were not read yet list their dirty rows, so that learning one needs no order of all dirty rows.
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 
-use rustc_hash::FxHasher;
 use smallvec::{SmallVec, smallvec};
 
+use super::keyed::Keyed;
 use super::overlay::Slot;
 use super::{Found, Table};
 use crate::Result;
@@ -27,7 +25,7 @@ pub(crate) type LendRow<'a> = &'a mut dyn FnMut([i64; 2], &[u8], i64) -> bool;
 /// Groups with more rows than that in the database are scanned each time.
 const MAX_ROWS: usize = 1_024;
 /// What a group takes beside its rows.
-const GROUP_BYTES: usize = size_of::<(Key, Group)>() + 8;
+const GROUP_BYTES: usize = size_of::<(Key, Group)>() + 12;
 
 struct Group {
     /// All rows from here on are known.
@@ -43,7 +41,7 @@ struct Group {
 pub(super) struct Groups {
     /// Bytes of a row key behind its group; 0: there are no groups.
     suffix_bytes: usize,
-    known: HashMap<Key, Group, BuildHasherDefault<FxHasher>>,
+    known: Keyed<Group>,
     rows: usize,
     /// Whether each row that the database does not have is in its group. Where nobody reads groups it would cost for
     /// nothing.
@@ -100,7 +98,7 @@ impl Groups {
                 };
                 let rows = smallvec![suffix];
                 let used = false;
-                self.known.insert(group.into(), Group { from, rows, used });
+                self.known.insert(group, Group { from, rows, used });
                 self.rows += 1;
             }
             return;
@@ -136,7 +134,7 @@ impl Groups {
     pub(super) fn sweep(&mut self, expired: &[u8]) {
         let mut rows = 0;
         self.known.retain(|key, group| {
-            let keep = std::mem::take(&mut group.used) && **key >= *expired;
+            let keep = std::mem::take(&mut group.used) && key >= expired;
             if keep {
                 let old = group.rows.partition_point(|row| *row < group.from);
                 group.rows.drain(..old);
@@ -145,9 +143,6 @@ impl Groups {
             keep
         });
         self.rows = rows;
-        if self.known.len() < self.known.capacity() / 4 {
-            self.known.shrink_to_fit();
-        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -273,12 +268,8 @@ impl Table {
         if page.len() >= MAX_ROWS {
             return Ok(false);
         }
-        let mut rows = self
-            .groups
-            .known
-            .remove(group)
-            .map(|known| known.rows)
-            .unwrap_or_default();
+        let known = self.groups.known.get_mut(group);
+        let mut rows = known.map(|known| std::mem::take(&mut known.rows)).unwrap_or_default();
         self.groups.rows = self.groups.rows.saturating_sub(rows.len());
         // What has left memory comes from the database.
         rows.retain(|suffix| *suffix < from || self.slot(&row_key(suffix)).is_some_and(|slot| slot.value.is_some()));
@@ -287,12 +278,12 @@ impl Table {
             let Some((_, suffix)) = split(key, suffix_bytes) else {
                 continue;
             };
-            match self.slot(key) {
-                Some(slot) if slot.value.is_none() => continue,
-                Some(_) => {}
-                None => {
+            match self.overlay.look_up(key) {
+                Ok(position) if self.overlay.slot(position).is_none_or(|(_, slot)| slot.value.is_none()) => continue,
+                Ok(_) => {}
+                Err(hash) => {
                     let (value, timestamp) = self.parts(row);
-                    self.insert_clean(key, Some((value, timestamp)), false);
+                    self.insert_clean((key, hash), Some((value, timestamp)), false);
                 }
             }
             if let Err(at) = place(&rows, &suffix, |row| row) {
@@ -301,7 +292,10 @@ impl Table {
         }
         self.groups.rows += rows.len();
         let learned = Group { from, rows, used: true };
-        self.groups.known.insert(group.into(), learned);
+        match self.groups.known.get_mut(group) {
+            Some(known) => *known = learned,
+            None => self.groups.known.insert(group, learned),
+        }
         Ok(true)
     }
 
@@ -349,7 +343,7 @@ mod tests {
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
         let (from, used) = (suffix(0), true);
         let rows = SmallVec::new();
-        groups.known.insert(b"group"[..].into(), Group { from, rows, used });
+        groups.known.insert(b"group", Group { from, rows, used });
         groups.rows = 0;
         for time in [3, 1, 5, 4, 4] {
             groups.changed(&row(time), true);

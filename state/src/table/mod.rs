@@ -5,6 +5,7 @@
 //! only; these are put in order by the first scan after a commit.
 mod by_time;
 mod groups;
+mod keyed;
 mod lingering;
 mod overlay;
 mod waiting;
@@ -23,7 +24,7 @@ use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange};
 use crate::packed::{Key, Value};
 use crate::pages::{Sources, page};
-use crate::{RecordContext, Result};
+use crate::{Result, UpdateContext};
 
 /// A row that a scan has found.
 #[derive(Clone)]
@@ -91,15 +92,16 @@ impl Table {
 
     /// Copies the value into `out` (cleared first) and gives the timestamp, -1 in plain stores.
     pub(crate) fn get(&mut self, database: &dyn Database, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
-        if let Some(position) = self.overlay.position(key) {
-            return Ok(self.copy(position, out).or_else(|| self.copy_lingering(key, out)));
-        }
+        let hash = match self.overlay.look_up(key) {
+            Ok(position) => return Ok(self.copy(position, out).or_else(|| self.copy_lingering(key, out))),
+            Err(hash) => hash,
+        };
         if let Some(time) = self.copy_lingering(key, out) {
             return Ok(Some(time));
         }
         let found = self.read(database, key, out)?;
         if self.bytes < self.clean_budget_bytes {
-            self.insert_clean(key, found.map(|time| (out.as_slice(), time)), found.is_none());
+            self.insert_clean((key, hash), found.map(|time| (out.as_slice(), time)), found.is_none());
         }
         Ok(found)
     }
@@ -123,12 +125,12 @@ impl Table {
     }
 
     /// `unstored`: the database is known to have no such row.
-    fn insert_clean(&mut self, key: &[u8], found: Option<(&[u8], i64)>, unstored: bool) -> usize {
+    fn insert_clean(&mut self, (key, hash): (&[u8], u64), found: Option<(&[u8], i64)>, unstored: bool) -> usize {
         let value = found.map(|(value, _)| value);
         self.bytes += row_bytes(key, value);
         let mut slot = Slot::clean(value.map(Value::from), found.map_or(-1, |(_, time)| time));
         slot.unstored = unstored;
-        self.overlay.insert(key, slot)
+        self.overlay.insert((key, hash), slot)
     }
 
     fn read(&self, database: &dyn Database, key: &[u8], out: &mut Vec<u8>) -> Result<Option<i64>> {
@@ -149,10 +151,10 @@ impl Table {
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: i64) {
-        let position = match self.overlay.position(key) {
-            Some(position) => position,
+        let position = match self.overlay.look_up(key) {
+            Ok(position) => position,
             // What the row was does not matter: it is written at once.
-            None => self.insert_clean(key, None, self.groups.lacks(key)),
+            Err(hash) => self.insert_clean((key, hash), None, self.groups.lacks(key)),
         };
         self.write_row(position, value, timestamp);
         if value.is_none() {
@@ -199,15 +201,15 @@ impl Table {
         key: &[u8],
         value: Option<&[u8]>,
         timestamp: i64,
-        context: &RecordContext,
+        context: &dyn UpdateContext,
     ) -> Result<()> {
         self.lingering.remove(key);
-        let position = match self.overlay.position(key) {
-            Some(position) => position,
-            None => {
+        let position = match self.overlay.look_up(key) {
+            Ok(position) => position,
+            Err(hash) => {
                 let mut out = Vec::new();
                 let found = self.read(database, key, &mut out)?;
-                self.insert_clean(key, found.map(|time| (out.as_slice(), time)), found.is_none())
+                self.insert_clean((key, hash), found.map(|time| (out.as_slice(), time)), found.is_none())
             }
         };
         let Some((_, slot)) = self.overlay.slot_mut(position) else {

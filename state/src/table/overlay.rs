@@ -135,22 +135,27 @@ fn key_at(rows: &[Row], position: u32) -> &[u8] {
 
 impl Overlay {
     pub(super) fn position(&self, key: &[u8]) -> Option<usize> {
+        self.look_up(key).ok()
+    }
+
+    /// The position of the row, or the hash that its key is to be inserted with.
+    pub(super) fn look_up(&self, key: &[u8]) -> Result<usize, u64> {
         let last = self.last.get();
         if let Some(row) = self.rows.get(last)
             && row.slot.is_some()
             && *row.key == *key
         {
-            return Some(last);
+            return Ok(last);
         }
         let is_it = |position: &u32| key_at(&self.rows, *position) == key;
-        let found = *self.positions.find(hash_of(key), is_it)? as usize;
+        let hash = hash_of(key);
+        let found = *self.positions.find(hash, is_it).ok_or(hash)? as usize;
         self.last.set(found);
-        Some(found)
+        Ok(found)
     }
 
-    /// Adds a row; its key must not be there.
-    pub(super) fn insert(&mut self, key: &[u8], mut slot: Slot) -> usize {
-        let hash = hash_of(key);
+    /// Adds a row; its key must not be there, and has this hash.
+    pub(super) fn insert(&mut self, (key, hash): (&[u8], u64), mut slot: Slot) -> usize {
         let free = self.free.pop();
         if free.as_ref().is_some_and(|free| free.listed) {
             slot.change = Change::Undone;
@@ -259,11 +264,17 @@ impl Overlay {
 mod tests {
     use super::*;
 
+    impl Overlay {
+        fn add(&mut self, key: &[u8], slot: Slot) -> usize {
+            self.insert((key, hash_of(key)), slot)
+        }
+    }
+
     #[test]
     fn a_row_is_found_behind_the_last_one_and_after_others_have_gone() {
         let mut overlay = Overlay::default();
         for key in [&b"a"[..], b"b", b"c"] {
-            overlay.insert(key, Slot::clean(Some(Value::from(key)), 1));
+            overlay.add(key, Slot::clean(Some(Value::from(key)), 1));
         }
         assert_eq!(overlay.position(b"c"), Some(2));
         assert_eq!(overlay.position(b"a"), Some(0));
@@ -280,30 +291,30 @@ mod tests {
     fn the_next_row_gets_the_place_of_one_that_was_taken_out() {
         let mut overlay = Overlay::default();
         for key in [&b"a"[..], b"b"] {
-            overlay.insert(key, Slot::clean(Some(Value::from(key)), 1));
+            overlay.add(key, Slot::clean(Some(Value::from(key)), 1));
         }
         overlay.remove(0);
         overlay.remove(0);
         assert_eq!((overlay.position(b"a"), overlay.position(b"b")), (None, Some(1)));
         assert!(overlay.slot(0).is_none() && overlay.slot_mut(0).is_none());
         let slot = || Slot::clean(None, -1);
-        assert_eq!((overlay.insert(b"c", slot()), overlay.insert(b"d", slot())), (0, 2));
+        assert_eq!((overlay.add(b"c", slot()), overlay.add(b"d", slot())), (0, 2));
         assert_eq!((overlay.position(b"c"), overlay.key(0)), (Some(0), &b"c"[..]));
         overlay.remove(1);
         overlay.retain(|_, _| true);
         assert_eq!((overlay.position(b"c"), overlay.position(b"d")), (Some(0), Some(1)));
-        assert_eq!(overlay.insert(b"e", slot()), 2);
+        assert_eq!(overlay.add(b"e", slot()), 2);
     }
 
     #[test]
     fn memory_goes_back_when_few_rows_came_between_two_sweeps() {
         let mut overlay = Overlay::default();
         for n in 0..1_000_u32 {
-            overlay.insert(&n.to_be_bytes(), Slot::clean(None, -1));
+            overlay.add(&n.to_be_bytes(), Slot::clean(None, -1));
         }
         overlay.retain(|_, _| false);
         assert!(overlay.rows.capacity() >= 1_000 && overlay.positions.capacity() >= 1_000);
-        overlay.insert(b"a", Slot::clean(None, -1));
+        overlay.add(b"a", Slot::clean(None, -1));
         overlay.retain(|_, _| true);
         assert!(overlay.rows.capacity() < 100 && overlay.positions.capacity() < 100);
         assert_eq!(overlay.position(b"a"), Some(0));

@@ -1,6 +1,6 @@
 //! Updates that wait in the record cache: the record of the newest update of a row, and what the row was before.
-use crate::RecordContext;
 use crate::packed::Value;
+use crate::{RecordContext, UpdateContext};
 
 /// An update that waits to be logged and forwarded.
 pub(crate) struct Waiting {
@@ -30,7 +30,7 @@ pub(super) struct WaitingList {
 
 impl WaitingList {
     /// Adds an update of a row that has none yet; gives its position.
-    pub(super) fn add(&mut self, row: usize, old: Option<(Value, i64)>, context: &RecordContext) -> u32 {
+    pub(super) fn add(&mut self, row: usize, old: Option<(Value, i64)>, context: &dyn UpdateContext) -> u32 {
         self.turns += 1;
         self.waiting += 1;
         let position = u32::try_from(self.updates.len()).unwrap_or(u32::MAX);
@@ -38,7 +38,7 @@ impl WaitingList {
             row,
             turn: self.turns,
             old,
-            context: context.clone(),
+            context: context.to_record_context(),
         }));
         position
     }
@@ -48,12 +48,12 @@ impl WaitingList {
     }
 
     /// The row was updated again.
-    pub(super) fn renew(&mut self, position: u32, context: &RecordContext) {
+    pub(super) fn renew(&mut self, position: u32, context: &dyn UpdateContext) {
         self.turns += 1;
         let turn = self.turns;
         if let Some(update) = self.get(position) {
             update.turn = turn;
-            update.context.clone_from(context);
+            update.context = context.to_record_context();
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::rc::Rc;
 
 use crate::core::Core;
-use crate::{RecordContext, Result, StoreIndex, StoreKind};
+use crate::{Result, StoreIndex, StoreKind, UpdateContext};
 
 pub(crate) use self::rows::Rows;
 #[cfg(test)]
@@ -119,7 +119,7 @@ impl VersionedStore {
     ///
     /// # Errors
     /// Of the database or the changelog.
-    pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &RecordContext) -> Result<i64> {
+    pub fn put(&self, key: &[u8], value: Option<&[u8]>, timestamp: i64, context: &dyn UpdateContext) -> Result<i64> {
         self.core.check_writable()?;
         let observed = self.core.observe(timestamp);
         let valid_to = if timestamp < self.retention.oldest(observed) {
@@ -132,7 +132,7 @@ impl VersionedStore {
             self.core.expire_below(&self.retention.expired_below(observed));
             valid_to
         };
-        self.core.log(key, value, timestamp, &context.headers)?;
+        self.core.log(key, value, timestamp, context.headers())?;
         self.reclaim(observed)?;
         Ok(valid_to)
     }

@@ -4,7 +4,10 @@
 use std::ops::Bound;
 
 use super::*;
-use crate::{ChangeLogger, ChangelogRecord, Headers, StateEngine, StoreBackend, StoreSpec, TaskDatabase, TaskState};
+use crate::{
+    ChangeLogger, ChangelogRecord, Headers, RecordContext, StateEngine, StoreBackend, StoreSpec, TaskDatabase,
+    TaskState,
+};
 
 struct Nobody;
 impl ChangeLogger for Nobody {

@@ -59,7 +59,7 @@ impl<KO> Keep<KO> {
                 Some(row.as_slice())
             }
         };
-        let context = cx.record_context(record.timestamp, record.headers);
+        let context = cx.update_context(record.timestamp, record.headers);
         self.store
             .put(row_key, row, record.timestamp, &context)
             .map_err(|e| faults::store(&self.node, e))
