@@ -31,7 +31,8 @@ enum Chore {
     Demo(demo::Options),
     /// Run every check: format, lints, architecture, unit, documentation and integration tests, conformance.
     Test(test::Options),
-    /// Micro-benchmarks, or `bench peer`: side by side with Kafka Streams.
+    /// Micro-benchmarks; `bench operators` and `bench instructions` give the figures of each kind of operator, `bench peer` runs
+    /// side by side with Kafka Streams.
     Bench(bench::Options),
     /// Check the sentences of the architecture against the sources.
     Tidy,

@@ -20,6 +20,8 @@ pub(crate) enum Need {
     JavaCompiler,
     /// Fetches Kafka.
     Maven,
+    /// Counts instructions.
+    Valgrind,
 }
 
 impl Need {
@@ -31,6 +33,7 @@ impl Need {
             Self::Java => major_version("java").is_some_and(|v| v >= 17),
             Self::JavaCompiler => major_version("javac").is_some_and(|v| v >= 17),
             Self::Maven => succeeds("mvn", &["--version"]),
+            Self::Valgrind => succeeds("valgrind", &["--version"]),
         }
     }
 
@@ -42,6 +45,7 @@ impl Need {
             Self::Java => "Java 17 or newer",
             Self::JavaCompiler => "a JDK 17 or newer",
             Self::Maven => "Maven",
+            Self::Valgrind => "valgrind",
         }
     }
 
@@ -52,6 +56,7 @@ impl Need {
             Self::Libclang => "libclang-dev",
             Self::Java | Self::JavaCompiler => jdk_package(),
             Self::Maven => "maven",
+            Self::Valgrind => "valgrind",
         }
     }
 }

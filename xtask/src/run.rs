@@ -100,6 +100,18 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
+/// Runs a command whose output matters only when it fails.
+pub(crate) fn quietly(command: &mut Command) -> Result {
+    let out = command.stdin(Stdio::null()).output();
+    let out = out.map_err(|e| format!("{}: {e}", text(command)))?;
+    if out.status.success() {
+        return Ok(());
+    }
+    let said = [out.stdout, out.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    Err(format!("`{}` ended with {}:\n{said}", text(command), out.status))
+}
+
 /// Whether a command is there and succeeds; it prints nothing.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);

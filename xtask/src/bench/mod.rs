@@ -1,7 +1,13 @@
-//! `cargo xtask bench`: micro-benchmarks, and `bench peer`: side by side with Kafka Streams.
+//! `cargo xtask bench`: micro-benchmarks, the figures of operators, and `bench peer`: side by side with Kafka Streams.
+mod binary;
+mod criterion;
+mod figures;
+mod instructions;
+mod operators;
 mod peer;
 mod processes;
 mod report;
+mod tables;
 
 use clap::{Args, Subcommand};
 
@@ -22,11 +28,17 @@ pub(crate) struct Options {
 enum What {
     /// The same workloads on Kafka Streams and on Millstream: same broker, same data, one after the other.
     Peer(peer::Options),
+    /// Each kind of operator several times: best and median, as the tables of `bench/README.md`.
+    Operators(operators::Options),
+    /// Instructions per record of operators, counted by valgrind.
+    Instructions(instructions::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Result {
     match &options.what {
         Some(What::Peer(options)) => peer::run(options),
+        Some(What::Operators(options)) => operators::run(options),
+        Some(What::Instructions(options)) => instructions::run(options),
         None => micro(&options.arguments),
     }
 }
