@@ -14,7 +14,8 @@ use millstream::state::{Headers as RecordHeaders, StateEngine};
 use millstream::testing::TopologyTestDriver;
 use rustix::time::{ClockId, clock_gettime};
 
-const RECORDS: u64 = 10_000;
+/// As many as the driver commits at once, so that each iteration has one commit.
+const RECORDS: u64 = 1 << 16;
 const KEYS: [u64; 3] = [10, 10_000, 1_000_000];
 
 type Texts = KStream<String, String>;

@@ -16,6 +16,7 @@ mod error;
 mod global;
 mod headers;
 mod key_value;
+mod keyed;
 mod keys;
 #[cfg(any(feature = "rocksdb", test))]
 mod layout;

@@ -73,7 +73,6 @@ impl Row {
 
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) key: Key,
     /// All rows from here on are here. Those before it are dirty, or happen to be here.
     pub(super) from: At,
     /// How many rows are dirty.
@@ -83,9 +82,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(key: &[u8], from: At) -> Self {
+    pub(super) fn new(from: At) -> Self {
         Self {
-            key: key.into(),
             from,
             dirty: 0,
             rows: SmallVec::new(),
@@ -203,14 +201,14 @@ impl Group {
         !self.rows.is_empty()
     }
 
-    /// Memory that it takes.
-    pub(super) fn bytes(&self) -> usize {
+    /// Memory that it takes with its key.
+    pub(super) fn bytes(&self, key: &[u8]) -> usize {
         let rows: usize = self.rows.iter().map(|row| Row::bytes(&row.value)).sum();
-        Self::bytes_without_rows(&self.key) + rows
+        Self::bytes_without_rows(key) + rows
     }
 
     /// With its place in the hash table.
     pub(super) fn bytes_without_rows(key: &[u8]) -> usize {
-        size_of::<Self>() + 8 + Key::beside(key.len())
+        size_of::<(Key, Self)>() + 12 + Key::beside(key.len())
     }
 }

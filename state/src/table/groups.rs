@@ -8,11 +8,11 @@ use std::ops::Bound;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::keyed::Keyed;
 use super::overlay::Slot;
 use super::{Found, Table};
 use crate::Result;
 use crate::database::Database;
+use crate::keyed::Keyed;
 use crate::keys::{Suffix, place, split};
 use crate::packed::Key;
 
@@ -89,8 +89,9 @@ impl Groups {
         let Some((group, suffix)) = split(key, self.suffix_bytes) else {
             return;
         };
-        let Some(group) = self.known.get_mut(group) else {
-            if present {
+        let found = self.known.look_up(group);
+        let Some(known) = found.ok().and_then(|position| self.known.at_mut(position)) else {
+            if let (Err(hash), true) = (found, present) {
                 let from = if self.is_new(group) {
                     Suffix::FIRST
                 } else {
@@ -98,18 +99,18 @@ impl Groups {
                 };
                 let rows = smallvec![suffix];
                 let used = false;
-                self.known.insert(group, Group { from, rows, used });
+                self.known.insert((group, hash), Group { from, rows, used });
                 self.rows += 1;
             }
             return;
         };
-        match place(&group.rows, &suffix, |row| row) {
+        match place(&known.rows, &suffix, |row| row) {
             Err(at) if present => {
-                group.rows.insert(at, suffix);
+                known.rows.insert(at, suffix);
                 self.rows += 1;
             }
             Ok(at) if !present => {
-                group.rows.remove(at);
+                known.rows.remove(at);
                 self.rows = self.rows.saturating_sub(1);
             }
             _ => {}
@@ -292,10 +293,7 @@ impl Table {
         }
         self.groups.rows += rows.len();
         let learned = Group { from, rows, used: true };
-        match self.groups.known.get_mut(group) {
-            Some(known) => *known = learned,
-            None => self.groups.known.insert(group, learned),
-        }
+        self.groups.known.put(group, learned);
         Ok(true)
     }
 
@@ -343,7 +341,7 @@ mod tests {
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
         let (from, used) = (suffix(0), true);
         let rows = SmallVec::new();
-        groups.known.insert(b"group", Group { from, rows, used });
+        groups.known.put(b"group", Group { from, rows, used });
         groups.rows = 0;
         for time in [3, 1, 5, 4, 4] {
             groups.changed(&row(time), true);

@@ -5,7 +5,6 @@
 //! only; these are put in order by the first scan after a commit.
 mod by_time;
 mod groups;
-mod keyed;
 mod lingering;
 mod overlay;
 mod waiting;
