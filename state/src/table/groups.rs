@@ -27,11 +27,41 @@ const MAX_ROWS: usize = 1_024;
 /// What a group takes beside its rows.
 const GROUP_BYTES: usize = size_of::<(Key, Group)>() + 12;
 
+/// A row of a group.
+#[derive(Clone, Copy)]
+struct Member {
+    suffix: Suffix,
+    /// Where it was in the overlay when it was looked for last.
+    position: u32,
+}
+
+/// Where no row is.
+const NOWHERE: u32 = u32::MAX;
+
+impl Member {
+    fn new(suffix: Suffix, position: usize) -> Self {
+        let position = u32::try_from(position).unwrap_or(NOWHERE);
+        Self { suffix, position }
+    }
+
+    fn suffix(&self) -> &Suffix {
+        &self.suffix
+    }
+}
+
+/// What is known of a row before it is looked for.
+pub(super) struct Seen {
+    /// Where it was.
+    pub(super) position: u32,
+    /// The database has no such row, if it is not in the overlay either.
+    pub(super) is_lacking: bool,
+}
+
 struct Group {
     /// All rows from here on are known.
     from: Suffix,
     /// In order; those before `from` are dirty rows and leftovers. Few in most groups.
-    rows: SmallVec<[Suffix; 3]>,
+    rows: SmallVec<[Member; 2]>,
     /// Read since the last sweep.
     used: bool,
 }
@@ -72,17 +102,28 @@ impl Groups {
         self.suffix_bytes
     }
 
-    /// Whether the database has no such row, which is not in the overlay either.
-    pub(super) fn lacks(&self, key: &[u8]) -> bool {
-        if self.known.is_empty() {
-            return false;
+    /// What is known of a row.
+    pub(super) fn seen(&self, key: &[u8]) -> Seen {
+        let known = || {
+            let (group, suffix) = split(key, self.suffix_bytes)?;
+            Some((self.known.get(group)?, suffix))
+        };
+        let Some((group, suffix)) = (!self.known.is_empty()).then(known).flatten() else {
+            return Seen {
+                position: NOWHERE,
+                is_lacking: false,
+            };
+        };
+        let member = place(&group.rows, &suffix, Member::suffix).ok();
+        let member = member.and_then(|at| group.rows.get(at));
+        Seen {
+            position: member.map_or(NOWHERE, |member| member.position),
+            is_lacking: group.from <= suffix,
         }
-        split(key, self.suffix_bytes)
-            .is_some_and(|(group, suffix)| self.known.get(group).is_some_and(|group| group.from <= suffix))
     }
 
-    /// A row has come into being or has gone.
-    pub(super) fn changed(&mut self, key: &[u8], present: bool) {
+    /// A row has come into being at this position of the overlay, or has gone.
+    pub(super) fn changed(&mut self, key: &[u8], position: Option<usize>) {
         if !self.complete {
             return;
         }
@@ -91,25 +132,25 @@ impl Groups {
         };
         let found = self.known.look_up(group);
         let Some(known) = found.ok().and_then(|position| self.known.at_mut(position)) else {
-            if let (Err(hash), true) = (found, present) {
+            if let (Err(hash), Some(position)) = (found, position) {
                 let from = if self.is_new(group) {
                     Suffix::FIRST
                 } else {
                     Suffix::LAST
                 };
-                let rows = smallvec![suffix];
+                let rows = smallvec![Member::new(suffix, position)];
                 let used = false;
                 self.known.insert((group, hash), Group { from, rows, used });
                 self.rows += 1;
             }
             return;
         };
-        match place(&known.rows, &suffix, |row| row) {
-            Err(at) if present => {
-                known.rows.insert(at, suffix);
+        match (place(&known.rows, &suffix, Member::suffix), position) {
+            (Err(at), Some(position)) => {
+                known.rows.insert(at, Member::new(suffix, position));
                 self.rows += 1;
             }
-            Ok(at) if !present => {
+            (Ok(at), None) => {
                 known.rows.remove(at);
                 self.rows = self.rows.saturating_sub(1);
             }
@@ -137,7 +178,7 @@ impl Groups {
         self.known.retain(|key, group| {
             let keep = std::mem::take(&mut group.used) && key >= expired;
             if keep {
-                let old = group.rows.partition_point(|row| *row < group.from);
+                let old = group.rows.partition_point(|row| row.suffix < group.from);
                 group.rows.drain(..old);
                 rows += group.rows.len();
             }
@@ -153,20 +194,20 @@ impl Groups {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.known.len() * GROUP_BYTES + self.rows * size_of::<Suffix>()
+        self.known.len() * GROUP_BYTES + self.rows * size_of::<Member>()
     }
 
     /// Rows of these times, if the group is known.
-    fn find(&mut self, group: &[u8], (lo, hi): &Times) -> Option<SmallVec<[Suffix; 8]>> {
+    fn find(&mut self, group: &[u8], (lo, hi): &Times) -> Option<SmallVec<[Member; 4]>> {
         let group = self.known.get_mut(group).filter(|group| group.from <= *lo)?;
         group.used = true;
         // Most reads are for the newest rows.
         let newest = group.rows.len().saturating_sub(8);
         let first = match group.rows.get(newest) {
-            Some(row) if row < lo => newest + group.rows.get(newest..)?.partition_point(|row| row < lo),
-            _ => group.rows.partition_point(|row| row < lo),
+            Some(row) if row.suffix < *lo => newest + group.rows.get(newest..)?.partition_point(|row| row.suffix < *lo),
+            _ => group.rows.partition_point(|row| row.suffix < *lo),
         };
-        let rows = group.rows.get(first..)?.iter().take_while(|row| *row <= hi);
+        let rows = group.rows.get(first..)?.iter().take_while(|row| row.suffix <= *hi);
         Some(rows.copied().collect())
     }
 }
@@ -231,11 +272,13 @@ impl Table {
             None => self.groups.find(group, times).unwrap_or_default(),
         };
         let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(group);
-        let mut visit = |suffix: &Suffix| {
+        let mut moved = false;
+        let mut visit = |Member { suffix, position }: &Member| {
             key.truncate(group.len());
             key.extend_from_slice(suffix.bytes().get(..self.groups.suffix_bytes).unwrap_or_default());
-            let position = self.overlay.position(&key)?;
-            let (key, slot) = self.overlay.slot_mut(position)?;
+            let found = self.overlay.look_near(*position, &key).ok()?;
+            moved |= found != *position as usize;
+            let (key, slot) = self.overlay.slot_mut(found)?;
             slot.used = true;
             slot.value.as_ref()?;
             Some(f(key, *suffix, slot))
@@ -248,14 +291,30 @@ impl Table {
                 Some(true) => {}
             }
         }
+        if moved {
+            self.find_members(group);
+        }
         Ok(true)
+    }
+
+    /// Rows have moved since they were looked for.
+    fn find_members(&mut self, group: &[u8]) {
+        let suffix_bytes = self.groups.suffix_bytes;
+        let Some(known) = self.groups.known.get_mut(group) else {
+            return;
+        };
+        for member in &mut known.rows {
+            let key = row_key(group, suffix_bytes, member.suffix);
+            let found = self.overlay.look_near(member.position, &key).ok();
+            *member = Member::new(member.suffix, found.unwrap_or(usize::MAX));
+        }
     }
 
     /// Reads a group into the overlay. False: it has too many rows.
     fn learn(&mut self, database: &dyn Database, group: &[u8], (from, end): Times) -> Result<bool> {
         let suffix_bytes = self.groups.suffix_bytes;
-        let row_key = |suffix: &Suffix| [group, suffix.bytes().get(..suffix_bytes).unwrap_or_default()].concat();
-        let (lo, hi) = (row_key(&from), row_key(&end));
+        let row_key = |suffix| row_key(group, suffix_bytes, suffix);
+        let (lo, hi) = (row_key(from), row_key(end));
         if lo > hi {
             return Ok(true);
         }
@@ -273,22 +332,24 @@ impl Table {
         let mut rows = known.map(|known| std::mem::take(&mut known.rows)).unwrap_or_default();
         self.groups.rows = self.groups.rows.saturating_sub(rows.len());
         // What has left memory comes from the database.
-        rows.retain(|suffix| *suffix < from || self.slot(&row_key(suffix)).is_some_and(|slot| slot.value.is_some()));
+        rows.retain(|row| {
+            row.suffix < from || self.slot(&row_key(row.suffix)).is_some_and(|slot| slot.value.is_some())
+        });
         // Rows of longer keys may lie between.
         for (key, row) in page.iter().filter(|(key, _)| key.len() == lo.len()) {
             let Some((_, suffix)) = split(key, suffix_bytes) else {
                 continue;
             };
-            match self.overlay.look_up(key) {
+            let position = match self.overlay.look_up(key) {
                 Ok(position) if self.overlay.slot(position).is_none_or(|(_, slot)| slot.value.is_none()) => continue,
-                Ok(_) => {}
+                Ok(position) => position,
                 Err(hash) => {
                     let (value, timestamp) = self.parts(row);
-                    self.insert_clean((key, hash), Some((value, timestamp)), false);
+                    self.insert_clean((key, hash), Some((value, timestamp)), false)
                 }
-            }
-            if let Err(at) = place(&rows, &suffix, |row| row) {
-                rows.insert(at, suffix);
+            };
+            if let Err(at) = place(&rows, &suffix, Member::suffix) {
+                rows.insert(at, Member::new(suffix, position));
             }
         }
         self.groups.rows += rows.len();
@@ -308,10 +369,14 @@ impl Table {
                 && slot.is_dirty()
                 && slot.value.is_some()
             {
-                self.groups.changed(key, true);
+                self.groups.changed(key, Some(*position));
             }
         }
     }
+}
+
+fn row_key(group: &[u8], suffix_bytes: usize, suffix: Suffix) -> Vec<u8> {
+    [group, suffix.bytes().get(..suffix_bytes).unwrap_or_default()].concat()
 }
 
 #[cfg(test)]
@@ -328,25 +393,25 @@ mod tests {
 
     fn times(groups: &mut Groups, from: u64, to: u64) -> Option<Vec<u64>> {
         let found = groups.find(b"group", &(suffix(from), suffix(to)))?;
-        Some(found.iter().map(|row| row.time()).collect())
+        Some(found.iter().map(|row| row.suffix.time()).collect())
     }
 
     #[test]
     fn a_group_is_known_from_behind_the_last_row_that_left() {
         let mut groups = Groups::new(12);
-        groups.changed(&row(1), true);
+        groups.changed(&row(1), Some(1));
         assert_eq!(groups.bytes(), 0, "nobody reads groups");
         groups.complete = true;
-        groups.changed(&row(2), true);
+        groups.changed(&row(2), Some(2));
         assert_eq!(times(&mut groups, 0, 9), None, "nobody has read it");
         let (from, used) = (suffix(0), true);
         let rows = SmallVec::new();
         groups.known.put(b"group", Group { from, rows, used });
         groups.rows = 0;
         for time in [3, 1, 5, 4, 4] {
-            groups.changed(&row(time), true);
+            groups.changed(&row(time), Some(7));
         }
-        groups.changed(&row(4), false);
+        groups.changed(&row(4), None);
         assert_eq!(times(&mut groups, 2, 5), Some(vec![3, 5]));
         groups.left(&row(3));
         groups.sweep(b"");
@@ -354,7 +419,7 @@ mod tests {
             (times(&mut groups, 3, 9), times(&mut groups, 4, 9)),
             (None, Some(vec![5]))
         );
-        groups.changed(&row(2), true);
+        groups.changed(&row(2), Some(2));
         assert_eq!(groups.rows, 2, "a dirty row is listed whatever is known");
         groups.sweep(b"");
         groups.sweep(b"");

@@ -150,10 +150,11 @@ impl Table {
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: i64) {
-        let position = match self.overlay.look_up(key) {
+        let seen = self.groups.seen(key);
+        let position = match self.overlay.look_near(seen.position, key) {
             Ok(position) => position,
             // What the row was does not matter: it is written at once.
-            Err(hash) => self.insert_clean((key, hash), None, self.groups.lacks(key)),
+            Err(hash) => self.insert_clean((key, hash), None, seen.is_lacking),
         };
         self.write_row(position, value, timestamp);
         if value.is_none() {
@@ -250,7 +251,7 @@ impl Table {
             }
         }
         if slot.value.is_some() != value.is_some() {
-            self.groups.changed(key, value.is_some());
+            self.groups.changed(key, value.map(|_| position));
             self.by_time.changed(key, self.groups.suffix_bytes(), value.is_some());
         }
         slot.used = true;
