@@ -4,6 +4,10 @@
 //! restarted instance finds everything that was committed and restores nothing but the transaction in flight. Without a
 //! log, a crash would lose what the memtables held: with 16 MiB and rows of 80 bytes the last 200 000 updates.
 //! Marks are in the same batch as the rows, so after a power cut, too, data and offsets agree.
+mod heads;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -16,6 +20,7 @@ use rocksdb::{
 
 use super::{BatchWriter, Database, KeyRange, MakeReader, Mark, RawRow, is_sound};
 use crate::layout::{Change, Layout};
+use crate::segments::suffix_bytes;
 use crate::{Result, StateError, StoreSpec, row_cache_bytes};
 
 const MARKS: &str = "millstream-marks";
@@ -60,7 +65,8 @@ impl Budget {
         options
     }
 
-    fn family_options(&self) -> Options {
+    /// `heads`: filters know what rows begin with, for reads of groups.
+    fn family_options(&self, heads: bool) -> Options {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(&self.cache);
         blocks.set_block_size(BLOCK_BYTES);
@@ -75,6 +81,9 @@ impl Budget {
         options.set_max_write_buffer_number(3);
         options.set_memtable_prefix_bloom_ratio(0.1);
         options.set_memtable_whole_key_filtering(true);
+        if heads {
+            options.set_prefix_extractor(heads::extractor());
+        }
         options
     }
 }
@@ -85,7 +94,8 @@ pub(crate) struct RocksDatabase {
     path: PathBuf,
     families: Vec<String>,
     marks: Vec<Mark>,
-    family_options: Options,
+    /// Of each family.
+    family_options: Vec<Options>,
     poisoned: bool,
 }
 
@@ -103,9 +113,15 @@ impl RocksDatabase {
         let mut names: BTreeSet<&str> = families.iter().map(String::as_str).collect();
         names.extend(existing.iter().map(String::as_str));
         names.extend([MARKS, "default"]);
-        let descriptors = names
+        let family_options: Vec<Options> = specs
             .iter()
-            .map(|name| ColumnFamilyDescriptor::new(*name, budget.family_options()));
+            .map(|spec| budget.family_options(suffix_bytes(&spec.kind) > 0))
+            .collect();
+        let descriptors = names.iter().map(|name| {
+            let family = families.iter().position(|family| family == name);
+            let options = family.and_then(|family| family_options.get(family)).cloned();
+            ColumnFamilyDescriptor::new(*name, options.unwrap_or_else(|| budget.family_options(false)))
+        });
         let database =
             DB::open_cf_descriptors(&options, path, descriptors).map_err(|error| open_error(path, &error))?;
         let mut opened = Self {
@@ -113,7 +129,7 @@ impl RocksDatabase {
             path: path.to_owned(),
             marks: vec![Mark::default(); families.len()],
             families,
-            family_options: budget.family_options(),
+            family_options,
             poisoned: false,
         };
         for (family, spec) in specs.iter().enumerate() {
@@ -318,6 +334,7 @@ impl Database for RocksDatabase {
             return Ok(Vec::new());
         }
         let mut options = ReadOptions::default();
+        options.set_total_order_seek(reverse || !heads::is_shared(range));
         match range.0 {
             Bound::Included(lo) => options.set_iterate_lower_bound(lo),
             // The smallest key behind `lo`.
@@ -388,7 +405,7 @@ impl Database for RocksDatabase {
     }
 
     fn wipe(&mut self, family: usize) -> Result<()> {
-        let Some(name) = self.families.get(family).cloned() else {
+        let (Some(name), Some(options)) = (self.families.get(family).cloned(), self.family_options.get(family)) else {
             return Ok(());
         };
         if self.marks.get(family) == Some(&Mark::default()) && self.is_empty(family)? {
@@ -411,7 +428,7 @@ impl Database for RocksDatabase {
         };
         let anew = database
             .drop_cf(&name)
-            .and_then(|()| database.create_cf(&name, &self.family_options));
+            .and_then(|()| database.create_cf(&name, options));
         anew.map_err(|error| self.error(&error))
     }
 
