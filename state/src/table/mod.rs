@@ -393,18 +393,22 @@ impl Table {
 
     /// Writes the dirty rows without those below `expired`, in key order if that helps the database. They stay dirty until
     /// `committed`.
-    pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
-        if batch.wants_order() {
-            self.overlay.sort(&mut self.dirty);
-        }
+    pub(crate) fn write(&self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
         let overlay = &self.overlay;
-        for position in &self.dirty {
-            let Some((key, slot)) = overlay.slot(*position) else {
+        let end = expired.unwrap_or_default();
+        let is_written = |position: &usize| {
+            let row = overlay.slot(*position);
+            row.is_some_and(|(key, slot)| slot.is_dirty() && key >= end)
+        };
+        let mut written: Vec<usize> = self.dirty.iter().copied().filter(is_written).collect();
+        if batch.wants_order() {
+            overlay.sort(&mut written);
+        }
+        for position in written {
+            let Some((key, slot)) = overlay.slot(position) else {
                 continue;
             };
             match slot.value() {
-                _ if !slot.is_dirty() => {}
-                _ if expired.is_some_and(|end| key < end) => {}
                 Some(value) if self.timestamped => batch.put(self.family, key, &slot.timestamp.to_be_bytes(), value),
                 Some(value) => batch.put(self.family, key, &[], value),
                 None => batch.delete(self.family, key),
