@@ -57,7 +57,7 @@ impl StreamsConfig {
             commit_interval: None,
             stream_threads: 1,
             state_dir: std::env::temp_dir().join("millstream"),
-            state_memory_bytes: 64 << 20,
+            state_memory_bytes: crate::state::STATE_MEMORY_BYTES,
             record_cache_bytes: 10 << 20,
             uncommitted_bytes: 16 << 20,
             buffered_records: 1000,

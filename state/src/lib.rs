@@ -52,7 +52,7 @@ pub use row_list::RowList;
 pub use session::{SessionRow, SessionRows, SessionStore};
 pub use spec::{ChangeLogger, ChangelogRecord, LoggedHeaders, StoreBackend, StoreIndex, StoreKind, StoreSpec};
 pub use suppress::{BufferTotals, Evicted, SuppressBuffer};
-pub use task::{TaskOptions, TaskState, row_cache_bytes};
+pub use task::{STATE_MEMORY_BYTES, TaskOptions, TaskState, row_cache_bytes};
 pub use task_database::TaskDatabase;
 pub use versioned::{VersionedRow, VersionedStore};
 pub use window::{RowOrder, WindowRow, WindowRows, WindowStore};

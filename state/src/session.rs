@@ -206,21 +206,25 @@ impl SessionStore {
             return Ok(true);
         }
         let segment = self.segments.take(&self.core, end);
-        let suffix = [&end.to_be_bytes()[..], &start.to_be_bytes()];
-        self.core
-            .with_row_key(segment.unwrap_or_default(), key, &suffix, |row_key| {
-                if segment.is_some() {
-                    self.core.table.borrow_mut().put(row_key, value, -1);
-                }
-                let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
-                self.core.log(logged, value, context.timestamp(), context.headers())
-            })?;
+        // The changelog does not see the segment.
+        self.with_key_in(segment.unwrap_or_default(), key, (start, end), |row_key| {
+            if segment.is_some() {
+                self.core.table.borrow_mut().put(row_key, value, -1);
+            }
+            let logged = row_key.get(PREFIX_BYTES..).unwrap_or_default();
+            self.core.log(logged, value, context.timestamp(), context.headers())
+        })?;
         Ok(segment.is_some())
     }
 
     fn with_row_key<R>(&self, key: &[u8], start: i64, end: i64, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        self.with_key_in(self.segments.id(end), key, (start, end), f)
+    }
+
+    /// The same where the segment is known.
+    fn with_key_in<R>(&self, segment: i64, key: &[u8], (start, end): (i64, i64), f: impl FnOnce(&mut [u8]) -> R) -> R {
         let suffix = [&end.to_be_bytes()[..], &start.to_be_bytes()];
-        self.core.with_row_key(self.segments.id(end), key, &suffix, f)
+        self.core.with_row_key(segment, key, &suffix, f)
     }
 
     /// Whether its rows are of the format with headers.

@@ -18,6 +18,9 @@ const CLEAN_BYTES: usize = 2 << 20;
 /// At least so many: the hot keys of a store.
 const MIN_CLEAN_BYTES: usize = 64 << 10;
 
+/// What the persistent stores of an instance have where nobody says how much.
+pub const STATE_MEMORY_BYTES: usize = 64 << 20;
+
 /// The part of the memory of the persistent stores that is for committed rows as the stream threads hold them; the
 /// rest is for the database.
 pub fn row_cache_bytes(state_memory_bytes: usize) -> usize {

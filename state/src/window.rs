@@ -121,8 +121,19 @@ impl WindowStore {
 
     /// Lends `segment(8) ++ key ++ start(8) ++ sequence(4)`; behind the segment it is the key of the changelog.
     fn with_row_key<T>(&self, key: &[u8], start: i64, sequence: i32, f: impl FnOnce(&mut [u8]) -> T) -> T {
+        self.with_key_in(self.segments.id(start), key, (start, sequence), f)
+    }
+
+    /// The same where the segment is known.
+    fn with_key_in<T>(
+        &self,
+        segment: i64,
+        key: &[u8],
+        (start, sequence): (i64, i32),
+        f: impl FnOnce(&mut [u8]) -> T,
+    ) -> T {
         let suffix = [&start.to_be_bytes()[..], &sequence.to_be_bytes()];
-        self.core.with_row_key(self.segments.id(start), key, &suffix, f)
+        self.core.with_row_key(segment, key, &suffix, f)
     }
 
     /// Writes, or deletes with `None`; logged at once unless cached. False: the window has expired, the row is dropped.
@@ -167,9 +178,8 @@ impl WindowStore {
             self.log(key, value, start, logged_at, context)?;
             return Ok(segment.is_some());
         };
-        let sequence = self.next(&self.core.row_sequence).to_be_bytes();
-        let suffix = [&start.to_be_bytes()[..], &sequence];
-        self.core.with_row_key(segment, key, &suffix, |row_key| {
+        let times = (start, self.next(&self.core.row_sequence));
+        self.with_key_in(segment, key, times, |row_key| {
             self.core.put(row_key, value, row_timestamp);
             let logged = row_key.get_mut(PREFIX_BYTES..).unwrap_or_default();
             if let Some(number) = logged.last_chunk_mut() {

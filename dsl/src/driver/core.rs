@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{Headers, StateEngine, StoreSpec, TaskOptions, TaskState, row_cache_bytes};
+use millstream_state::{Headers, STATE_MEMORY_BYTES, StateEngine, StoreSpec, TaskOptions, TaskState, row_cache_bytes};
 
 use super::{
     capture::Capture,
@@ -21,9 +21,6 @@ use crate::engine::{
 /// Records after which the overlay is handed to the stores below it. Reads see the overlay, so this shows nowhere;
 /// doing it for each record would only cost time.
 const RECORDS_PER_STATE_COMMIT: u32 = 1 << 16;
-
-/// What the stores of an instance have by default (`state_memory_bytes`). The driver is an instance with one task.
-const STATE_MEMORY_BYTES: usize = 64 << 20;
 
 /// The time of a head that has already been skipped, and only holds its place.
 const SKIPPED: i64 = -1;
@@ -138,6 +135,7 @@ impl Core {
         let dead_letters = settings.handlers.dead_letter_topic.is_some();
         let capture = Rc::new(Capture::new(&sinks, &changelogs));
         let database = settings.state.open_task(TASK_ID, &specs)?;
+        // As an instance with one task and the default `state_memory_bytes`.
         let options = TaskOptions {
             cache_bytes: settings.cache_bytes,
             row_cache_bytes: row_cache_bytes(STATE_MEMORY_BYTES),
