@@ -95,7 +95,8 @@ pub trait RecordBatch {
 }
 pub enum Fetched {
     Records(Box<dyn RecordBatch>),
-    /// Position has reached the end the consumer may see (LSO or high watermark), `position` = next offset.
+    /// Position has reached the end the consumer may see (LSO or high watermark), `position` = next offset. Nothing that has
+    /// arrived is left: whoever hears this may sleep until woken.
     End {
         position: i64,
     },

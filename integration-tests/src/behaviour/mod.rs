@@ -79,6 +79,7 @@ scenarios![
     records::timestamps_headers_nulls_and_empty_bytes_are_kept,
     records::a_record_without_timestamp_gets_the_time_of_sending,
     records::the_end_is_reported_again_after_more_records,
+    records::what_piled_up_is_not_cut_at_former_ends,
     records::seek_reads_again,
     records::an_offset_that_does_not_exist_is_corrupted,
     records::deleted_records_are_gone,

@@ -186,6 +186,36 @@ fn drain_to(
     }
 }
 
+/// Whoever is told of an end sleeps until he is woken: what piled up while he was busy must not be cut at each end there was
+/// meanwhile, or he never catches up.
+pub fn what_piled_up_is_not_cut_at_former_ends(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
+    const PIECES: usize = 20;
+    create(cluster, &[(names.topic("t"), 2)])?;
+    let (partition, other) = (names.partition("t", 0), names.partition("t", 1));
+    let mut consumer = consumer(cluster, READ)?;
+    consumer.assign(&partition, StartOffset::Earliest)?;
+    consumer.assign(&other, StartOffset::Earliest)?;
+    drain(&mut *consumer, &partition)?;
+    let mut producer = producer(cluster)?;
+    for _ in 0..PIECES {
+        // The answer that brings the other's record says that this partition has no more.
+        for to in [&partition, &other] {
+            send(&mut *producer, to, "k", "v")?;
+            flush(&mut *producer)?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    // On a machine that is short of time some may come later; that all do is not possible.
+    std::thread::sleep(Duration::from_secs(1));
+    let Fetched::Records(batch) = consumer.fetch(&partition, 1_000)? else {
+        return Err("nothing of what was sent has arrived".into());
+    };
+    assert!(batch.len() > PIECES / 2, "only {} records at once", batch.len());
+    let (rest, end) = drain_to(&mut *consumer, &partition, 20)?;
+    assert_eq!((batch.len() + rest.len(), end), (PIECES, 20));
+    Ok(())
+}
+
 /// A position is moved back and forth; what was fetched ahead is forgotten.
 pub fn seek_reads_again(cluster: &dyn Cluster, names: &TestNames) -> Outcome {
     create(cluster, &[(names.topic("t"), 1)])?;

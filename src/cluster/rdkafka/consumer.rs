@@ -16,8 +16,21 @@ const LATEST: i64 = -1;
 /// One partition we read.
 struct Assigned {
     queue: PartitionQueue,
-    /// What came with records but has to be told after them.
+    /// What has arrived and was not asked for yet.
     later: VecDeque<Piece>,
+}
+
+impl Assigned {
+    /// What has arrived. `spare` is empty before and after.
+    fn refill(&mut self, max: usize, spare: &mut Vec<Message>) -> std::result::Result<(), RawError> {
+        self.queue.take(max, spare)?;
+        if spare.iter().any(|message| message.code() != 0) {
+            sort_out(spare.drain(..), &mut self.later);
+        } else if !spare.is_empty() {
+            self.later.push_back(Piece::Records(std::mem::take(spare)));
+        }
+        Ok(())
+    }
 }
 
 enum Piece {
@@ -95,30 +108,32 @@ impl Consumer for RdConsumer {
         let Some(assigned) = self.partitions.get_mut(partition) else {
             return Ok(Fetched::Nothing);
         };
-        if assigned.later.is_empty() {
-            let taken = assigned.queue.take(max_records, &mut self.spare);
-            taken.map_err(|error| cluster_error(Call::Fetch, error, "reading a partition", Some(partition.clone())))?;
-            if self.spare.iter().all(|message| message.code() == 0) {
-                if self.spare.is_empty() {
-                    return Ok(Fetched::Nothing);
-                }
-                let records = std::mem::take(&mut self.spare);
-                return Ok(Fetched::Records(Box::new(assigned.queue.batch(records))));
+        let failed = |error| cluster_error(Call::Fetch, error, "reading a partition", Some(partition.clone()));
+        loop {
+            if assigned.later.is_empty() {
+                assigned.refill(max_records, &mut self.spare).map_err(failed)?;
             }
-            assigned.later = pieces(self.spare.drain(..));
-        }
-        match assigned.later.pop_front() {
-            None => Ok(Fetched::Nothing),
-            Some(Piece::Records(records)) => Ok(Fetched::Records(Box::new(assigned.queue.batch(records)))),
-            Some(Piece::End(position)) => Ok(Fetched::End { position }),
-            Some(Piece::Failed(error)) => {
-                let error = cluster_error(Call::Fetch, error, "reading a partition", Some(partition.clone()));
-                if error.class == ErrorClass::Retry {
+            match assigned.later.pop_front() {
+                None => return Ok(Fetched::Nothing),
+                Some(Piece::Records(records)) => {
+                    return Ok(Fetched::Records(Box::new(assigned.queue.batch(records))));
+                }
+                Some(Piece::End(position)) => {
+                    if assigned.later.is_empty() {
+                        assigned.refill(max_records, &mut self.spare).map_err(failed)?;
+                    }
+                    if assigned.later.is_empty() {
+                        return Ok(Fetched::End { position });
+                    }
+                }
+                Some(Piece::Failed(error)) => {
+                    let error = failed(error);
+                    if error.class != ErrorClass::Retry {
+                        return Err(error);
+                    }
                     // librdkafka tries again by itself; the caller would do nothing else.
                     tracing::warn!(%error, topic = %partition.topic, partition = partition.partition);
-                    return Ok(Fetched::Nothing);
                 }
-                Err(error)
             }
         }
     }
@@ -131,18 +146,20 @@ impl Consumer for RdConsumer {
     }
 }
 
-/// Cuts a batch at its events, keeping the order.
-fn pieces(messages: impl Iterator<Item = Message>) -> VecDeque<Piece> {
-    let mut pieces = VecDeque::new();
+/// Cuts a batch at its events, keeping the order. An end with records behind it is none any more: while nobody asks, every
+/// fetch that catches up brings one.
+fn sort_out(messages: impl Iterator<Item = Message>, pieces: &mut VecDeque<Piece>) {
     for message in messages {
         match message.code() {
-            0 => match pieces.back_mut() {
-                Some(Piece::Records(records)) => records.push(message),
-                _ => pieces.push_back(Piece::Records(vec![message])),
-            },
+            0 => {
+                pieces.pop_back_if(|piece| matches!(piece, Piece::End(_)));
+                match pieces.back_mut() {
+                    Some(Piece::Records(records)) => records.push(message),
+                    _ => pieces.push_back(Piece::Records(vec![message])),
+                }
+            }
             PARTITION_EOF => pieces.push_back(Piece::End(message.offset())),
             _ => pieces.push_back(Piece::Failed(message.error())),
         }
     }
-    pieces
 }
