@@ -9,7 +9,7 @@ use super::verify::{Expectation, verify, whereabouts};
 use super::witness::Witness;
 use super::world::World;
 use super::{Attempt, Outcome, RECOVERY_BOUND, Scenario};
-use crate::app::{AppOptions, AppProcess};
+use crate::app::{AppEvent, AppOptions, AppProcess};
 use crate::applications::Application;
 use crate::history::{About, Event, History, Recorder, check};
 
@@ -352,6 +352,13 @@ impl Scene {
 
     pub(super) fn kill(&mut self, index: usize) -> Attempt {
         Ok(self.take(index)?.kill()?)
+    }
+
+    /// How often each instance has begun to rebalance.
+    pub(super) fn rebalances(&self) -> Vec<usize> {
+        let begins = |event: &AppEvent| matches!(event, AppEvent::State { state, .. } if state == "REBALANCING");
+        let of_one = |p: &AppProcess| p.events().iter().filter(|event| begins(event)).count();
+        self.instances.iter().map(|p| p.as_ref().map_or(0, of_one)).collect()
     }
 
     /// Waits until an instance is RUNNING; gives when it was, in milliseconds since its start, and what it restored.

@@ -65,6 +65,12 @@ pub(super) async fn serve(client: TcpStream, upstream: SocketAddr, broker: usize
     }
 }
 
+async fn delay(rule: Option<Arc<ActiveRule>>, bytes: usize) {
+    if let Some(rule) = rule {
+        tokio::time::sleep(rule.delay(bytes)).await;
+    }
+}
+
 /// A request that the network keeps.
 struct Held {
     rule: Arc<ActiveRule>,
@@ -143,10 +149,7 @@ impl Link {
             let head = RequestHead::parse(&request)?;
             self.pass_walls(Side::Request, &head.client_id).await;
             self.shared.spy(|spy| spy.request(&head));
-            let (action, rule) = match self.verdict(Side::Request, &head) {
-                None => (None, None),
-                Some((action, rule)) => (Some(action), Some(rule)),
-            };
+            let (action, rule) = self.verdict(Side::Request, &head).unzip();
             match action {
                 Some(Action::Drop) => continue,
                 Some(Action::Cut) => return None,
@@ -162,7 +165,7 @@ impl Link {
                     let _ = frame::write(&mut to, &request, Some(bytes)).await;
                     return None;
                 }
-                Some(Action::Delay(time)) => tokio::time::sleep(time).await,
+                Some(Action::Delay(_) | Action::Slow(_)) => delay(rule, request.len()).await,
                 Some(Action::Rewrite(_)) | None => {}
             }
             self.pending().insert(head.correlation, head);
@@ -184,7 +187,7 @@ impl Link {
                         let _ = frame::write(&mut to, &answer, Some(bytes)).await;
                         return None;
                     }
-                    Some(Action::Delay(time)) => tokio::time::sleep(time).await,
+                    Some(Action::Delay(_) | Action::Slow(_)) => delay(rule, answer.len()).await,
                     Some(Action::Rewrite(code)) => match rewrite(head.api_key, head.version, &answer, code) {
                         Ok(rewritten) => answer = rewritten,
                         Err(error) => {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 pub use frame::api;
 use rules::ActiveRule;
-pub use rules::{Action, Armed, Rule, Side, Wall};
+pub use rules::{Action, Armed, Line, Rule, Side, Wall};
 use spy::Spy;
 
 /// What connections share.

@@ -29,6 +29,8 @@ pub enum Action {
     CutAfter(usize),
     /// It arrives later; frames behind it wait.
     Delay(Duration),
+    /// As on a slow line: it takes up to so long, another time with each frame, and longer the longer it is.
+    Slow(Line),
     /// The client's connection ends. The request lies in some buffer of the network until [`Armed::release`], and then
     /// arrives at the broker over the old connection. Only for requests.
     Hold,
@@ -36,10 +38,29 @@ pub enum Action {
     Rewrite(i16),
 }
 
+/// A slow line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// A frame takes up to so long,
+    pub latency: Duration,
+    /// and then this many bytes arrive in a second.
+    pub bytes_per_second: u32,
+}
+
+impl Line {
+    /// What the `n`-th frame takes. Latencies are spread evenly, and are the same ones in each run.
+    fn delay(self, n: u64, bytes: usize) -> Duration {
+        const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+        let part = (n as f64 * GOLDEN_RATIO).fract();
+        self.latency.mul_f64(part) + Duration::from_secs_f64(bytes as f64 / f64::from(self.bytes_per_second.max(1)))
+    }
+}
+
 /// A description of frames, and what happens to them.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    api_key: i16,
+    /// `None`: of any API.
+    api_key: Option<i16>,
     side: Side,
     action: Action,
     client: String,
@@ -53,7 +74,7 @@ impl Rule {
     /// The next frame of that API, whoever sends it.
     pub fn new(api_key: i16, side: Side, action: Action) -> Self {
         Self {
-            api_key,
+            api_key: Some(api_key),
             side,
             action,
             client: String::new(),
@@ -61,6 +82,15 @@ impl Rule {
             commits: None,
             skip: 0,
             times: 1,
+        }
+    }
+
+    /// Every frame on that side, as long as the rule is in force.
+    pub fn every(side: Side, action: Action) -> Self {
+        Self {
+            api_key: None,
+            times: u64::MAX,
+            ..Self::new(0, side, action)
         }
     }
 
@@ -101,7 +131,7 @@ impl Rule {
 
     fn describes(&self, side: Side, broker: usize, head: &RequestHead) -> bool {
         self.side == side
-            && self.api_key == head.api_key
+            && self.api_key.is_none_or(|key| key == head.api_key)
             && self.broker.is_none_or(|b| b == broker)
             && head.client_id.starts_with(&self.client)
             && self.commits.is_none_or(|c| head.commits == Some(c))
@@ -144,6 +174,15 @@ impl ActiveRule {
     /// A frame that matched could not be disturbed as it should have been: it does not count.
     pub(super) fn not_done(&self) {
         self.matched.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How long a frame takes that this rule delays.
+    pub(super) fn delay(&self, bytes: usize) -> Duration {
+        match self.rule.action {
+            Action::Delay(time) => time,
+            Action::Slow(line) => line.delay(self.matched.load(Ordering::Relaxed), bytes),
+            _ => Duration::ZERO,
+        }
     }
 
     pub(super) fn answered_late(&self, answer: Vec<u8>) {
@@ -255,6 +294,24 @@ mod tests {
         let seen = [(1, "a1"), (1, "b"), (0, "a1"), (1, "a2"), (1, "a1"), (1, "a1")].map(|(b, c)| ask(b, c));
         assert_eq!(seen, [false, false, false, true, true, false]);
         assert_eq!(active.matched.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn frames_of_a_slow_line_take_all_times_up_to_its_latency_and_long_ones_longer() {
+        let line = Line {
+            latency: Duration::from_millis(400),
+            bytes_per_second: 1_000,
+        };
+        let mut times: Vec<u128> = (0..100).map(|n| line.delay(n, 50).as_millis()).collect();
+        times.sort_unstable();
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.max() < Some(10), "{times:?}");
+        assert!(times[0] == 50 && times[99] < 450);
+        let every = ActiveRule::new(Rule::every(Side::Answer, Action::Slow(line)).client("a"));
+        assert!(every.action_on(Side::Answer, 2, &head(1, "a1")).is_some());
+        assert!(every.action_on(Side::Answer, 0, &head(26, "b")).is_none());
+        assert!(every.action_on(Side::Request, 0, &head(1, "a1")).is_none());
+        assert_eq!(every.delay(1_000).as_secs(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{Attempt, Row, Scenario, SceneOptions};
 use super::{abort_once, await_match};
-use crate::proxy::{Action, Rule, Side, Wall, api};
+use crate::proxy::{Action, Line, Rule, Side, Wall, api};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -38,6 +38,14 @@ pub(super) const ROWS: &[Row] = &[
         seconds_each: 4.0,
         seconds_around: 15.0,
         run: cut_inside_a_frame,
+    },
+    Row {
+        id: "R24",
+        fault: "slow network for 20 s: each frame of every instance takes 0 to 400 ms, and more at 64 KiB/s; or only the answers to commits do, 3 s, while records go on arriving",
+        full_count: 60,
+        seconds_each: 30.0,
+        seconds_around: 15.0,
+        run: slow,
     },
     Row {
         id: "R25",
@@ -199,6 +207,49 @@ fn cut_inside_a_frame(s: &mut Scenario<'_>) -> Attempt {
         let armed = s.world.proxy.arm(rule);
         if !armed.wait_matched(1, MATCH_LIMIT) {
             return Err(format!("no frame of API {api_key} was seen").into());
+        }
+        Ok(())
+    })
+}
+
+const SLOW_FOR: Duration = Duration::from_secs(20);
+const SLOW: Line = Line {
+    latency: Duration::from_millis(400),
+    bytes_per_second: 64 << 10,
+};
+const SLOW_COMMIT: Duration = Duration::from_secs(3);
+/// More often an instance does not begin to rebalance in that time: it would never come to rest.
+const REBALANCES: usize = 3;
+
+fn slow(s: &mut Scenario<'_>) -> Attempt {
+    s.usual(SceneOptions::default(), |s, scene, round| {
+        s.world.random_pause(300, 1_000);
+        let client = format!("{}-i", scene.id);
+        let rules = if round % 2 == 0 {
+            s.outcome.variant("all frames");
+            vec![
+                Rule::every(Side::Request, Action::Slow(SLOW)),
+                Rule::every(Side::Answer, Action::Slow(SLOW)),
+            ]
+        } else {
+            s.outcome.variant("answers to commits");
+            let commit = Rule::new(api::END_TXN, Side::Answer, Action::Delay(SLOW_COMMIT));
+            vec![commit.times(u64::MAX)]
+        };
+        let before = scene.rebalances();
+        let armed: Vec<_> = rules
+            .into_iter()
+            .map(|r| s.world.proxy.arm(r.client(&client)))
+            .collect();
+        std::thread::sleep(SLOW_FOR);
+        if armed.iter().any(|armed| armed.matched() == 0) {
+            return Err("nothing was slowed down".into());
+        }
+        for (index, (before, after)) in before.into_iter().zip(scene.rebalances()).enumerate() {
+            if after - before > REBALANCES {
+                s.outcome
+                    .violation(format!("instance {index} rebalanced {} times", after - before));
+            }
         }
         Ok(())
     })
