@@ -197,23 +197,31 @@ pub fn what_piled_up_is_not_cut_at_former_ends(cluster: &dyn Cluster, names: &Te
     consumer.assign(&other, StartOffset::Earliest)?;
     drain(&mut *consumer, &partition)?;
     let mut producer = producer(cluster)?;
-    for _ in 0..PIECES {
-        // The answer that brings the other's record says that this partition has no more.
-        for to in [&partition, &other] {
-            send(&mut *producer, to, "k", "v")?;
-            flush(&mut *producer)?;
-            std::thread::sleep(Duration::from_millis(20));
+    // On a machine that is short of time most may come later than they are looked for, but not each time.
+    let mut most = 0;
+    for round in 1..=5 {
+        for _ in 0..PIECES {
+            // The answer that brings the other's record says that this partition has no more.
+            for to in [&partition, &other] {
+                send(&mut *producer, to, "k", "v")?;
+                flush(&mut *producer)?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        let mut at_once = 0;
+        if let Fetched::Records(batch) = consumer.fetch(&partition, 1_000)? {
+            at_once = batch.len();
+        }
+        let end = PIECES * round;
+        let (rest, at) = drain_to(&mut *consumer, &partition, end as i64)?;
+        assert_eq!((at_once + rest.len(), at), (PIECES, end as i64));
+        most = most.max(at_once);
+        if most > PIECES / 2 {
+            return Ok(());
         }
     }
-    // On a machine that is short of time some may come later; that all do is not possible.
-    std::thread::sleep(Duration::from_secs(1));
-    let Fetched::Records(batch) = consumer.fetch(&partition, 1_000)? else {
-        return Err("nothing of what was sent has arrived".into());
-    };
-    assert!(batch.len() > PIECES / 2, "only {} records at once", batch.len());
-    let (rest, end) = drain_to(&mut *consumer, &partition, 20)?;
-    assert_eq!((batch.len() + rest.len(), end), (PIECES, 20));
-    Ok(())
+    Err(format!("of {PIECES} records that had piled up {most} came at once").into())
 }
 
 /// A position is moved back and forth; what was fetched ahead is forgotten.
