@@ -232,9 +232,14 @@ impl Scenario<'_> {
 }
 
 impl Scene {
+    /// Beginning of the client ids of all instances.
+    pub(super) fn clients(&self) -> String {
+        format!("{}-i", self.id)
+    }
+
     /// Beginning of the client ids of one instance.
     pub(super) fn client(&self, index: usize) -> String {
-        format!("{}-i{index}-", self.id)
+        format!("{}{index}-", self.clients())
     }
 
     pub(super) fn state_dir(&self, index: usize) -> PathBuf {
@@ -315,7 +320,7 @@ impl Scene {
         let mut arguments = vec![
             "--sequenced".to_owned(),
             "--client-id".to_owned(),
-            format!("{}-i{index}", self.id),
+            format!("{}{index}", self.clients()),
             "--transaction-timeout-ms".to_owned(),
             TRANSACTION_TIMEOUT_MS.to_string(),
         ];

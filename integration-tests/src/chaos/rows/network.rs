@@ -224,7 +224,7 @@ const REBALANCES: usize = 3;
 fn slow(s: &mut Scenario<'_>) -> Attempt {
     s.usual(SceneOptions::default(), |s, scene, round| {
         s.world.random_pause(300, 1_000);
-        let client = format!("{}-i", scene.id);
+        let client = scene.clients();
         let rules = if round % 2 == 0 {
             s.outcome.variant("all frames");
             vec![
@@ -234,7 +234,7 @@ fn slow(s: &mut Scenario<'_>) -> Attempt {
         } else {
             s.outcome.variant("answers to commits");
             let commit = Rule::new(api::END_TXN, Side::Answer, Action::Delay(SLOW_COMMIT));
-            vec![commit.times(u64::MAX)]
+            vec![commit.commits(true).times(u64::MAX)]
         };
         let before = scene.rebalances();
         let armed: Vec<_> = rules
@@ -246,9 +246,10 @@ fn slow(s: &mut Scenario<'_>) -> Attempt {
             return Err("nothing was slowed down".into());
         }
         for (index, (before, after)) in before.into_iter().zip(scene.rebalances()).enumerate() {
-            if after - before > REBALANCES {
+            let times = after - before;
+            if times > REBALANCES {
                 s.outcome
-                    .violation(format!("instance {index} rebalanced {} times", after - before));
+                    .violation(format!("instance {index} rebalanced {times} times"));
             }
         }
         Ok(())
