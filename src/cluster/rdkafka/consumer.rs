@@ -18,25 +18,39 @@ struct Assigned {
     queue: PartitionQueue,
     /// What has arrived and was not asked for yet.
     later: VecDeque<Piece>,
-}
-
-impl Assigned {
-    /// What has arrived. `spare` is empty before and after.
-    fn refill(&mut self, max: usize, spare: &mut Vec<Message>) -> std::result::Result<(), RawError> {
-        self.queue.take(max, spare)?;
-        if spare.iter().any(|message| message.code() != 0) {
-            sort_out(spare.drain(..), &mut self.later);
-        } else if !spare.is_empty() {
-            self.later.push_back(Piece::Records(std::mem::take(spare)));
-        }
-        Ok(())
-    }
+    /// The end behind all that has arrived, until it is told. librdkafka tells of each end once.
+    end: Option<i64>,
 }
 
 enum Piece {
     Records(Vec<Message>),
-    End(i64),
     Failed(RawError),
+}
+
+impl Assigned {
+    /// What has arrived, cut at its errors. `spare` is empty before and after. An end with records behind it is none any
+    /// more: while nobody asks, every fetch that catches up brings one.
+    fn refill(&mut self, max: usize, spare: &mut Vec<Message>) -> std::result::Result<(), RawError> {
+        self.queue.take(max, spare)?;
+        if !spare.is_empty() && spare.iter().all(|message| message.code() == 0) {
+            self.end = None;
+            self.later.push_back(Piece::Records(std::mem::take(spare)));
+        }
+        for message in spare.drain(..) {
+            match message.code() {
+                0 => {
+                    self.end = None;
+                    match self.later.back_mut() {
+                        Some(Piece::Records(records)) => records.push(message),
+                        _ => self.later.push_back(Piece::Records(vec![message])),
+                    }
+                }
+                PARTITION_EOF => self.end = Some(message.offset()),
+                _ => self.later.push_back(Piece::Failed(message.error())),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A consumer of assigned partitions.
@@ -66,6 +80,7 @@ impl RdConsumer {
         Ok(Assigned {
             queue,
             later: VecDeque::new(),
+            end: None,
         })
     }
 
@@ -114,17 +129,12 @@ impl Consumer for RdConsumer {
                 assigned.refill(max_records, &mut self.spare).map_err(failed)?;
             }
             match assigned.later.pop_front() {
-                None => return Ok(Fetched::Nothing),
+                None => {
+                    let end = assigned.end.take();
+                    return Ok(end.map_or(Fetched::Nothing, |position| Fetched::End { position }));
+                }
                 Some(Piece::Records(records)) => {
                     return Ok(Fetched::Records(Box::new(assigned.queue.batch(records))));
-                }
-                Some(Piece::End(position)) => {
-                    if assigned.later.is_empty() {
-                        assigned.refill(max_records, &mut self.spare).map_err(failed)?;
-                    }
-                    if assigned.later.is_empty() {
-                        return Ok(Fetched::End { position });
-                    }
                 }
                 Some(Piece::Failed(error)) => {
                     let error = failed(error);
@@ -142,24 +152,6 @@ impl Consumer for RdConsumer {
         match self.handle.serve() {
             None => Ok(()),
             Some(error) => Err(cluster_error(Call::Client, error, "consumer", None)),
-        }
-    }
-}
-
-/// Cuts a batch at its events, keeping the order. An end with records behind it is none any more: while nobody asks, every
-/// fetch that catches up brings one.
-fn sort_out(messages: impl Iterator<Item = Message>, pieces: &mut VecDeque<Piece>) {
-    for message in messages {
-        match message.code() {
-            0 => {
-                pieces.pop_back_if(|piece| matches!(piece, Piece::End(_)));
-                match pieces.back_mut() {
-                    Some(Piece::Records(records)) => records.push(message),
-                    _ => pieces.push_back(Piece::Records(vec![message])),
-                }
-            }
-            PARTITION_EOF => pieces.push_back(Piece::End(message.offset())),
-            _ => pieces.push_back(Piece::Failed(message.error())),
         }
     }
 }
