@@ -94,20 +94,20 @@ impl Core {
     ) -> Self {
         let mark = database.mark(index).unwrap_or_default();
         let sequence = first_sequence(mark);
-        let cached = spec.caching && cache_bytes > 0;
+        let special = Special::new(&spec, index.0 as usize, clean_budget_bytes);
+        let cached = spec.caching && cache_bytes > 0 && special.as_ref().is_none_or(Special::may_be_cached);
         let table = Table::new(
             index.0 as usize,
             spec.kind.is_timestamped(),
             suffix_bytes(&spec.kind),
             clean_budget_bytes,
         );
-        let special = Special::new(&spec.kind, index.0 as usize, clean_budget_bytes).filter(|_| !cached);
         let core = Self {
             row_sequence: Cell::new(sequence),
             log_sequence: Cell::new(sequence),
             committed_sequences: Cell::new((sequence, sequence)),
             table: RefCell::new(table),
-            special: special.map(RefCell::new),
+            special: special.filter(|_| !cached).map(RefCell::new),
             cached,
             cache_bytes: Cell::new(cache_bytes),
             observed: Cell::new(mark.observed),

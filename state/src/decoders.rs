@@ -5,11 +5,20 @@ mod replay;
 
 use replay::decode_everything;
 
+use crate::appended::unpacked;
 use crate::directory::Directory;
 use crate::layout::Layout;
 use crate::suppress::value::{BufferValue, encode};
 use crate::versioned::Version;
 use crate::{ChangelogRecord, LoggedHeaders, StateEngine, StoreBackend, StoreIndex, StoreKind, StoreSpec};
+
+const DUPLICATES: StoreKind = StoreKind::Window {
+    timestamped: false,
+    window_size_ms: 10_000,
+    retention_ms: 100_000,
+    segment_interval_ms: 50_000,
+    retain_duplicates: true,
+};
 
 fn spec(kind: StoreKind) -> StoreSpec {
     StoreSpec {
@@ -66,19 +75,43 @@ fn decoders_of_key_value_changelogs_take_any_bytes() {
 #[test]
 fn decoders_of_window_changelogs_take_any_bytes() {
     decode_everything("changelog-window", |bytes| {
-        for retain_duplicates in [false, true] {
-            restore(
-                &StoreKind::Window {
-                    timestamped: !retain_duplicates,
-                    window_size_ms: 10_000,
-                    retention_ms: 100_000,
-                    segment_interval_ms: 50_000,
-                    retain_duplicates,
-                },
-                bytes,
-            );
-        }
+        restore(&DUPLICATES, bytes);
+        restore(
+            &StoreKind::Window {
+                timestamped: true,
+                window_size_ms: 10_000,
+                retention_ms: 100_000,
+                segment_interval_ms: 50_000,
+                retain_duplicates: false,
+            },
+            bytes,
+        );
     });
+}
+
+#[test]
+fn decoders_of_chunks_take_any_bytes() {
+    let key = [
+        &[0; 8][..],
+        b"k",
+        &1_700_000_000_000_u64.to_be_bytes(),
+        &[0x80, 0, 0, 9],
+    ]
+    .concat();
+    decode_everything("chunk", |bytes| {
+        let Ok(rows) = unpacked(&spec(DUPLICATES), vec![(key[..].into(), bytes.into())]) else {
+            return;
+        };
+        let values: usize = rows.iter().map(|(_, value)| value.len()).sum();
+        assert_eq!(values + 12 * rows.len() + 8, bytes.len());
+    });
+    let written = std::fs::read("../fuzz/corpus/chunk/three-rows").unwrap();
+    let rows = unpacked(&spec(DUPLICATES), vec![(key[..].into(), written.into())]).unwrap();
+    assert!(
+        rows.into_iter()
+            .map(|(_, value)| value)
+            .eq([&b"one"[..], b"", b"a longer value"].map(Box::from))
+    );
 }
 
 #[test]

@@ -6,14 +6,17 @@ use std::fmt;
 
 use crate::{StoreKind, StoreSpec};
 
-/// Grows when the bytes of rows change: stores of an older version are restored from their changelogs.
+/// What the rows of most stores are written in. A format grows when the bytes of rows change; rows of older ones are read.
 const FORMAT: u32 = 1;
+/// Of stores with duplicates and without times: rows, and chunks of them. In format 1 there were only rows.
+const CHUNKS: u32 = 2;
 
 /// What decides the bytes of a store's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Also decides the bytes of the changelog.
     kind: String,
+    format: u32,
     /// Decides only where and how rows are filed here.
     filing: String,
 }
@@ -77,25 +80,46 @@ impl Layout {
             StoreKind::Suppress => ("suppress", String::new()),
             StoreKind::RecordBuffer => ("record buffer", String::new()),
         };
+        let chunks = matches!(
+            kind,
+            StoreKind::Window {
+                retain_duplicates: true,
+                timestamped: false,
+                ..
+            }
+        );
         Self {
             kind: name.to_owned(),
-            filing: format!("format {FORMAT}, {filing}"),
+            format: if chunks { CHUNKS } else { FORMAT },
+            filing,
         }
     }
 
     /// Reads what `Display` wrote.
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let (kind, filing) = text.split_once(FILED).unwrap_or((&text, ""));
-        Self {
-            kind: kind.to_owned(),
-            filing: filing.to_owned(),
-        }
+        let parts = || {
+            let (kind, filed) = text.split_once(FILED)?;
+            let (format, filing) = filed.strip_prefix(FORMAT_IS)?.split_once(", ")?;
+            let layout = Self {
+                kind: kind.to_owned(),
+                format: format.parse().ok()?,
+                filing: filing.to_owned(),
+            };
+            (layout.to_string() == text).then_some(layout)
+        };
+        // Of damage, or of a version that wrote something else.
+        parts().unwrap_or_else(|| Self {
+            kind: text.split_once(FILED).map_or(&*text, |(kind, _)| kind).to_owned(),
+            format: 0,
+            filing: String::new(),
+        })
     }
 
     /// `logged`: there is a changelog the rows can be made of.
     pub(crate) fn differs_from(&self, found: &Self, logged: bool) -> Change {
-        if self == found {
+        let is_read = (1..=self.format).contains(&found.format);
+        if self.kind == found.kind && self.filing == found.filing && is_read {
             Change::None
         } else if self.kind == found.kind && logged {
             Change::Rows
@@ -106,10 +130,12 @@ impl Layout {
 }
 
 const FILED: &str = " / ";
+const FORMAT_IS: &str = "format ";
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{FILED}{}", self.kind, self.filing)
+        let Self { kind, format, filing } = self;
+        write!(f, "{kind}{FILED}{FORMAT_IS}{format}, {filing}")
     }
 }
 
@@ -155,6 +181,25 @@ mod tests {
             })
         };
         assert_eq!(duplicates(true).differs_from(&duplicates(false), true), Change::Rows);
+    }
+
+    #[test]
+    fn rows_of_an_older_format_are_read_and_those_of_a_newer_one_are_not() {
+        let present = Layout::of(&StoreKind::Window {
+            timestamped: false,
+            window_size_ms: 10,
+            retention_ms: 100,
+            segment_interval_ms: 50,
+            retain_duplicates: true,
+        });
+        let of_format = |format: u32| {
+            let text = present.to_string().replace("format 2", &format!("format {format}"));
+            Layout::read(text.as_bytes())
+        };
+        assert_ne!(of_format(1), present);
+        let changes = [0, 1, 2, 3].map(|format| present.differs_from(&of_format(format), true));
+        assert_eq!(changes, [Change::Rows, Change::None, Change::None, Change::Rows]);
+        assert_eq!(present.differs_from(&of_format(3), false), Change::Kind);
     }
 
     #[test]

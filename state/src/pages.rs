@@ -5,9 +5,25 @@ use crate::Result;
 use crate::database::{KeyRange, RawRow, is_sound};
 use crate::table::Found;
 
+/// What the database has of a range, from one of its ends on.
+pub(crate) struct Base {
+    pub(crate) rows: Vec<RawRow>,
+    /// How far that is, all included; `None`: to the other end.
+    pub(crate) passed: Option<Box<[u8]>>,
+}
+
+impl Base {
+    /// A page of at most so many rows.
+    pub(crate) fn of(rows: Vec<RawRow>, max_rows: usize) -> Self {
+        let last = rows.last().filter(|_| rows.len() == max_rows);
+        let passed = last.map(|(key, _)| key.clone());
+        Self { rows, passed }
+    }
+}
+
 /// What a range is read from.
 pub(crate) struct Sources<B, N, F, D> {
-    /// At most a page of the database.
+    /// About a page of the database.
     pub(crate) database: B,
     /// Rows in memory in the wanted direction, deleted ones too.
     pub(crate) newer: N,
@@ -23,7 +39,7 @@ pub(crate) fn page<'m, R, I: Iterator<Item = (&'m [u8], R)>>(
     reverse: bool,
     max_rows: usize,
     sources: &Sources<
-        impl Fn(KeyRange<'_>) -> Result<Vec<RawRow>>,
+        impl Fn(KeyRange<'_>) -> Result<Base>,
         impl Fn(KeyRange<'_>) -> I,
         impl Fn(R) -> Option<Found>,
         impl Fn(&[u8], &[u8]) -> Found,
@@ -36,10 +52,11 @@ pub(crate) fn page<'m, R, I: Iterator<Item = (&'m [u8], R)>>(
         if !is_sound(current) {
             return Ok(Vec::new());
         }
-        let base = (sources.database)(current)?;
-        let is_full = base.len() == max_rows;
-        let last = base.last().filter(|_| is_full).map(|(key, _)| key.clone());
-        // There may be more in the database behind its last row.
+        let Base {
+            rows: base,
+            passed: last,
+        } = (sources.database)(current)?;
+        let max_rows = max_rows.max(base.len());
         let known = match (last.as_deref(), reverse) {
             (None, _) => current,
             (Some(last), false) => (current.0, Bound::Included(last)),

@@ -3,7 +3,7 @@ use crate::appended::Appended;
 use crate::database::{BatchWriter, Database, KeyRange};
 use crate::passing::Passing;
 use crate::table::Found;
-use crate::{Result, StoreKind};
+use crate::{Result, StoreSpec};
 
 /// Rows with a structure of their own.
 pub(crate) enum Special {
@@ -13,11 +13,16 @@ pub(crate) enum Special {
 
 impl Special {
     /// `None`: such a store has a table.
-    pub(crate) fn new(kind: &StoreKind, family: usize, clean_budget_bytes: usize) -> Option<Self> {
-        if Appended::suits(kind) {
-            return Some(Self::Appended(Appended::new(family, clean_budget_bytes)));
-        }
-        Passing::suits(kind).then(|| Self::Passing(Passing::new(family, clean_budget_bytes)))
+    pub(crate) fn new(spec: &StoreSpec, family: usize, clean_budget_bytes: usize) -> Option<Self> {
+        let passing = || Passing::suits(&spec.kind).then(|| Passing::new(family, clean_budget_bytes));
+        Appended::new(spec, family, clean_budget_bytes)
+            .map(Self::Appended)
+            .or_else(|| passing().map(Self::Passing))
+    }
+
+    /// Whether such a store has a record cache, if that is wanted. (Duplicates have none in Kafka Streams.)
+    pub(crate) fn may_be_cached(&self) -> bool {
+        matches!(self, Self::Passing(_))
     }
 
     pub(crate) fn appended(&mut self) -> Option<&mut Appended> {

@@ -1,6 +1,7 @@
 //! The committed state of one task: opened, restored and closed away from the stream thread.
 use std::cell::RefCell;
 
+use crate::appended::{is_row, unpacked};
 use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, MakeReader, Mark};
 use crate::engine::TaskLock;
@@ -79,14 +80,18 @@ impl TaskDatabase {
         self.of(store).mark(store.0 as usize).offset
     }
 
-    /// All committed rows of a store as bytes, in key order: to compare two databases.
+    /// All committed rows of a store as bytes, in key order, however they lie there: to compare two databases.
     ///
     /// # Errors
     /// When the database cannot be read.
     #[expect(clippy::type_complexity, reason = "pairs of bytes")]
     pub fn rows(&self, store: StoreIndex) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>> {
         let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-        self.of(store).page(store.0 as usize, everything, false, usize::MAX)
+        let rows = self.of(store).page(store.0 as usize, everything, false, usize::MAX)?;
+        match self.specs.get(store.0 as usize) {
+            Some(spec) => unpacked(spec, rows),
+            None => Ok(rows),
+        }
     }
 
     /// Whether the rows of a store keep the headers of changelog records.
@@ -119,7 +124,8 @@ impl TaskDatabase {
             for record in records {
                 match &segments {
                     Some(segments) => {
-                        let time = segments.time_of(record.key).ok_or_else(|| malformed(&spec))?;
+                        let time = segments.time_of(record.key).filter(|_| is_row(&spec, record.key));
+                        let time = time.ok_or_else(|| malformed(&spec))?;
                         observed = observed.max(time);
                         write(batch, family, &spec, &segments.row_key(record.key, time), record);
                     }

@@ -21,7 +21,7 @@ use millstream_state::{
 use support::{context, spec, windows};
 
 /// The format this version writes.
-const PRESENT: u32 = 1;
+const PRESENT: u32 = 2;
 
 fn specs() -> Vec<StoreSpec> {
     let sessions = StoreKind::Session {

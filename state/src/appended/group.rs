@@ -8,7 +8,7 @@ use crate::packed::{Key, Value};
 pub(super) const SUFFIX_BYTES: usize = 12;
 
 /// The end of a row key, as it is ordered there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
     time: u64,
     number: u32,
@@ -28,6 +28,23 @@ impl At {
             time: time.saturating_add(1),
             number: 0,
         }
+    }
+
+    pub(super) fn new(time: u64, number: u32) -> Self {
+        Self { time, number }
+    }
+
+    /// Behind all of a time.
+    pub(super) fn last_of(time: u64) -> Self {
+        Self::new(time, u32::MAX)
+    }
+
+    pub(super) fn time(self) -> u64 {
+        self.time
+    }
+
+    pub(super) fn number(self) -> u32 {
+        self.number
     }
 
     /// Of the end of a row key, or of a bound.
@@ -96,7 +113,7 @@ impl Group {
         match self.place(at) {
             Err(place) => {
                 self.dirty += 1;
-                self.insert(place, at, value, true)
+                self.insert(place, at, value.into(), true)
             }
             Ok(place) => {
                 if let Some(row) = self.rows.get_mut(place) {
@@ -110,21 +127,17 @@ impl Group {
     }
 
     /// Takes a row of the database, unless there is a newer one; the bytes it takes.
-    pub(super) fn learn(&mut self, at: At, value: &[u8]) -> usize {
+    pub(super) fn learn(&mut self, at: At, value: Value) -> usize {
         match self.place(at) {
             Err(place) => self.insert(place, at, value, false),
             Ok(_) => 0,
         }
     }
 
-    fn insert(&mut self, place: usize, at: At, value: &[u8], dirty: bool) -> usize {
-        let row = Row {
-            at,
-            dirty,
-            value: value.into(),
-        };
-        self.rows.insert(place, row);
-        Row::bytes(value)
+    fn insert(&mut self, place: usize, at: At, value: Value, dirty: bool) -> usize {
+        let bytes = Row::bytes(&value);
+        self.rows.insert(place, Row { at, dirty, value });
+        bytes
     }
 
     /// Where a row is, or where it belongs. Most come in the order of time.

@@ -5,6 +5,10 @@
 //! where a record belongs, or what it meets. As in a [`Table`](crate::table::Table), rows stay after a commit, within
 //! a budget, so that they need not be read again; and of segments that have begun since the store was opened it is known
 //! which keys the database has (`stored.rs`).
+//!
+//! The database has them in chunks (`chunk.rs`, `committed.rs`).
+mod chunk;
+mod committed;
 mod group;
 mod segment;
 mod stored;
@@ -12,23 +16,23 @@ mod stored;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use self::chunk::{Chunk, Chunks};
+use self::committed::Committed;
 use self::group::{At, Row, SUFFIX_BYTES};
 use self::segment::{Known, Segment};
 use crate::Result;
-use crate::StoreKind;
-use crate::database::{BatchWriter, Database, KeyRange, is_sound};
+use crate::StoreSpec;
+use crate::database::{BatchWriter, Database, KeyRange, RawRow};
 use crate::keys::{Suffix, split};
 use crate::packed::{Key, Value};
 use crate::pages::{Sources, page};
 use crate::segments::PREFIX_BYTES;
 use crate::table::{Found, LendRow, Times, commit_bytes};
 
-/// Keys with more rows than that in a segment of the database are scanned each time.
-const MAX_ROWS: usize = 1_024;
-
 /// The rows of a store that only ever adds some.
 pub(crate) struct Appended {
     family: usize,
+    committed: Committed,
     segments: BTreeMap<i64, Segment>,
     /// The dirty rows, from the first scan since the last commit on.
     ordered: Option<BTreeMap<Key, Value>>,
@@ -50,28 +54,18 @@ fn row_key(group: &[u8], at: At) -> Vec<u8> {
 }
 
 impl Appended {
-    /// Whether such a store is one.
-    pub(crate) fn suits(kind: &StoreKind) -> bool {
-        matches!(
-            kind,
-            StoreKind::Window {
-                retain_duplicates: true,
-                timestamped: false,
-                ..
-            }
-        )
-    }
-
-    pub(crate) fn new(family: usize, clean_budget_bytes: usize) -> Self {
-        Self {
+    /// `None`: such a store is another one.
+    pub(crate) fn new(spec: &StoreSpec, family: usize, clean_budget_bytes: usize) -> Option<Self> {
+        Some(Self {
             family,
+            committed: Committed::of(spec, family)?,
             segments: BTreeMap::new(),
             ordered: None,
             new_from: None,
             dirty_bytes: 0,
             bytes: 0,
             clean_budget_bytes,
-        }
+        })
     }
 
     /// The database has no rows of segments from this one on.
@@ -110,7 +104,14 @@ impl Appended {
             out.extend_from_slice(value);
             return Ok(true);
         }
-        database.get(self.family, key, out)
+        let range = (Bound::Included(key), Bound::Included(key));
+        let found = self.committed.page(database, range, false, 1)?;
+        let row = found.rows.first();
+        if let Some((_, value)) = row {
+            out.clear();
+            out.extend_from_slice(value);
+        }
+        Ok(row.is_some())
     }
 
     /// The rows of a key in a segment at these times; nothing is behind `end`. `None`: there are too many to be kept in
@@ -192,24 +193,14 @@ impl Appended {
         let group = &[&id.to_be_bytes()[..], key].concat()[..];
         let segment = self.segments.entry(id).or_insert_with(|| Segment::new(false));
         let known_from = segment.group(key).map_or(At::NOWHERE, |group| group.from);
-        let (lo, hi) = (row_key(group, from), row_key(group, end.min(known_from)));
-        let range = (Bound::Included(&lo[..]), Bound::Included(&hi[..]));
-        let page = if is_sound(range) {
-            database.page_of_group(self.family, (group, SUFFIX_BYTES), range, MAX_ROWS)?
-        } else {
-            Vec::new()
-        };
-        if page.len() >= MAX_ROWS {
+        let Some(rows) = self.committed.group(database, group, (from, end.min(known_from)))? else {
             return Ok(false);
-        }
-        // Rows of longer keys may lie between.
-        let rows = page.iter().filter(|(key, _)| key.len() == lo.len());
-        let at = |key: &[u8]| At::of(key.get(group.len()..).unwrap_or_default());
-        self.bytes += segment.learn(key, from, rows.map(|(key, value)| (at(key), &**value)));
+        };
+        self.bytes += segment.learn(key, from, rows);
         Ok(true)
     }
 
-    /// At most `max_rows` rows of a range, in order or in reverse; empty only at the end of the range.
+    /// About `max_rows` rows of a range, in order or in reverse; empty only at the end of the range.
     pub(crate) fn page(
         &mut self,
         database: &dyn Database,
@@ -217,10 +208,10 @@ impl Appended {
         reverse: bool,
         max_rows: usize,
     ) -> Result<Vec<Found>> {
-        let family = self.family;
-        let ordered = self.ordered();
+        let committed = &self.committed;
+        let ordered = (self.ordered).get_or_insert_with(|| dirty_rows(&mut self.segments));
         let sources = Sources {
-            database: |range: KeyRange<'_>| database.page(family, range, reverse, max_rows),
+            database: |range: KeyRange<'_>| committed.page(database, range, reverse, max_rows),
             newer: |range: KeyRange<'_>| {
                 let mut rows = ordered.range::<[u8], KeyRange<'_>>(range);
                 std::iter::from_fn(move || {
@@ -234,26 +225,18 @@ impl Appended {
         page(range, reverse, max_rows, &sources)
     }
 
-    fn ordered(&mut self) -> &BTreeMap<Key, Value> {
-        let segments = &mut self.segments;
-        self.ordered.get_or_insert_with(|| {
-            let mut rows = BTreeMap::new();
-            for (id, segment) in segments {
-                segment.each_dirty_row(*id, false, &mut |key, value| {
-                    rows.insert(key.into(), value.clone());
-                });
-            }
-            rows
-        })
-    }
-
     /// Writes the dirty rows without those below `expired`, in key order if that helps the database. They stay dirty until
     /// `committed`.
     pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
         let in_order = batch.wants_order();
         let first = first_kept(expired);
+        let (family, chunks) = (self.family, self.committed.chunks());
+        let mut chunk = Chunk::default();
+        let put = &mut |key: &[u8], value: &[u8]| batch.put(family, key, &[], value);
         for (id, segment) in self.segments.range_mut(first..) {
-            segment.each_dirty_row(*id, in_order, &mut |key, value| batch.put(self.family, key, &[], value));
+            segment.each_dirty_group(*id, in_order, &mut |key, group| {
+                chunks.pack(&mut chunk, key, group.dirty_rows(), put)
+            });
         }
     }
 
@@ -314,6 +297,39 @@ impl Appended {
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
     }
+}
+
+/// The dirty rows in the order of their keys.
+fn dirty_rows(segments: &mut BTreeMap<i64, Segment>) -> BTreeMap<Key, Value> {
+    let mut rows = BTreeMap::new();
+    for (id, segment) in segments {
+        segment.each_dirty_group(*id, false, &mut |key, group| {
+            let dirty = group.dirty_rows();
+            rows.extend(dirty.map(|row| (Key::from(&row_key(key, row.at)[..]), row.value.clone())));
+        });
+    }
+    rows
+}
+
+/// Whether a key of the changelog is one that a row of such a store can have.
+pub(crate) fn is_row(spec: &StoreSpec, key: &[u8]) -> bool {
+    Chunks::of(spec).is_none() || split(key, SUFFIX_BYTES).is_some_and(|(_, end)| !chunk::is_chunk(end.into()))
+}
+
+/// All rows that rows of the database stand for, in the order of their keys.
+///
+/// # Errors
+/// When one is malformed.
+pub(crate) fn unpacked(spec: &StoreSpec, rows: Vec<RawRow>) -> Result<Vec<RawRow>> {
+    let Some(committed) = Committed::of(spec, 0) else {
+        return Ok(rows);
+    };
+    let mut unpacked = Vec::with_capacity(rows.len());
+    for row in rows {
+        committed.unpack_into(row, &mut unpacked)?;
+    }
+    unpacked.sort_unstable();
+    Ok(unpacked)
 }
 
 /// The first segment that is not below `expired`.

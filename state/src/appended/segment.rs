@@ -4,7 +4,6 @@ use super::stored::Stored;
 use crate::keyed::Keyed;
 use crate::keys::{hash_of, sort_by_keys};
 use crate::packed::Value;
-use crate::segments::PREFIX_BYTES;
 
 pub(super) struct Segment {
     groups: Keyed<Group>,
@@ -70,13 +69,14 @@ impl Segment {
     }
 
     /// Takes rows that the database has of a key: all from a time on. Gives the bytes that they take.
-    pub(super) fn learn<'r>(&mut self, key: &[u8], from: At, rows: impl Iterator<Item = (At, &'r [u8])>) -> usize {
+    pub(super) fn learn(&mut self, key: &[u8], from: At, rows: Vec<(At, Value)>) -> usize {
         let (position, bytes) = self.enter(key);
         let Some(group) = self.groups.at_mut(position) else {
             return bytes;
         };
         group.from = group.from.min(from);
-        bytes + rows.map(|(at, value)| group.learn(at, value)).sum::<usize>()
+        let rows = rows.into_iter().map(|(at, value)| group.learn(at, value));
+        bytes + rows.sum::<usize>()
     }
 
     /// Takes a row that the database does not have yet; the bytes that it takes.
@@ -95,27 +95,23 @@ impl Segment {
         !self.dirty.is_empty()
     }
 
-    /// Lends keys and values of the dirty rows, in the order of their groups' keys if that is wanted.
-    pub(super) fn each_dirty_row(&mut self, id: i64, in_order: bool, f: &mut dyn FnMut(&[u8], &Value)) {
+    /// Lends the groups with dirty rows and the beginnings of their row keys, in the order of these if that is wanted.
+    pub(super) fn each_dirty_group(&mut self, id: i64, in_order: bool, f: &mut dyn FnMut(&mut Vec<u8>, &Group)) {
         let groups = &self.groups;
         if in_order {
             sort_by_keys(&mut self.dirty, |position| {
                 groups.at(position).map_or(&[], |(key, _)| key)
             });
         }
-        let mut row_key = id.to_be_bytes().to_vec();
+        let mut row_key = Vec::new();
         for position in &self.dirty {
             let Some((key, group)) = groups.at(*position) else {
                 continue;
             };
-            row_key.truncate(PREFIX_BYTES);
+            row_key.clear();
+            row_key.extend_from_slice(&id.to_be_bytes());
             row_key.extend_from_slice(key);
-            let group_ends = row_key.len();
-            for row in group.dirty_rows() {
-                row_key.truncate(group_ends);
-                row_key.extend_from_slice(&row.at.suffix());
-                f(&row_key, &row.value);
-            }
+            f(&mut row_key, group);
         }
     }
 

@@ -5,44 +5,43 @@ use super::*;
 use crate::database::memory::MemoryDatabase;
 use crate::keys::Suffix;
 use crate::segments::Segments;
-use crate::{StoreBackend, StoreSpec};
-
-const INTERVAL_MS: i64 = 100;
+use crate::{StoreBackend, StoreKind, StoreSpec};
 
 /// Rows that are committed now and then, beside all there should be.
 struct Both {
     rows: Appended,
     database: MemoryDatabase,
     segments: Segments,
+    spec: StoreSpec,
     model: BTreeMap<Vec<u8>, Vec<u8>>,
     committed: BTreeMap<Vec<u8>, Vec<u8>>,
     observed: i64,
 }
 
-fn kind() -> StoreKind {
-    StoreKind::Window {
-        timestamped: false,
-        window_size_ms: 10,
-        retention_ms: 3 * INTERVAL_MS,
-        segment_interval_ms: INTERVAL_MS,
-        retain_duplicates: true,
+fn spec(interval_ms: i64, logging: bool) -> StoreSpec {
+    StoreSpec {
+        name: "rows".into(),
+        kind: StoreKind::Window {
+            timestamped: false,
+            window_size_ms: 10,
+            retention_ms: 3 * interval_ms,
+            segment_interval_ms: interval_ms,
+            retain_duplicates: true,
+        },
+        backend: StoreBackend::InMemory,
+        caching: false,
+        logging,
+        logged_headers: crate::LoggedHeaders::Never,
     }
 }
 
 impl Both {
-    fn new(clean_budget_bytes: usize) -> Self {
-        let spec = StoreSpec {
-            name: "rows".into(),
-            kind: kind(),
-            backend: StoreBackend::InMemory,
-            caching: false,
-            logging: false,
-            logged_headers: crate::LoggedHeaders::Never,
-        };
+    fn new(spec: &StoreSpec, clean_budget_bytes: usize) -> Self {
         Self {
-            rows: Appended::new(0, clean_budget_bytes),
-            database: MemoryDatabase::of(&[spec]),
-            segments: Segments::of(&kind()).unwrap(),
+            rows: Appended::new(spec, 0, clean_budget_bytes).unwrap(),
+            database: MemoryDatabase::of(std::slice::from_ref(spec)),
+            segments: Segments::of(&spec.kind).unwrap(),
+            spec: spec.clone(),
             model: BTreeMap::new(),
             committed: BTreeMap::new(),
             observed: -1,
@@ -71,9 +70,18 @@ impl Both {
         self.committed = self.model.clone();
         assert!(!self.rows.is_dirty() && self.rows.dirty_bytes() == 0);
         assert!(self.rows.bytes <= self.rows.clean_budget_bytes);
+        let rows = unpacked(&self.spec, self.written()).unwrap().into_iter();
+        let rows = rows.map(|(key, value)| (key.to_vec(), value.to_vec()));
+        assert!(rows.eq(self.model.clone()));
         let bytes = self.rows.bytes;
         self.rows.count_bytes();
         assert_eq!(self.rows.bytes, bytes);
+    }
+
+    /// Rows and chunks of them.
+    fn written(&self) -> Vec<RawRow> {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        self.database.page(0, everything, false, usize::MAX).unwrap()
     }
 
     fn discard(&mut self) {
@@ -107,8 +115,14 @@ impl Both {
         }
     }
 
-    fn check_scan(&mut self, reverse: bool) {
-        let (mut lo, mut hi) = (Bound::Unbounded, Bound::Unbounded);
+    /// Of rows between two keys; `None`: of all.
+    fn check_scan(&mut self, reverse: bool, between: Option<[Vec<u8>; 2]>) {
+        let [mut lo, mut hi] = between.map_or([Bound::Unbounded, Bound::Unbounded], |keys| keys.map(Bound::Included));
+        let expected = self
+            .model
+            .range((lo.clone(), hi.clone()))
+            .map(|(key, value)| (key.clone(), value.clone()));
+        let expected: Vec<_> = expected.collect();
         let mut found = Vec::new();
         loop {
             let range = (lo.as_ref().map(Vec::as_slice), hi.as_ref().map(Vec::as_slice));
@@ -126,7 +140,22 @@ impl Both {
             found.reverse();
         }
         // What has expired stays in the database until the next commit.
-        assert!(found.into_iter().eq(self.model.clone()));
+        assert!(found == expected);
+    }
+
+    /// A row that is there, or not far from one.
+    fn some_row(&self, dice: &mut Dice) -> Vec<u8> {
+        let rows = self.model.len().max(1) as u64;
+        let row = self.model.keys().nth(usize::try_from(dice.below(rows)).unwrap());
+        let mut row = row.cloned().unwrap_or_default();
+        let at = usize::try_from(dice.below(row.len().max(1) as u64)).unwrap();
+        match (dice.below(4), row.get_mut(at)) {
+            (0, Some(byte)) => *byte = byte.wrapping_add(1),
+            (1, Some(byte)) => *byte = byte.wrapping_sub(1),
+            (2, _) => row.truncate(at),
+            _ => {}
+        }
+        row
     }
 }
 
@@ -147,35 +176,70 @@ impl Dice {
     }
 }
 
+/// Keys between whose rows others lie, one that looks like the times of others, and one that is too long to lie inside of what
+/// holds it.
+const KEYS: [&str; 8] = [
+    "a",
+    "ab",
+    "a\0",
+    "a\0\0\0",
+    "",
+    "\0\0\0\0\0\0\x02",
+    "b",
+    "a key that is too long to lie inside of what holds it",
+];
+
+fn check(spec: &StoreSpec, seed: u64, budget: usize) -> Both {
+    let (mut both, mut dice, mut now) = (Both::new(spec, budget), Dice(seed), 0);
+    for step in 0..3_000_u32 {
+        now += i64::try_from(dice.below(5)).unwrap();
+        let key = KEYS[dice.below(KEYS.len() as u64) as usize];
+        let late = i64::try_from(dice.below(60)).unwrap();
+        let time = (now - late).max(0);
+        match dice.below(20) {
+            0 => both.commit(),
+            1 if dice.below(4) == 0 => {
+                both.discard();
+                both.observed = now;
+            }
+            2 if dice.below(2) == 0 => both.check_scan(dice.below(2) == 0, None),
+            2 => {
+                let mut rows = [both.some_row(&mut dice), both.some_row(&mut dice)];
+                rows.sort();
+                both.check_scan(dice.below(2) == 0, Some(rows));
+            }
+            3..=8 => both.check_key(key, time, time + 30, dice.below(2) == 0),
+            // Numbers of a changelog do not come again.
+            9 if !spec.logging => both.put(key, time, 7, "number seven, which comes again"),
+            _ => both.put(key, time, 10 + step, &step.to_string().repeat(dice.below(12) as usize)),
+        }
+    }
+    both.commit();
+    both.check_scan(false, None);
+    both
+}
+
 #[test]
 fn reads_have_the_rows_of_a_sorted_map_whatever_was_committed_dropped_and_forgotten() {
-    for (seed, budget) in [(1, 0), (2, 2_000), (3, 1 << 20), (4, 2_000), (5, 600)] {
-        let (mut both, mut dice, mut now) = (Both::new(budget), Dice(seed), 0);
-        for step in 0..3_000_u32 {
-            now += i64::try_from(dice.below(5)).unwrap();
-            let key = ["a", "ab", "b", "a key that is too long to lie inside of what holds it"][dice.below(4) as usize];
-            let late = i64::try_from(dice.below(60)).unwrap();
-            let time = (now - late).max(0);
-            match dice.below(20) {
-                0 => both.commit(),
-                1 if dice.below(4) == 0 => {
-                    both.discard();
-                    both.observed = now;
-                }
-                2 => both.check_scan(dice.below(2) == 0),
-                3..=8 => both.check_key(key, time, time + 30, dice.below(2) == 0),
-                9 => both.put(key, time, 7, "number seven, which comes again"),
-                _ => both.put(key, time, 10 + step, &step.to_string().repeat(dice.below(12) as usize)),
-            }
-        }
-        both.commit();
-        both.check_scan(false);
+    for (seed, budget, interval_ms) in [
+        (1, 0, 1_000),
+        (2, 2_000, 100),
+        (3, 1 << 20, 1_000),
+        (4, 2_000, 100_000),
+        (5, 600, 1_000),
+    ] {
+        let both = check(&spec(interval_ms, true), seed, budget);
+        assert!(interval_ms == 100 || both.written().len() < both.model.len() * 9 / 10);
+    }
+    for (seed, budget) in [(6, 0), (7, 2_000)] {
+        let both = check(&spec(100, false), seed, budget);
+        assert_eq!(both.written().len(), both.model.len(), "a row for each");
     }
 }
 
 #[test]
 fn a_new_segment_and_a_key_that_it_lacks_are_not_read_from_the_database() {
-    let mut both = Both::new(1 << 20);
+    let mut both = Both::new(&spec(100, true), 1 << 20);
     both.rows.set_new_from(0);
     both.put("a", 10, 1, "1");
     both.commit();

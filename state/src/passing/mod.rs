@@ -15,7 +15,7 @@ use self::rows::{At, Rows};
 use self::stored::Stored;
 use crate::database::{BatchWriter, Database, KeyRange};
 use crate::packed::{Key, Value};
-use crate::pages::{Sources, page};
+use crate::pages::{Base, Sources, page};
 use crate::row_list::RowList;
 use crate::table::{Found, commit_bytes};
 use crate::{Result, StoreKind};
@@ -147,10 +147,12 @@ impl Passing {
         let this = &*self;
         let sources = Sources {
             database: |range: KeyRange<'_>| {
-                if this.has_all_from(range.0) {
-                    return Ok(Vec::new());
-                }
-                database.page(this.family, range, reverse, max_rows)
+                let rows = if this.has_all_from(range.0) {
+                    Vec::new()
+                } else {
+                    database.page(this.family, range, reverse, max_rows)?
+                };
+                Ok(Base::of(rows, max_rows))
             },
             newer: |range: KeyRange<'_>| {
                 this.rows

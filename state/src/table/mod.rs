@@ -22,7 +22,7 @@ pub(crate) use self::waiting::Waiting;
 use self::waiting::WaitingList;
 use crate::database::{BatchWriter, Database, KeyRange};
 use crate::packed::{Key, Value};
-use crate::pages::{Sources, page};
+use crate::pages::{Base, Sources, page};
 use crate::{Result, UpdateContext};
 
 /// A row that a scan has found.
@@ -359,7 +359,7 @@ impl Table {
             database: |range: KeyRange<'_>| {
                 let mut rows = database.page(this.family, range, reverse, max_rows)?;
                 this.lingering.join(&mut rows, range, reverse, max_rows);
-                Ok(rows)
+                Ok(Base::of(rows, max_rows))
             },
             newer: |range: KeyRange<'_>| {
                 let mut rows = ordered.range::<[u8], KeyRange<'_>>(range);
