@@ -1,8 +1,9 @@
 //! What is in a topic, as a reader of committed or of all records sees it.
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -10,6 +11,7 @@ use super::error::{Context, HarnessError, Result};
 use super::observer::Observer;
 
 const LIMIT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Which records a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,13 +183,33 @@ impl Observer {
             list.add_partition(topic, partition);
         }
         let what = || format!("asking for the offsets of {group}");
-        let answer = consumer.committed_offsets(list, LIMIT).context(what)?;
+        let start = Instant::now();
+        let answer = loop {
+            match consumer.committed_offsets(list.clone(), LIMIT) {
+                // A broker that has just lost its coordinators, or is getting them, says so: on a slow machine also a
+                // cluster of one.
+                Err(error) if is_moving(&error) && start.elapsed() < LIMIT => thread::sleep(PAUSE),
+                answer => break answer.context(what)?,
+            }
+        };
         let one = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
             Offset::Offset(offset) => Some((offset, e.metadata().to_owned())),
             _ => None,
         };
         Ok(answer.elements().iter().map(one).collect())
     }
+}
+
+/// Whether the coordinator of a group is about to be another one.
+fn is_moving(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }
 
 fn positions(consumer: &BaseConsumer, topic: &str, partitions: usize) -> Result<Vec<i64>> {
