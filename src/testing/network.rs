@@ -176,4 +176,13 @@ impl Network for InstanceNetwork {
         }
         1 + world.random.below(max_records.min(20))
     }
+
+    fn fetches_former_end(&self) -> bool {
+        let mut world = lock(&self.world);
+        let former = world.weather.former_ends && world.random.chance(500);
+        if former {
+            world.happens("former end fetched");
+        }
+        former
+    }
 }

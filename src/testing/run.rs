@@ -438,6 +438,7 @@ fn set_weather(world: &mut World, faults: Faults) {
         world.weather.slow_per_mille = u32::try_from(world.random.spread(2, 100)).unwrap_or(2);
     }
     world.weather.small_fetches = world.random.chance(500);
+    world.weather.former_ends = world.random.chance(500);
     world.clients_ask_again = faults.losses && world.random.chance(500);
     if faults.refusals {
         world.weather.fenced_per_mille = u32::try_from(world.random.spread(1, 10)).unwrap_or(1);

@@ -56,6 +56,8 @@ pub(super) struct Weather {
     pub(super) fenced_per_mille: u32,
     /// Fetches bring few records at a time.
     pub(super) small_fetches: bool,
+    /// Fetches find a former end of their partition.
+    pub(super) former_ends: bool,
 }
 
 pub(super) struct World {

@@ -21,8 +21,25 @@ pub(super) struct MemoryConsumer {
 
 struct Position {
     next: StartOffset,
+    /// The end that the last read came to.
+    met_end: Option<i64>,
     /// The end that was reported last: it is reported once, like PARTITION_EOF.
     reported_end: Option<i64>,
+}
+
+impl Position {
+    fn new(next: StartOffset) -> Self {
+        Self {
+            next,
+            met_end: None,
+            reported_end: None,
+        }
+    }
+
+    /// The end that the last read came to and nobody has heard of.
+    fn unreported_end(&self) -> Option<i64> {
+        self.met_end.filter(|end| self.reported_end != Some(*end))
+    }
 }
 
 impl MemoryConsumer {
@@ -111,11 +128,7 @@ impl Consumer for MemoryConsumer {
             consumer: self,
             partition,
         })?;
-        let position = Position {
-            next: start,
-            reported_end: None,
-        };
-        self.assigned.insert(partition.clone(), position);
+        self.assigned.insert(partition.clone(), Position::new(start));
         // What is there already arrives now: a caller that sleeps until it is woken must not miss it.
         self.waker.wake();
         Ok(())
@@ -135,10 +148,7 @@ impl Consumer for MemoryConsumer {
         let Some(position) = self.assigned.get_mut(partition) else {
             return Err(not_assigned(partition));
         };
-        *position = Position {
-            next: StartOffset::At(offset),
-            reported_end: None,
-        };
+        *position = Position::new(StartOffset::At(offset));
         self.waker.wake();
         Ok(())
     }
@@ -162,7 +172,19 @@ impl Consumer for MemoryConsumer {
             Err(e) if e.class == ErrorClass::Retry => return Ok(Fetched::Nothing),
             other => other?,
         };
+        if let Some(end) = position.unreported_end().filter(|end| *end < read.position)
+            && self
+                .cluster
+                .network()
+                .is_some_and(|network| network.fetches_former_end())
+        {
+            position.reported_end = Some(end);
+            // The records arrive in a moment.
+            self.waker.wake();
+            return Ok(Fetched::End { position: end });
+        }
         position.next = StartOffset::At(read.position);
+        position.met_end = read.at_end.then_some(read.position);
         if !read.records.is_empty() {
             return Ok(Fetched::Records(Box::new(read.records)));
         }

@@ -17,6 +17,9 @@ pub(crate) trait Network: Send + Sync {
     fn clients_ask_again(&self) -> bool;
     /// How many of at most `max_records` records one fetch brings.
     fn fetch_limit(&self, max_records: usize) -> usize;
+    /// Whether a fetch comes too early for the records that have just been added behind a former end, as the answers that
+    /// librdkafka has asked for in advance do.
+    fn fetches_former_end(&self) -> bool;
 }
 
 /// A client's connection; a client that lost one goes on with the next number.
