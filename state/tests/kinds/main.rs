@@ -235,9 +235,11 @@ models! {
     timestamped_key_value: plain::KeyValue { timestamped: true, caching: false };
     cached_plain_key_value: plain::KeyValue { timestamped: false, caching: true };
     cached_timestamped_key_value: plain::KeyValue { timestamped: true, caching: true };
-    windows: timed::Windows { duplicates: false, caching: false };
-    cached_windows: timed::Windows { duplicates: false, caching: true };
-    windows_with_duplicates: timed::Windows { duplicates: true, caching: false };
+    windows: timed::Windows { duplicates: false, caching: false, scale: 1 };
+    cached_windows: timed::Windows { duplicates: false, caching: true, scale: 1 };
+    windows_with_duplicates: timed::Windows { duplicates: true, caching: false, scale: 1 };
+    // Rows not far apart are in one row of the database.
+    windows_with_duplicates_in_chunks: timed::Windows { duplicates: true, caching: false, scale: 64 };
     sessions: timed::Sessions { caching: false };
     cached_sessions: timed::Sessions { caching: true };
     versioned: history::Versioned;

@@ -17,6 +17,8 @@ pub(crate) struct Model {
     /// By key and time; more than one value only with duplicates.
     rows: BTreeMap<Row, Vec<Vec<u8>>>,
     observed: i64,
+    /// How many times as long segments are.
+    scale: i64,
     /// What the record cache has, also of what it has handed on.
     cache: BTreeMap<Row, Option<Vec<u8>>>,
     /// What it has not handed on, in the order of the last updates.
@@ -28,6 +30,7 @@ impl Default for Model {
         Self {
             rows: BTreeMap::new(),
             observed: -1,
+            scale: 1,
             cache: BTreeMap::new(),
             waiting: Vec::new(),
         }
@@ -38,11 +41,12 @@ impl Model {
     /// Whether the segment of that time is still there.
     fn observe(&mut self, time: i64) -> bool {
         self.observed = self.observed.max(time);
-        time / SEGMENT_MS >= (self.observed - RETENTION_MS).max(0) / SEGMENT_MS
+        let (retention, segment) = (RETENTION_MS * self.scale, SEGMENT_MS * self.scale);
+        time / segment >= (self.observed - retention).max(0) / segment
     }
 
     fn readable_from(&self) -> i64 {
-        (self.observed - RETENTION_MS + 1).max(0)
+        (self.observed - RETENTION_MS * self.scale + 1).max(0)
     }
 
     /// The time a store has seen is that of its changelog, and a cache does not log what came and went.
@@ -52,6 +56,7 @@ impl Model {
         Self {
             rows: self.rows.clone(),
             observed: times.max().unwrap_or(-1),
+            scale: self.scale,
             ..Self::default()
         }
     }
@@ -125,19 +130,31 @@ impl Model {
 pub(crate) struct Windows {
     pub(crate) duplicates: bool,
     pub(crate) caching: bool,
+    pub(crate) scale: i64,
 }
 
 impl Kind for Windows {
     type Model = Model;
 
     fn spec(&self) -> StoreSpec {
-        StoreSpec {
+        let mut spec = StoreSpec {
             caching: self.caching,
             ..windows(self.duplicates)
+        };
+        if let StoreKind::Window {
+            retention_ms,
+            segment_interval_ms,
+            ..
+        } = &mut spec.kind
+        {
+            *retention_ms *= self.scale;
+            *segment_interval_ms *= self.scale;
         }
+        spec
     }
 
     fn put(&self, state: &TaskState, model: &mut Model, key: &[u8], value: Option<&[u8]>, time: i64) {
+        model.scale = self.scale;
         let store = state.window("windows").unwrap();
         let put = store.put(key, value, time, time, &context(time)).unwrap();
         if self.duplicates && value.is_none() {
