@@ -156,7 +156,7 @@ impl Tick {
 }
 impl Processor<String, String, String, String> for Tick {
     fn init(&mut self, ctx: &ProcessorContext<'_, String, String>) -> Result<(), BoxError> {
-        self.schedule = Some(ctx.schedule(Duration::from_millis(10), self.kind));
+        self.schedule = Some(ctx.schedule(Duration::from_millis(10), self.kind)?);
         Ok(())
     }
     fn process(

@@ -81,7 +81,7 @@ fn a_panic_of_the_wrapper_is_an_error_of_the_operator() -> TestResult {
 struct Ticking;
 impl Processor<String, i64, String, i64> for Ticking {
     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-        ctx.schedule(millis(10), PunctuationType::StreamTime);
+        ctx.schedule(millis(10), PunctuationType::StreamTime)?;
         Ok(())
     }
     fn process(&mut self, _: &ProcessorContext<'_, String, i64>, _: Record<'_, String, i64>) -> Result<(), BoxError> {

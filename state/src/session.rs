@@ -69,7 +69,7 @@ impl SessionStore {
             lo: lo.map(Into::into),
             hi: hi.map(Into::into),
         };
-        let by_end = self.core.spec.backend == StoreBackend::InMemory && !self.core.is_cached();
+        let by_end = self.core.spec.backend == StoreBackend::InMemory;
         let rows = self.rows(keys, (earliest_end, i64::MAX), readable, latest_start, reverse);
         if by_end { rows.by_end(reverse) } else { rows }
     }

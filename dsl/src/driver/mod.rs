@@ -385,7 +385,7 @@ impl TopologyTestDriver {
     /// # struct Beats;
     /// # impl FixedKeyProcessor<String, i64, i64> for Beats {
     /// #     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
-    /// #         ctx.schedule(seconds(1), PunctuationType::WallClock);
+    /// #         ctx.schedule(seconds(1), PunctuationType::WallClock)?;
     /// #         Ok(())
     /// #     }
     /// #     fn process(

@@ -267,7 +267,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         if repartitioned.partitions.is_some_and(|p| p < 1) {
             self.builder
                 .borrow_mut()
-                .violation(&name, "a topic has at least one partition");
+                .argument(&name, "a topic has at least one partition");
         }
         repartition(
             self,

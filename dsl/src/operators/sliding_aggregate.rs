@@ -10,7 +10,7 @@ use std::{cell::RefCell, sync::Arc};
 use millstream_state::{ListedRow, WindowList};
 
 use crate::{
-    engine::{NodeFactory, ProcessResult, Receiver, Record, TaskContext, port},
+    engine::{NodeFactory, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, TaskContext, port},
     grouped::fold::Fold,
     serde::SharedSerde,
     stream::factory,
@@ -106,6 +106,12 @@ impl<K: 'static, V: 'static, A: 'static> SlidingAggregate<K, V, A> {
         if last.end < closed {
             self.results.drop_late(cx, record.timestamp, last, closed);
             return Ok(());
+        }
+        if self.windows.difference_ms == 0 {
+            // So it is in Kafka Streams, which finds out here.
+            let what = "sliding windows need a time difference of at least a millisecond: a window without length has no record";
+            let error = ProcessError::new(ProcessErrorKind::InvalidArgument, &self.results.node, what);
+            return Err(error.into());
         }
         let step = Step { record, key, closed };
         if record.timestamp < self.windows.difference_ms {

@@ -102,11 +102,20 @@ pub(crate) fn split_row(row: &[u8]) -> Result<WaitingRow<'_>, SerdeError> {
         key,
     })
 }
+/// The number of values in a list, and where they begin.
+fn split_count(list: &[u8]) -> Result<(u32, &[u8]), SerdeError> {
+    let (_, rest) = list.split_first().ok_or_else(short)?;
+    let (count, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+    Ok((u32::from_be_bytes(*count), rest))
+}
+/// How many values are in a list.
+pub(crate) fn count(list: &[u8]) -> Result<u32, SerdeError> {
+    Ok(split_count(list)?.0)
+}
 /// The values in a list.
 pub(crate) fn values(list: &[u8]) -> Result<impl Iterator<Item = Result<&[u8], SerdeError>>, SerdeError> {
-    let (_, rest) = list.split_first().ok_or_else(short)?;
-    let (count, mut rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    Ok((0..u32::from_be_bytes(*count)).map(move |_| {
+    let (count, mut rest) = split_count(list)?;
+    Ok((0..count).map(move |_| {
         let (value, after) = split_value(rest).ok_or_else(short)?;
         rest = after;
         Ok(value)

@@ -15,7 +15,7 @@ use crate::{
     window::JoinWindows,
 };
 
-use super::stream_join_outer::{JoinSide, JoinTime, Waiting, WaitingRow, in_key_order, split_row, values};
+use super::stream_join_outer::{JoinSide, JoinTime, Waiting, WaitingRow, count, in_key_order, split_row, values};
 
 /// Key, this side's value, the other's value. At least one value is there.
 pub(crate) type Joiner<K, V, VO, VR> = Arc<dyn Fn(&K, Option<&V>, Option<&VO>) -> Result<VR, BoxError> + Send + Sync>;
@@ -278,6 +278,10 @@ impl<K: 'static, V: 'static, VO: 'static, VR: 'static> Side<K, V, VO, VR> {
                 if self.is_open(place.time, ahead) {
                     *is_open = true;
                     rows_from.get_or_insert(place.time);
+                    // Kafka Streams meets each value of a row, and ends at the first one behind both.
+                    if left_open && right_open && count(row).map_err(|e| faults::read(&self.node, e))? > 1 {
+                        break 'all;
+                    }
                     continue;
                 }
                 self.emit_row(cx, record, &place, row, read)?;

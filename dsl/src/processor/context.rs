@@ -87,7 +87,7 @@ impl Schedule {
     /// # struct Thrice(Option<Schedule>, i64);
     /// # impl Processor<String, i64, String, i64> for Thrice {
     /// #     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-    /// #         self.0 = Some(ctx.schedule(seconds(1), PunctuationType::WallClock));
+    /// #         self.0 = Some(ctx.schedule(seconds(1), PunctuationType::WallClock)?);
     /// #         Ok(())
     /// #     }
     /// #     fn process(
@@ -134,8 +134,8 @@ impl Schedule {
     /// #     }
     ///     // In a processor:
     ///     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-    ///         ctx.schedule(seconds(1), PunctuationType::WallClock);
-    ///         self.0 = Some(ctx.schedule(seconds(2), PunctuationType::WallClock));
+    ///         ctx.schedule(seconds(1), PunctuationType::WallClock)?;
+    ///         self.0 = Some(ctx.schedule(seconds(2), PunctuationType::WallClock)?);
     ///         Ok(())
     ///     }
     ///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
@@ -183,7 +183,7 @@ pub struct Punctuation {
 /// impl Processor<String, i64, String, String> for Sorts {
 ///     fn init(&mut self, ctx: &ProcessorContext<'_, String, String>) -> Result<(), BoxError> {
 ///         self.seen = Some(ctx.store("seen")?);
-///         self.every_second = Some(ctx.schedule(seconds(1), PunctuationType::WallClock));
+///         self.every_second = Some(ctx.schedule(seconds(1), PunctuationType::WallClock)?);
 ///         assert_eq!((ctx.application_id(), ctx.task_id(), ctx.node_name()), ("app", "0_0", "sorts"));
 ///         Ok(())
 ///     }
@@ -310,7 +310,8 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         )))
     }
     /// Calls `punctuate` every `interval`, of stream time first with the first record and then at multiples of the interval,
-    /// of the wall clock first one interval from now. Runs that were missed collapse into one. At least a millisecond.
+    /// of the wall clock first one interval from now. Runs that were missed collapse into one. An interval of less than a millisecond is an
+    /// error ([`InvalidArgument`](crate::engine::ProcessErrorKind::InvalidArgument)), as in Kafka Streams.
     ///
     /// ```
     /// # use millstream_dsl::{prelude::*, testing::Runner};
@@ -318,7 +319,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// # impl Processor<String, i64, String, i64> for Beats {
     ///     // In a processor:
     ///     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-    ///         ctx.schedule(seconds(1), PunctuationType::WallClock);
+    ///         ctx.schedule(seconds(1), PunctuationType::WallClock)?;
     ///         Ok(())
     ///     }
     ///     fn punctuate(&mut self, ctx: &ProcessorContext<'_, String, i64>, run: Punctuation) -> Result<(), BoxError> {
@@ -344,10 +345,18 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// assert_eq!(runner.read::<String, i64>("out"), [("beat".to_owned(), 1_000), ("beat".to_owned(), 2_000)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn schedule(&self, interval: Duration, kind: PunctuationType) -> Schedule {
+    pub fn schedule(&self, interval: Duration, kind: PunctuationType) -> Result<Schedule, ForwardError> {
+        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        if interval_ms < 1 {
+            let what = "the interval of a schedule is at least a millisecond";
+            return Err(ForwardError::here(ProcessError::new(
+                ProcessErrorKind::InvalidArgument,
+                &self.node.name,
+                what,
+            )));
+        }
         let id = self.node.next_schedule.get();
         self.node.next_schedule.set(id + 1);
-        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
         let node = self.node.this.borrow().clone();
         let run = move |cx: &TaskContext, timestamp: i64| match node.upgrade() {
             Some(node) => node.punctuate(
@@ -361,7 +370,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
             None => Ok(()),
         };
         let cancel = self.cx.schedule(&self.node.name, interval_ms, kind, Rc::new(run));
-        Schedule { id, cancel }
+        Ok(Schedule { id, cancel })
     }
     /// Asks for a commit soon, instead of at the end of the commit interval.
     ///

@@ -223,7 +223,7 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     /// # impl FixedKeyProcessor<String, i64, i64> for Waits {
     ///     // In a processor:
     ///     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
-    ///         ctx.schedule(seconds(10), PunctuationType::StreamTime);
+    ///         ctx.schedule(seconds(10), PunctuationType::StreamTime)?;
     ///         Ok(())
     ///     }
     ///     fn punctuate(
@@ -252,7 +252,7 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     /// assert_eq!(last, [0, 1_000, 1_000, 12_000]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn schedule(&self, interval: std::time::Duration, kind: PunctuationType) -> Schedule {
+    pub fn schedule(&self, interval: std::time::Duration, kind: PunctuationType) -> Result<Schedule, ForwardError> {
         self.0.schedule(interval, kind)
     }
     /// Asks for a commit soon, instead of at the end of the commit interval.
@@ -456,7 +456,7 @@ pub trait FixedKeyProcessor<K, V, VOut> {
     /// # struct PerMinute(i64);
     /// # impl FixedKeyProcessor<String, i64, i64> for PerMinute {
     /// #     fn init(&mut self, ctx: &FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
-    /// #         ctx.schedule(minutes(1), PunctuationType::WallClock);
+    /// #         ctx.schedule(minutes(1), PunctuationType::WallClock)?;
     /// #         Ok(())
     /// #     }
     /// #     fn process(

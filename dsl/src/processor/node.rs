@@ -99,7 +99,7 @@ pub trait Processor<K, V, KOut, VOut> {
     /// struct Total(i64); // forwarded every ten seconds of stream time
     /// impl Processor<String, i64, String, i64> for Total {
     /// #     fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-    /// #         ctx.schedule(seconds(10), PunctuationType::StreamTime);
+    /// #         ctx.schedule(seconds(10), PunctuationType::StreamTime)?;
     /// #         Ok(())
     /// #     }
     /// #     fn process(

@@ -3,7 +3,7 @@ use millstream_state::Headers;
 
 use crate::engine::{BoxError, PunctuationType};
 
-use super::{ProcessorContext, Punctuation, RecordMetadata, Schedule};
+use super::{ForwardError, ProcessorContext, Punctuation, RecordMetadata, Schedule};
 
 /// What a transformer of values can do: everything but forward. Kafka Streams: `ProcessorContext` of a transformer.
 pub struct TransformContext<'a> {
@@ -64,7 +64,7 @@ impl TransformContext<'_> {
     /// # impl ValueTransformer<String, i64, i64> for PerTenSeconds {
     ///     // In a transformer that numbers the updates of every ten seconds:
     ///     fn init(&mut self, ctx: &TransformContext<'_>) -> Result<(), BoxError> {
-    ///         ctx.schedule(seconds(10), PunctuationType::StreamTime);
+    ///         ctx.schedule(seconds(10), PunctuationType::StreamTime)?;
     ///         Ok(())
     ///     }
     ///     fn punctuate(&mut self, _: &TransformContext<'_>, _: Punctuation) -> Result<(), BoxError> {
@@ -93,7 +93,7 @@ impl TransformContext<'_> {
     /// assert_eq!(out, [1, 1, 2, 1], "the punctuation of a record's time follows the record");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn schedule(&self, interval: std::time::Duration, kind: PunctuationType) -> Schedule {
+    pub fn schedule(&self, interval: std::time::Duration, kind: PunctuationType) -> Result<Schedule, ForwardError> {
         self.inner.schedule(interval, kind)
     }
     /// Asks for a commit soon, instead of at the end of the commit interval.
@@ -284,7 +284,7 @@ pub trait ValueTransformer<K, V, VOut> {
     /// # struct PerMinute(i64);
     /// # impl ValueTransformer<String, i64, i64> for PerMinute {
     /// #     fn init(&mut self, ctx: &TransformContext<'_>) -> Result<(), BoxError> {
-    /// #         ctx.schedule(minutes(1), PunctuationType::WallClock);
+    /// #         ctx.schedule(minutes(1), PunctuationType::WallClock)?;
     /// #         Ok(())
     /// #     }
     ///     // In a transformer that numbers the updates of each minute of the clock:

@@ -599,12 +599,19 @@ impl<K: 'static, V: 'static> Store<K, V> {
         let value = builder.resolve_serde(&name, self.value.as_ref(), None);
         let mut spec = self.spec;
         if let StoreKind::Window {
-            retain_duplicates: true,
+            retain_duplicates,
+            retention_ms,
+            window_size_ms,
             ..
         } = spec.kind
         {
             // A cache holds one value of a key and time: Kafka Streams has none there, whatever is asked for.
-            spec.caching = false;
+            spec.caching &= !retain_duplicates;
+            if retention_ms < window_size_ms {
+                let problem =
+                    format!("windows of {window_size_ms} ms do not fit into a retention of {retention_ms} ms");
+                builder.argument(&name, problem);
+            }
         }
         let mut store = StoreBuilder::new(spec);
         store.topic_config = self.topic_config;

@@ -184,6 +184,11 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
                     cx,
                 };
                 match cx.try_call(&self.name, || f(&outgoing)) {
+                    Ok(topic) if topic.is_empty() => {
+                        let what = "the topic that was chosen for the record has no name";
+                        let error = ProcessError::new(ProcessErrorKind::InvalidArgument, &self.name, what);
+                        cx.processing_failed(error, record.timestamp, record.headers)
+                    }
                     Ok(topic) => self.send(cx, SinkTopic::Dynamic(&topic), &topic, key, value, &record),
                     Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
                 }

@@ -28,7 +28,8 @@ pub struct SlidingWindows {
 }
 impl SlidingWindows {
     /// Windows `[t, t + difference]`, without grace: there is one for each set of records that are at most `difference`
-    /// apart.
+    /// apart. A difference of less than a millisecond is an error ([`InvalidArgument`](crate::engine::ProcessErrorKind::InvalidArgument))
+    /// of each record, as in Kafka Streams.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};

@@ -204,7 +204,7 @@ impl FixedKeyProcessor<String, String, String> for Touchy {
 struct Ticking(Way);
 impl Processor<String, String, String, String> for Ticking {
     fn init(&mut self, ctx: &ProcessorContext<'_, String, String>) -> Result<(), BoxError> {
-        ctx.schedule(millis(10), PunctuationType::StreamTime);
+        ctx.schedule(millis(10), PunctuationType::StreamTime)?;
         Ok(())
     }
     fn process(

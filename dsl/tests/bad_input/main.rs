@@ -1,5 +1,6 @@
 //! What a topology makes of bad input: functions that fail, bytes that cannot be read, times at the edges of what there
 //! is, definitions that make no sense. Always an error that names the operator, or a dropped record; never a panic.
+mod arguments;
 mod definitions;
 mod functions;
 mod serdes;

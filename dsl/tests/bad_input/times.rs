@@ -24,7 +24,7 @@ fn time_windows() -> Vec<TimeWindows> {
 fn sliding_windows() -> Vec<SlidingWindows> {
     let of = SlidingWindows::of;
     vec![
-        of(millis(0)),
+        of(millis(1)),
         of(millis(10)),
         of(millis(10)).grace(long()),
         of(millis(1 << 61)).grace(long()),
@@ -33,7 +33,7 @@ fn sliding_windows() -> Vec<SlidingWindows> {
 fn session_windows() -> Vec<SessionWindows> {
     let of = SessionWindows::of;
     vec![
-        of(millis(0)),
+        of(millis(1)),
         of(millis(10)),
         of(millis(10)).grace(long()),
         of(long()).grace(long()),
@@ -42,7 +42,7 @@ fn session_windows() -> Vec<SessionWindows> {
 fn join_windows() -> Vec<JoinWindows> {
     let of = JoinWindows::of;
     vec![
-        of(millis(0)),
+        of(millis(1)),
         of(millis(10)),
         of(millis(10)).grace(long()),
         of(millis(10)).ends_before(millis(5)),
@@ -212,9 +212,9 @@ fn a_punctuation_at_the_end_of_time_runs_once() -> TestResult {
     struct Ticks(i64);
     impl Processor<String, String, String, i64> for Ticks {
         fn init(&mut self, ctx: &ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-            ctx.schedule(millis(10), PunctuationType::StreamTime);
-            ctx.schedule(std::time::Duration::MAX, PunctuationType::StreamTime);
-            ctx.schedule(std::time::Duration::MAX, PunctuationType::WallClock);
+            ctx.schedule(millis(10), PunctuationType::StreamTime)?;
+            ctx.schedule(std::time::Duration::MAX, PunctuationType::StreamTime)?;
+            ctx.schedule(std::time::Duration::MAX, PunctuationType::WallClock)?;
             Ok(())
         }
         fn process(

@@ -116,8 +116,12 @@ impl Rows<'_> {
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, from: i64, row: &mut Vec<u8>) -> Result<i64> {
         let place = newest_key(key);
         let found = self.table.get(self.database, &place, row)?;
-        let newest = found.map(|_| self.decode(row)).transpose()?.map(|version| version.from);
-        match newest {
+        let newest = found.map(|_| self.decode(row)).transpose()?;
+        let replaces_value = newest.is_some_and(|newest| newest.from == from && newest.value.is_some());
+        match newest.map(|newest| newest.from) {
+            Some(_) if value.is_none() && replaces_value && self.take_back(key, from, row)? => {
+                return Ok(VALID_TO_UNDEFINED);
+            }
             Some(newest) if from < newest => return self.put_before(key, Version { from, value }, newest),
             Some(newest) if from > newest => self.supersede(key, from, row),
             _ => {}
@@ -129,6 +133,21 @@ impl Rows<'_> {
                 .put(&note_key(self.retention.segment(from), key), Some(&[]), -1);
         }
         Ok(VALID_TO_UNDEFINED)
+    }
+
+    /// The newest version is deleted at the very time from which it was valid. Unless it has superseded a value nothing is left that tells
+    /// of this time, in Kafka Streams neither: then what was before it is the newest again. False: it has.
+    fn take_back(&mut self, key: &[u8], from: i64, row: &mut Vec<u8>) -> Result<bool> {
+        let before = superseded_key(self.retention.segment(from), key, from);
+        let found = self.table.get(self.database, &before, row)?.is_some();
+        if found && self.decode(row)?.value.is_some() {
+            return Ok(false);
+        }
+        self.table.put(&newest_key(key), found.then_some(&**row), -1);
+        if found {
+            self.table.put(&before, None, -1);
+        }
+        Ok(true)
     }
 
     fn supersede(&mut self, key: &[u8], to: i64, row: &[u8]) {

@@ -27,7 +27,7 @@ fn count(counts: &KeyValueStore<String, i64>, key: &Text, value: &Text) -> Resul
 impl Processor<Text, Text, Text, Text> for Counting {
     fn init(&mut self, ctx: &ProcessorContext<'_, Text, Text>) -> Result<(), BoxError> {
         if let Some((every, kind)) = self.schedule {
-            ctx.schedule(span(every), kind);
+            ctx.schedule(span(every), kind)?;
         }
         Ok(())
     }

@@ -98,7 +98,9 @@ fn add(case: &Json, builder: &mut TopologyBuilder, a: Args<'_>, catalogue: &mut 
             Some(topic_fn) => {
                 let expr = Expr::parse(topic_fn)?;
                 let choose = move |k: &Dyn, v: &Nullable| {
-                    expr.apply(k, &v.to_dyn()).map_or_else(|e| e.to_string(), |t| t.text())
+                    // Null is no topic.
+                    let topic = expr.apply(k, &v.to_dyn()).ok().filter(|topic| !topic.is_null());
+                    topic.map_or_else(String::new, |topic| topic.text())
                 };
                 let (key, value) = (
                     super::serde::<Dyn>(a, "key_serde")?,

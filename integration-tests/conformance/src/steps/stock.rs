@@ -163,12 +163,13 @@ impl<K: Like, V: Like> Stock<K, V> {
         self.args().list("stores").first().copied().unwrap_or(named)
     }
 
-    fn schedule(&mut self, ctx: &Context<'_>) {
+    fn schedule(&mut self, ctx: &Context<'_>) -> Done {
         let kind = match self.args().text("type") {
             Some("wall-clock") => PunctuationType::WallClock,
             _ => PunctuationType::StreamTime,
         };
-        self.timer = Some(ctx.schedule(millis(self.args().long_or("interval_ms", 1000)), kind));
+        self.timer = Some(ctx.schedule(millis(self.args().long_or("interval_ms", 1000)), kind)?);
+        Ok(())
     }
 
     fn stateful(&self, ctx: &Context<'_>, r: &Seen<'_>) -> Done {
@@ -320,7 +321,7 @@ impl<K: Like, V: Like> Stock<K, V> {
 impl<K: Like, V: Like> Processor<K, V, Dyn, Nullable> for Stock<K, V> {
     fn init(&mut self, ctx: &Context<'_>) -> Done {
         if matches!(self.kind(), "tick" | "last-and-flush" | "punctuate-where") {
-            self.schedule(ctx);
+            self.schedule(ctx)?;
         }
         Ok(())
     }
@@ -360,7 +361,7 @@ impl<K: Like, V: Like> Processor<K, V, Dyn, Nullable> for Stock<K, V> {
             }
             "schedule-on-record" => {
                 if self.timer.is_none() {
-                    self.schedule(ctx);
+                    self.schedule(ctx)?;
                 }
                 Ok(())
             }

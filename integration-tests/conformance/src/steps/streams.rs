@@ -2,8 +2,9 @@
 use std::{any::Any, sync::Arc};
 
 use millstream_dsl::{
+    engine::BoxError,
     operators::Processing,
-    stream::{KStream, Produced, Repartitioned},
+    stream::{KStream, Outgoing, Produced, Repartitioned},
 };
 
 use super::{
@@ -206,11 +207,12 @@ fn to<K: Key, V: Value>(stream: &KStream<K, V>, a: Args<'_>, maker: &Maker<'_>) 
     if let Some(topic_fn) = a.text("topic_fn") {
         let expr = Arc::new(Expr::parse(topic_fn)?);
         let produced = Produced::options().with(serde::<K>(a, "key_serde")?, serde::<V>(a, "value_serde")?);
-        let choose = move |k: &K, v: &V| {
-            expr.apply(&k.to_dyn(), &v.to_dyn())
-                .map_or_else(|e| e.to_string(), |t| t.text())
+        let choose = move |record: &Outgoing<'_, K, V>| {
+            let topic = expr.apply(&record.key.to_dyn(), &record.value.to_dyn())?;
+            // Null is no topic.
+            Ok::<_, BoxError>(if topic.is_null() { String::new() } else { topic.text() })
         };
-        stream.to_dynamic_with(choose, produced.named(named(a)));
+        stream.try_to_dynamic_with(choose, produced.named(named(a)));
     } else {
         let topic = a.need("topic")?;
         let (key, value) = (
