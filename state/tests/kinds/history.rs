@@ -75,11 +75,16 @@ impl Kind for Versioned {
             assert_eq!(valid_to, i64::MIN, "too old");
             return;
         }
-        model
-            .versions
-            .entry(key.to_vec())
-            .or_default()
-            .insert(time, value.map(<[u8]>::to_vec));
+        let versions = model.versions.entry(key.to_vec()).or_default();
+        let mut newest_first = versions.iter().rev();
+        let deletes_newest = value.is_none() && matches!(newest_first.next(), Some((at, Some(_))) if *at == time);
+        if deletes_newest && !matches!(newest_first.next(), Some((_, Some(_)))) {
+            // Kafka Streams knows of a deletion by the end of the value before it.
+            versions.remove(&time);
+            assert_eq!(valid_to, -1);
+            return;
+        }
+        versions.insert(time, value.map(<[u8]>::to_vec));
         let version = model.all(key).into_iter().find(|(_, from, _)| *from == time).unwrap();
         assert_eq!(valid_to, version.2.unwrap_or(-1));
     }
