@@ -33,7 +33,7 @@ fn sliding_windows() -> Vec<SlidingWindows> {
 fn session_windows() -> Vec<SessionWindows> {
     let of = SessionWindows::of;
     vec![
-        of(millis(1)),
+        of(millis(0)),
         of(millis(10)),
         of(millis(10)).grace(long()),
         of(long()).grace(long()),
@@ -42,7 +42,7 @@ fn session_windows() -> Vec<SessionWindows> {
 fn join_windows() -> Vec<JoinWindows> {
     let of = JoinWindows::of;
     vec![
-        of(millis(1)),
+        of(millis(0)),
         of(millis(10)),
         of(millis(10)).grace(long()),
         of(millis(10)).ends_before(millis(5)),
