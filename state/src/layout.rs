@@ -4,7 +4,7 @@
 //! is written beside the marks and compared when the task is opened.
 use std::fmt;
 
-use crate::{StoreKind, StoreSpec};
+use crate::{StoreKind, StoreSpec, appended};
 
 /// What the rows of most stores are written in. A format grows when the bytes of rows change; rows of older ones are read.
 const FORMAT: u32 = 1;
@@ -80,17 +80,9 @@ impl Layout {
             StoreKind::Suppress => ("suppress", String::new()),
             StoreKind::RecordBuffer => ("record buffer", String::new()),
         };
-        let chunks = matches!(
-            kind,
-            StoreKind::Window {
-                retain_duplicates: true,
-                timestamped: false,
-                ..
-            }
-        );
         Self {
             kind: name.to_owned(),
-            format: if chunks { CHUNKS } else { FORMAT },
+            format: if appended::suits(kind) { CHUNKS } else { FORMAT },
             filing,
         }
     }

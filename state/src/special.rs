@@ -14,10 +14,10 @@ pub(crate) enum Special {
 impl Special {
     /// `None`: such a store has a table.
     pub(crate) fn new(spec: &StoreSpec, family: usize, clean_budget_bytes: usize) -> Option<Self> {
-        let passing = || Passing::suits(&spec.kind).then(|| Passing::new(family, clean_budget_bytes));
-        Appended::new(spec, family, clean_budget_bytes)
-            .map(Self::Appended)
-            .or_else(|| passing().map(Self::Passing))
+        if let Some(rows) = Appended::new(spec, family, clean_budget_bytes) {
+            return Some(Self::Appended(rows));
+        }
+        Passing::suits(&spec.kind).then(|| Self::Passing(Passing::new(family, clean_budget_bytes)))
     }
 
     /// Whether such a store has a record cache, if that is wanted. (Duplicates have none in Kafka Streams.)

@@ -1,7 +1,7 @@
 //! The committed state of one task: opened, restored and closed away from the stream thread.
 use std::cell::RefCell;
 
-use crate::appended::{is_row, unpacked};
+use crate::appended::{self, unpacked};
 use crate::database::memory::MemoryDatabase;
 use crate::database::{BatchWriter, Database, MakeReader, Mark};
 use crate::engine::TaskLock;
@@ -120,12 +120,15 @@ impl TaskDatabase {
             return self.restore_lru(family, &spec, max_entries, records, next_offset);
         }
         let segments = Segments::of(&spec.kind);
+        let may_be_chunk = appended::suits(&spec.kind);
         database.apply(&mut |batch| {
             for record in records {
                 match &segments {
                     Some(segments) => {
-                        let time = segments.time_of(record.key).filter(|_| is_row(&spec, record.key));
-                        let time = time.ok_or_else(|| malformed(&spec))?;
+                        let time = segments.time_of(record.key).ok_or_else(|| malformed(&spec))?;
+                        if may_be_chunk && !appended::is_row(record.key) {
+                            return Err(malformed(&spec));
+                        }
                         observed = observed.max(time);
                         write(batch, family, &spec, &segments.row_key(record.key, time), record);
                     }

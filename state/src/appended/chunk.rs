@@ -7,10 +7,10 @@
 //! number (4), the length of its value (4) and the value; all numbers with their highest byte first. A chunk of one row is
 //! that row.
 use super::group::{At, Row, SUFFIX_BYTES};
-use super::parts;
+use super::{parts, suits};
+use crate::StoreSpec;
 use crate::keys::Suffix;
 use crate::segments::{PREFIX_BYTES, Segments};
-use crate::{StoreKind, StoreSpec};
 
 const MAX_ROWS: usize = 64;
 const MAX_BYTES: usize = 4_096;
@@ -33,15 +33,7 @@ pub(super) struct Chunks {
 impl Chunks {
     /// `None`: such a store has none.
     pub(super) fn of(spec: &StoreSpec) -> Option<Self> {
-        let StoreKind::Window {
-            retain_duplicates: true,
-            timestamped: false,
-            ..
-        } = spec.kind
-        else {
-            return None;
-        };
-        let segments = Segments::of(&spec.kind)?;
+        let segments = Segments::of(&spec.kind).filter(|_| suits(&spec.kind))?;
         let length = segments.last_time(0).cast_unsigned().saturating_add(1);
         Some(Self {
             segments,
@@ -62,22 +54,21 @@ impl Chunks {
         put: &mut dyn FnMut(&[u8], &[u8]),
     ) {
         let group_bytes = key.len();
-        let mut write = |chunk: &Chunk| {
+        let mut write = |chunk: &mut Chunk| {
             let (end, value) = chunk.end_and_value();
             key.truncate(group_bytes);
             key.extend_from_slice(&end.suffix());
             put(key, value);
+            chunk.rows = 0;
         };
         for row in rows {
             if chunk.rows > 0 && !self.may_add(chunk, row) {
                 write(chunk);
-                chunk.rows = 0;
             }
             chunk.add(row);
         }
         if chunk.rows > 0 {
             write(chunk);
-            chunk.rows = 0;
         }
     }
 

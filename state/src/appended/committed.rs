@@ -30,6 +30,10 @@ impl Committed {
         })
     }
 
+    pub(super) fn family(&self) -> usize {
+        self.family
+    }
+
     pub(super) fn chunks(&self) -> Chunks {
         self.chunks
     }

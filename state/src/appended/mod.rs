@@ -16,22 +16,20 @@ mod stored;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use self::chunk::{Chunk, Chunks};
+use self::chunk::Chunk;
 use self::committed::Committed;
 use self::group::{At, Row, SUFFIX_BYTES};
 use self::segment::{Known, Segment};
-use crate::Result;
-use crate::StoreSpec;
 use crate::database::{BatchWriter, Database, KeyRange, RawRow};
 use crate::keys::{Suffix, split};
 use crate::packed::{Key, Value};
 use crate::pages::{Sources, page};
 use crate::segments::PREFIX_BYTES;
 use crate::table::{Found, LendRow, Times, commit_bytes};
+use crate::{Result, StoreKind, StoreSpec};
 
 /// The rows of a store that only ever adds some.
 pub(crate) struct Appended {
-    family: usize,
     committed: Committed,
     segments: BTreeMap<i64, Segment>,
     /// The dirty rows, from the first scan since the last commit on.
@@ -57,7 +55,6 @@ impl Appended {
     /// `None`: such a store is another one.
     pub(crate) fn new(spec: &StoreSpec, family: usize, clean_budget_bytes: usize) -> Option<Self> {
         Some(Self {
-            family,
             committed: Committed::of(spec, family)?,
             segments: BTreeMap::new(),
             ordered: None,
@@ -230,7 +227,7 @@ impl Appended {
     pub(crate) fn write(&mut self, batch: &mut dyn BatchWriter, expired: Option<&[u8]>) {
         let in_order = batch.wants_order();
         let first = first_kept(expired);
-        let (family, chunks) = (self.family, self.committed.chunks());
+        let (family, chunks) = (self.committed.family(), self.committed.chunks());
         let mut chunk = Chunk::default();
         let put = &mut |key: &[u8], value: &[u8]| batch.put(family, key, &[], value);
         for (id, segment) in self.segments.range_mut(first..) {
@@ -311,9 +308,21 @@ fn dirty_rows(segments: &mut BTreeMap<i64, Segment>) -> BTreeMap<Key, Value> {
     rows
 }
 
+/// Whether stores of a kind are such.
+pub(crate) fn suits(kind: &StoreKind) -> bool {
+    matches!(
+        kind,
+        StoreKind::Window {
+            retain_duplicates: true,
+            timestamped: false,
+            ..
+        }
+    )
+}
+
 /// Whether a key of the changelog is one that a row of such a store can have.
-pub(crate) fn is_row(spec: &StoreSpec, key: &[u8]) -> bool {
-    Chunks::of(spec).is_none() || split(key, SUFFIX_BYTES).is_some_and(|(_, end)| !chunk::is_chunk(end.into()))
+pub(crate) fn is_row(key: &[u8]) -> bool {
+    split(key, SUFFIX_BYTES).is_some_and(|(_, end)| !chunk::is_chunk(end.into()))
 }
 
 /// All rows that rows of the database stand for, in the order of their keys.

@@ -118,10 +118,11 @@ impl Rows<'_> {
         let found = self.table.get(self.database, &place, row)?;
         let newest = found.map(|_| self.decode(row)).transpose()?;
         let replaces_value = newest.is_some_and(|newest| newest.from == from && newest.value.is_some());
-        match newest.map(|newest| newest.from) {
-            Some(_) if value.is_none() && replaces_value && self.take_back(key, from, row)? => {
-                return Ok(VALID_TO_UNDEFINED);
-            }
+        let newest = newest.map(|newest| newest.from);
+        if value.is_none() && replaces_value && self.take_back(key, from, row)? {
+            return Ok(VALID_TO_UNDEFINED);
+        }
+        match newest {
             Some(newest) if from < newest => return self.put_before(key, Version { from, value }, newest),
             Some(newest) if from > newest => self.supersede(key, from, row),
             _ => {}
