@@ -464,11 +464,6 @@ impl Core {
         Ok(expired)
     }
 
-    /// Whether an update of the row waits in the record cache.
-    pub(crate) fn is_pending(&self, row_key: &[u8]) -> bool {
-        self.cached && self.table.borrow().is_waiting(row_key)
-    }
-
     /// Whether the record cache has the row, so that it is seen even when it has expired.
     pub(crate) fn is_in_cache(&self, row_key: &[u8]) -> bool {
         self.cached && self.table.borrow().is_cached(row_key)
@@ -479,9 +474,15 @@ impl Core {
         self.cached && !self.table.borrow().waiting_is_empty()
     }
 
-    /// Deletes the row under the record cache: an update that waits there stays, and has no value before it.
+    /// Deletes the row under the record cache; see [`Table::delete_beneath_cache`].
     pub(crate) fn delete_beneath_cache(&self, row_key: &[u8]) {
-        self.table.borrow_mut().delete_beneath_waiting(row_key);
+        let mut table = self.table.borrow_mut();
+        table.delete_beneath_cache(row_key, self.cache_bytes.get());
+    }
+
+    /// Whether a read went past the record cache, which holds the row from now on.
+    pub(crate) fn is_read_past_cache(&self, row_key: &[u8]) -> bool {
+        !self.cached || self.table.borrow_mut().enter_cache(row_key)
     }
 
     /// Writes what a commit has to make final.

@@ -54,10 +54,10 @@ impl KeyValueStore {
         self.note_use(key, found.is_some());
         Ok(found)
     }
-    /// A row of an LRU store was read.
+    /// A row was read: an LRU store hears of it unless the record cache had it, as in Kafka Streams.
     fn note_use(&self, key: &[u8], found: bool) {
         let forgets = self.max_entries.is_some() && !self.core.is_read_only();
-        if forgets && found && !self.core.is_pending(key) {
+        if forgets && found && self.core.is_read_past_cache(key) {
             self.core
                 .database
                 .recency(self.core.index, |recency| recency.touch(key));
@@ -92,7 +92,7 @@ impl KeyValueStore {
     }
 
     /// A row of an LRU store was written or deleted; others may have to go. Kafka Streams does so beneath the record
-    /// cache, too: what is put there counts only when it is flushed.
+    /// cache, too: what is put there counts only when it is flushed, and is found there after it has gone here.
     fn evict(&self, max: usize, key: &[u8], present: bool, context: &dyn UpdateContext) -> Result<()> {
         let database = &self.core.database;
         database.recency(self.core.index, |recency| {

@@ -87,12 +87,27 @@ fn under_a_cache_rows_are_forgotten_when_it_is_flushed() {
         }
         assert_eq!(keys(&store), "abc", "the cache holds them all");
         assert_eq!(flush(&store), "abc");
-        assert_eq!(keys(&store), "bc");
+        assert_eq!(keys(&store), "abc", "and still does");
         // The store of a table logs no tombstone, as in Kafka Streams.
         assert_eq!(logged(&changelog), if timestamped { "+a+b+c" } else { "+a+b-a+c" });
         state.commit(&[(STORE, 4)]).unwrap();
-        assert_eq!(keys(&store), "bc");
+        assert_eq!(keys(&store), "abc");
+        let state = TaskState::new(state.into_database().unwrap(), Changelog::new(), 1 << 20);
+        assert_eq!(keys(&state.key_value("lru").unwrap()), "bc", "the cache has gone");
     }
+}
+
+#[test]
+fn what_a_small_cache_has_no_room_for_is_forgotten() {
+    let state = TaskState::new(empty(lru(false, true)), Changelog::new(), 1_000);
+    let store = state.key_value("lru").unwrap();
+    for n in 0..100_u8 {
+        put(&store, &[n], i64::from(n));
+        flush(&store);
+        state.commit(&[(STORE, i64::from(n))]).unwrap();
+    }
+    let left = store.range(None, None, false).count();
+    assert!((3..12).contains(&left), "{left} rows");
 }
 
 #[test]
@@ -109,7 +124,7 @@ fn an_update_that_waits_in_the_cache_survives_the_eviction_of_its_row() {
     put(&store, b"d", 4);
     put(&store, b"a", 5);
     assert_eq!(flush(&store), "cda");
-    assert_eq!(keys(&store), "ad");
+    assert_eq!(keys(&store), "abcd", "the cache has them all");
     assert_eq!(logged(&changelog), "-a+c-b+d-c+a");
 }
 

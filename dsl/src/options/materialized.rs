@@ -6,7 +6,7 @@ use millstream_state::{LoggedHeaders, RowOrder, StoreBackend, StoreKind, StoreSp
 use super::store_options::store_options;
 use crate::{
     serde::{SharedSerde, serde_options},
-    store::{StoreSerdes, default_segment_ms},
+    store::{StoreSerdes, check_segments, default_segment_ms},
     stream::Named,
     table::output::{RowsPlan, WindowPlan},
     topology::{Builder, StoreBuilder},
@@ -130,7 +130,9 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.stored = false;
         self
     }
-    /// At most this many rows in each task, in memory: the least recently used is deleted, from the changelog as well.
+    /// At most this many rows in each task, in memory: the least recently used is deleted. As in Kafka Streams the record
+    /// cache in front of it ([`caching`](Self::caching)) still finds such a row as long as it has room for it, and the
+    /// changelog is not told.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
@@ -194,8 +196,8 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self.history_ms = Some((history_ms, default_segment_ms(history_ms)));
         self
     }
-    /// Length of the segments in which a versioned table forgets: shorter ones cost files, longer ones keep rows
-    /// longer. Default: a part of the history retention. Means nothing for other tables.
+    /// Length of the segments in which a versioned table forgets, at least a millisecond: shorter ones cost files,
+    /// longer ones keep rows longer. Default: a part of the history retention. Means nothing for other tables.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
@@ -330,6 +332,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             },
             (None, None) => StoreKind::KeyValue { timestamped: true },
         };
+        check_segments(builder, store, &kind);
         // An update that is history must be told apart from the newest one, so none waits for another.
         let caching = self.caching && !self.is_versioned();
         Some(Planned {

@@ -67,6 +67,23 @@ pub(crate) fn default_segment_ms(history_retention_ms: i64) -> i64 {
     }
 }
 
+/// Rows are forgotten by segments, so these have a length.
+pub(crate) fn check_segments(builder: &mut Builder, store: &Arc<str>, kind: &StoreKind) {
+    if let StoreKind::Window {
+        segment_interval_ms, ..
+    }
+    | StoreKind::Session {
+        segment_interval_ms, ..
+    }
+    | StoreKind::Versioned {
+        segment_interval_ms, ..
+    } = kind
+        && *segment_interval_ms < 1
+    {
+        builder.argument(store, "segments must have a length of at least one millisecond");
+    }
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -142,7 +159,8 @@ impl<K: 'static, V: 'static> Store<K, V> {
         Self::of(name, StoreKind::KeyValue { timestamped: true })
     }
     /// Key to value in memory, at most `max_entries` of a task: the least recently used is deleted, from the changelog
-    /// as well. Its handle is [`KeyValueStore`](super::KeyValueStore).
+    /// as well; with a record cache ([`caching`](Self::caching)) it is found as long as that has room for it. Its handle
+    /// is [`KeyValueStore`](super::KeyValueStore).
     ///
     /// ```
     /// # use millstream_dsl::{prelude::*, testing::with_store};
@@ -429,7 +447,8 @@ impl<K: 'static, V: 'static> Store<K, V> {
         self.spec.backend = StoreBackend::InMemory;
         self
     }
-    /// Whether updates wait in the record cache for the commit: fewer of them go to the changelog. Default: false.
+    /// Whether updates wait in the record cache for the commit: fewer of them go to the changelog. Default: false. An
+    /// error of the build for versioned stores; means nothing for window stores with duplicates.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
@@ -499,9 +518,9 @@ impl<K: 'static, V: 'static> Store<K, V> {
         self.spec.logging = logging;
         self
     }
-    /// Length of a segment of a versioned, window or session store: rows on disk are forgotten by segments. Default:
-    /// half the retention, at least a minute; for versioned stores a part of the history. Means nothing for other
-    /// stores.
+    /// Length of a segment of a versioned, window or session store, at least a millisecond: rows on disk are forgotten by
+    /// segments. Default: half the retention, at least a minute; for versioned stores a part of the history. Means
+    /// nothing for other stores.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
@@ -598,20 +617,29 @@ impl<K: 'static, V: 'static> Store<K, V> {
         let key = builder.resolve_serde(&name, self.key.as_ref(), None);
         let value = builder.resolve_serde(&name, self.value.as_ref(), None);
         let mut spec = self.spec;
-        if let StoreKind::Window {
-            retain_duplicates,
-            retention_ms,
-            window_size_ms,
-            ..
-        } = spec.kind
-        {
-            // A cache holds one value of a key and time: Kafka Streams has none there, whatever is asked for.
-            spec.caching &= !retain_duplicates;
-            if retention_ms < window_size_ms {
-                let problem =
-                    format!("windows of {window_size_ms} ms do not fit into a retention of {retention_ms} ms");
-                builder.argument(&name, problem);
+        check_segments(builder, &name, &spec.kind);
+        match spec.kind {
+            StoreKind::Window {
+                retain_duplicates,
+                retention_ms,
+                window_size_ms,
+                ..
+            } => {
+                // A cache holds one value of a key and time: Kafka Streams has none there, whatever is asked for.
+                spec.caching &= !retain_duplicates;
+                if retention_ms < window_size_ms {
+                    let problem =
+                        format!("windows of {window_size_ms} ms do not fit into a retention of {retention_ms} ms");
+                    builder.argument(&name, problem);
+                }
             }
+            StoreKind::Versioned { .. } if spec.caching => {
+                builder.illegal_state(
+                    &name,
+                    "a versioned store has no record cache: leave out `caching(true)`",
+                );
+            }
+            _ => {}
         }
         let mut store = StoreBuilder::new(spec);
         store.topic_config = self.topic_config;

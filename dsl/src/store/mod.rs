@@ -9,7 +9,7 @@ mod window;
 
 pub use access::{Handle, StoreAccess, StoreFailure, StoreSerdes};
 pub use add::Store;
-pub(crate) use add::default_segment_ms;
+pub(crate) use add::{check_segments, default_segment_ms};
 pub use key_value::{KeyValueStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders};
 pub use session::{SessionStore, SessionStoreWithHeaders};
 pub use value::{AggregationWithHeaders, TimedRow, ValueAndTimestamp, ValueTimestampHeaders};

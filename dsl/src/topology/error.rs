@@ -10,6 +10,8 @@ pub enum ViolationKind {
     Topology,
     /// An option has a value it cannot have. Kafka Streams: `IllegalArgumentException`.
     Argument,
+    /// An option that the thing it was given to does not have. Kafka Streams: `IllegalStateException`.
+    State,
 }
 
 /// One violated rule.

@@ -144,18 +144,21 @@ impl Builder {
     }
     /// Notes a broken rule; `build` reports all of them.
     pub(crate) fn violation(&mut self, name: &Arc<str>, message: impl Into<String>) {
-        self.violations.push(Violation {
-            kind: ViolationKind::Topology,
-            name: name.clone(),
-            message: message.into(),
-        });
+        self.violates(ViolationKind::Topology, name, message.into());
     }
     /// Notes an option with a value it cannot have; `build` reports all of them.
     pub(crate) fn argument(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violates(ViolationKind::Argument, name, message.into());
+    }
+    /// Notes an option that the thing it was given to does not have; `build` reports all of them.
+    pub(crate) fn illegal_state(&mut self, name: &Arc<str>, message: impl Into<String>) {
+        self.violates(ViolationKind::State, name, message.into());
+    }
+    fn violates(&mut self, kind: ViolationKind, name: &Arc<str>, message: String) {
         self.violations.push(Violation {
-            kind: ViolationKind::Argument,
+            kind,
             name: name.clone(),
-            message: message.into(),
+            message,
         });
     }
     /// Registers the serde used for `T` where none is given or inherited. Replaces the default of the type.

@@ -23,7 +23,7 @@ fn check_all(cases: &[Case]) {
     }
 }
 
-use ViolationKind::{Argument, Topology as Shape};
+use ViolationKind::{Argument, State, Topology as Shape};
 
 const EVER: std::time::Duration = std::time::Duration::MAX;
 
@@ -225,6 +225,36 @@ fn stores_that_nobody_has_added() {
         s.process_with(|| Nothing, Processing::new().named("it").store("unknown"))
             .to("out");
     })]);
+}
+
+#[test]
+fn options_that_a_store_does_not_have() {
+    let none = "at least one millisecond";
+    check_all(&[
+        (
+            "versions in a record cache",
+            State,
+            "store",
+            "no record cache",
+            |b, _| {
+                b.add_state_store(Store::<String, i64>::versioned("store", millis(10)).caching(true));
+            },
+        ),
+        ("segments of versions", Argument, "store", none, |b, _| {
+            b.add_state_store(Store::<String, i64>::versioned("store", millis(10)).segments(millis(0)));
+        }),
+        ("segments of windows", Argument, "store", none, |b, _| {
+            let windows = Store::<String, i64>::window("store", millis(10), millis(1), true);
+            b.add_state_store(windows.segments(millis(0)));
+        }),
+        ("segments of sessions", Argument, "store", none, |b, _| {
+            b.add_state_store(Store::<String, i64>::session("store", millis(10)).segments(millis(0)));
+        }),
+        ("segments of a versioned table", Argument, "store", none, |b, _| {
+            let versions = Materialized::<String, String>::named("store").versioned(millis(10));
+            b.table_with("other", versions.segments(millis(0)));
+        }),
+    ]);
 }
 
 #[test]

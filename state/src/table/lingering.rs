@@ -1,7 +1,9 @@
-//! Which expired rows are still seen? Those that the record cache holds, as in Kafka Streams: its cache knows nothing of
-//! retention, so a row that was written through it is found until the cache has no room for it.
+//! Which rows that have left their store are still seen? Those that the record cache holds, as in Kafka Streams: its cache
+//! knows nothing of retention, nor of what an LRU store forgets, so a row that was used through it is found until the
+//! cache has no room for it.
 //!
-//! The overlay holds such rows while their segment lives; here they are when it has gone.
+//! The overlay holds such rows while they live; here they are when their segment has expired, or they were least recently
+//! used.
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -9,7 +11,7 @@ use crate::database::{KeyRange, RawRow, add_newer};
 
 use super::overlay::row_bytes;
 
-/// Rows of segments that have gone, as the database would have them.
+/// Rows that have gone, as the database would have them.
 #[derive(Default)]
 pub(super) struct Lingering {
     rows: BTreeMap<Box<[u8]>, Box<[u8]>>,
@@ -19,7 +21,8 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    /// Keeps a row; the oldest ones leave if there are more than `budget_bytes`.
+    /// Keeps a row; those with the lowest keys, the oldest where keys begin with a segment, leave if there are more than
+    /// `budget_bytes`.
     pub(super) fn add(&mut self, key: &[u8], row: Box<[u8]>, budget_bytes: usize) {
         self.remove(key);
         if let Some(segment) = key.first_chunk::<8>() {

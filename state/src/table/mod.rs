@@ -278,11 +278,7 @@ impl Table {
         self.overlay.slot(position).map(|(_, slot)| slot)
     }
 
-    pub(crate) fn is_waiting(&self, key: &[u8]) -> bool {
-        self.slot(key).is_some_and(|slot| slot.waits_at().is_some())
-    }
-
-    /// Whether Kafka Streams' record cache would hold the row.
+    /// Whether Kafka Streams' record cache would hold the row: it does from its first use through the cache on.
     pub(crate) fn is_cached(&self, key: &[u8]) -> bool {
         self.slot(key).is_some_and(|slot| slot.cached) || self.lingering.get(key).is_some()
     }
@@ -314,12 +310,30 @@ impl Table {
         self.lingering.prefixes().into_iter().map(i64::from_be_bytes).collect()
     }
 
-    /// Deletes the row beneath the record cache: an update that waits stays, and has no value before it.
-    pub(crate) fn delete_beneath_waiting(&mut self, key: &[u8]) {
-        match self.slot(key).and_then(Slot::waits_at) {
-            Some(waits_at) => self.waiting.forget_old(waits_at),
-            None => self.put(key, None, -1),
+    /// The store forgets the row, the record cache does not: an update that waits stays, and has no value before it; what
+    /// the cache holds is still found.
+    pub(crate) fn delete_beneath_cache(&mut self, key: &[u8], budget_bytes: usize) {
+        let slot = self.slot(key);
+        if let Some(waits_at) = slot.and_then(Slot::waits_at) {
+            self.waiting.forget_old(waits_at);
+            return;
         }
+        let held = slot.filter(|slot| slot.cached);
+        if let Some(row) = held.and_then(|slot| slot.row(self.timestamped)) {
+            self.lingering.add(key, row, budget_bytes);
+        }
+        self.put(key, None, -1);
+    }
+
+    /// A row was read through the record cache, which holds it from now on. False: it did before.
+    pub(crate) fn enter_cache(&mut self, key: &[u8]) -> bool {
+        if self.is_cached(key) {
+            return false;
+        }
+        if let Some((_, slot)) = self.overlay.position(key).and_then(|at| self.overlay.slot_mut(at)) {
+            slot.cached = true;
+        }
+        true
     }
 
     pub(crate) fn waiting_is_empty(&self) -> bool {
@@ -368,10 +382,16 @@ impl Table {
                     Some((&**key, *position))
                 })
             },
-            found: |position| this.overlay.found(position),
+            found: |position| this.overlay.found(position).or_else(|| this.found_lingering(position)),
             decode: |key: &[u8], row: &[u8]| this.decode(key, row),
         };
         page(range, reverse, max_rows, &sources)
+    }
+
+    /// A row that is deleted, but not in the record cache.
+    fn found_lingering(&self, position: usize) -> Option<Found> {
+        let key = self.overlay.key(position);
+        Some(self.decode(key, self.lingering.get(key)?))
     }
 
     fn decode(&self, key: &[u8], row: &[u8]) -> Found {

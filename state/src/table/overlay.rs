@@ -41,7 +41,7 @@ pub(super) struct Slot {
     pub(super) unstored: bool,
     /// Used since the last sweep of clean rows.
     pub(super) used: bool,
-    /// Written through the record cache: Kafka Streams' cache would still hold it.
+    /// Used through the record cache: Kafka Streams' cache would still hold it.
     pub(super) cached: bool,
     /// Position among the updates that wait in the record cache; `NOT_WAITING`: none. A row is as small as it can be.
     waits_at: u32,

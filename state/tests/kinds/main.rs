@@ -249,7 +249,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     // An LRU store lives in memory only: a restart restores it.
     #[test]
-    fn lru_answers_as_its_model(steps in prop::collection::vec(step(), 1..120), timestamped: bool) {
-        in_memory(recency::Lru { timestamped }, &steps);
+    fn lru_answers_as_its_model(
+        steps in prop::collection::vec(step(), 1..120),
+        timestamped: bool,
+        caching: bool,
+    ) {
+        in_memory(recency::Lru { timestamped, caching }, &steps);
     }
 }

@@ -120,11 +120,10 @@ pub(crate) fn build(case: &Json, recorder: &Arc<Recorder>) -> Result<Built, Buil
 /// What the DSL says when it refuses a topology.
 fn refused(error: &BuildError) -> BuildFailure {
     // Java stops at the first fault.
-    let argument = error.violations.first().map(|v| v.kind) == Some(ViolationKind::Argument);
-    let category = if argument {
-        "invalid-argument"
-    } else {
-        "invalid-topology"
+    let category = match error.violations.first().map(|v| v.kind) {
+        Some(ViolationKind::Argument) => "invalid-argument",
+        Some(ViolationKind::State) => "illegal-state",
+        _ => "invalid-topology",
     };
     BuildFailure::Refused {
         category,
