@@ -40,6 +40,7 @@ fn context() -> RecordContext {
         offset: 0,
         timestamp: 1,
         headers: Headers::new(),
+        source: None,
     }
 }
 

@@ -236,6 +236,36 @@ fn a_handler_sees_where_the_record_came_from() -> TestResult {
 }
 
 #[test]
+fn a_handler_that_wants_no_bytes_is_not_shown_those_of_another_record() -> TestResult {
+    struct Watch;
+    impl ProcessingHandler for Watch {
+        fn on_processing_error(
+            &self,
+            context: &millstream_dsl::engine::ErrorContext<'_>,
+            _: &millstream_dsl::engine::ProcessError,
+        ) -> Response {
+            assert_eq!((context.source_key, context.source_value), (None, None));
+            Response::Continue
+        }
+    }
+    let builder = StreamsBuilder::new();
+    let numbers = builder.stream::<String, i64>("in");
+    numbers
+        .try_map_values(|n| if *n == 7 { Err("seven") } else { Ok(*n) })
+        .to("out");
+    let handlers = Handlers {
+        deserialization: Arc::new(LogAndContinue),
+        processing: Arc::new(Watch),
+        ..Handlers::default()
+    };
+    let runner = Runner::with(&builder.build()?, handlers, 0)?;
+    runner.pipe("in", text("unreadable"), text("no number"))?;
+    runner.pipe("in", text("k"), 7_i64)?;
+    assert_eq!(runner.graph().dropped_records(), 2);
+    Ok(())
+}
+
+#[test]
 fn a_panic_in_a_serde_is_an_error_that_handlers_see() -> TestResult {
     struct Touchy;
     impl Serde<String> for Touchy {

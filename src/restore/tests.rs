@@ -329,6 +329,7 @@ fn rows_without_an_offset_are_not_trusted() {
         offset: 0,
         timestamp: 0,
         headers: Headers::new(),
+        source: None,
     };
     // What a crash in the middle of wiping a store leaves behind.
     let store = state.key_value("store").unwrap();

@@ -281,6 +281,7 @@ fn no_record() -> RecordContext {
         offset: -1,
         timestamp: -1,
         headers: Headers::new(),
+        source: None,
     }
 }
 

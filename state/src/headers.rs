@@ -86,6 +86,17 @@ pub struct RecordContext {
     pub timestamp: i64,
     /// Headers at the time of the update.
     pub headers: Headers,
+    /// Where somebody wants them (a topic of dead letters): the bytes of the record.
+    pub source: Option<Rc<SourceRecord>>,
+}
+
+/// A record as it was read from its topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// Key bytes.
+    pub key: Option<Vec<u8>>,
+    /// Value bytes.
+    pub value: Option<Vec<u8>>,
 }
 
 /// The record that an update comes from, as whoever processes it knows it. Only what waits in a record cache or a buffer is

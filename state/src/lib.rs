@@ -44,7 +44,7 @@ pub use database::disk::{DiskCopy, MemoryDisk};
 pub use engine::StateEngine;
 pub use error::{Result, StateError};
 pub use global::{GlobalReader, GlobalState};
-pub use headers::{Header, Headers, RecordContext, UpdateContext};
+pub use headers::{Header, Headers, RecordContext, SourceRecord, UpdateContext};
 pub use key_value::{KeyValueStore, Row, Rows};
 pub use record_buffer::{RecordBuffer, Waited};
 pub use row_headers::keep_headers;

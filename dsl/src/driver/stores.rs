@@ -202,6 +202,7 @@ impl<K, V> KeyValueView<K, V> {
             offset: -1,
             timestamp: timestamp_ms,
             headers: millstream_state::Headers::new(),
+            source: None,
         };
         let (key, mut value) = (self.codec.key_bytes(key)?, self.codec.value_bytes(value)?);
         if let Some(value) = value.as_mut().filter(|_| self.store.keeps_headers()) {

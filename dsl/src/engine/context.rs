@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use millstream_state::{Headers, RecordContext, StateError, TaskState, UpdateContext};
+use millstream_state::{Headers, RecordContext, SourceRecord, StateError, TaskState, UpdateContext};
 
 use super::{
     Around, BoxError, Cancellable, Collector, ErrorContext, Handlers, OutgoingRecord, ProcessError, ProcessErrorKind,
@@ -41,8 +41,8 @@ pub struct TaskContext {
     keeps_source: bool,
     /// Whether some operator is the user's, who can change headers.
     headers_may_change: Cell<bool>,
-    source_key: RefCell<Option<Vec<u8>>>,
-    source_value: RefCell<Option<Vec<u8>>>,
+    /// The bytes of the record that is processed, if they are kept; updates that wait share them.
+    source: RefCell<Option<Rc<SourceRecord>>>,
     no_topic: Rc<str>,
     no_headers: Headers,
     stream_punctuations: PunctuationQueue,
@@ -94,8 +94,7 @@ impl TaskContext {
             current_headers: RefCell::new(Headers::new()),
             in_global: Cell::new(false),
             headers_may_change: Cell::new(false),
-            source_key: RefCell::new(None),
-            source_value: RefCell::new(None),
+            source: RefCell::new(None),
             no_topic,
             no_headers: Headers::new(),
             stream_punctuations: PunctuationQueue::default(),
@@ -202,6 +201,7 @@ impl TaskContext {
             offset: self.offset.get(),
             timestamp,
             headers: headers.clone(),
+            source: self.source.borrow().clone(),
         }
     }
 
@@ -234,28 +234,50 @@ impl TaskContext {
         self.partition.set(self.task_partition.get());
         self.offset.set(raw.offset);
         if self.keeps_source {
-            keep(&self.source_key, raw.key);
-            keep(&self.source_value, raw.value);
+            self.keep_source(raw);
+        }
+    }
+
+    fn keep_source(&self, raw: &RawRecord<'_>) {
+        let mut source = self.source.borrow_mut();
+        // The last record's buffers are used again, unless one of its updates still waits.
+        match source.as_mut().and_then(Rc::get_mut) {
+            Some(kept) => {
+                keep(&mut kept.key, raw.key);
+                keep(&mut kept.value, raw.value);
+            }
+            None => {
+                let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+                *source = Some(Rc::new(SourceRecord {
+                    key: owned(raw.key),
+                    value: owned(raw.value),
+                }));
+            }
         }
     }
 
     /// Runs `f` as if the record of `context` were being processed: how updates leave a record cache.
     pub fn with_context<T>(&self, context: &RecordContext, f: impl FnOnce() -> T) -> T {
-        self.scoped(context.topic.clone(), context.partition, context.offset, f)
+        let place = (context.topic.clone(), context.partition, context.offset);
+        self.scoped(place, context.source.clone(), f)
     }
     pub(crate) fn punctuating<T>(&self, _now: i64, f: impl FnOnce() -> T) -> T {
-        self.scoped(self.no_topic.clone(), -1, -1, f)
+        self.scoped((self.no_topic.clone(), -1, -1), None, f)
     }
-    fn scoped<T>(&self, topic: Rc<str>, partition: i32, offset: i64, f: impl FnOnce() -> T) -> T {
+    fn scoped<T>(
+        &self,
+        (topic, partition, offset): (Rc<str>, i32, i64),
+        source: Option<Rc<SourceRecord>>,
+        f: impl FnOnce() -> T,
+    ) -> T {
         let saved_topic = self.topic.replace(topic);
         let (saved_partition, saved_offset) = (self.partition.replace(partition), self.offset.replace(offset));
-        let saved_source = (self.source_key.take(), self.source_value.take());
+        let saved_source = self.source.replace(source);
         let result = f();
-        *self.topic.borrow_mut() = saved_topic;
+        self.topic.replace(saved_topic);
         self.partition.set(saved_partition);
         self.offset.set(saved_offset);
-        self.source_key.replace(saved_source.0);
-        self.source_value.replace(saved_source.1);
+        self.source.replace(saved_source);
         result
     }
 
@@ -328,12 +350,15 @@ impl TaskContext {
         raw: &RawRecord<'_>,
         headers: &Headers,
     ) -> ProcessResult {
-        keep(&self.source_key, raw.key);
-        keep(&self.source_value, raw.value);
+        self.keep_source(raw);
         let handlers = self.handlers.clone();
-        self.decide(error, raw.timestamp, headers, |context, error| {
+        let decided = self.decide(error, raw.timestamp, headers, |context, error| {
             handlers.deserialization.on_deserialization_error(context, error)
-        })
+        });
+        if !self.keeps_source {
+            self.source.take();
+        }
+        decided
     }
     /// A record could not be written: asks the production handler.
     #[cold]
@@ -352,7 +377,7 @@ impl TaskContext {
         ask: impl FnOnce(&ErrorContext<'_>, &ProcessError) -> Response,
     ) -> ProcessResult {
         let topic = self.topic();
-        let (key, value) = (self.source_key.borrow(), self.source_value.borrow());
+        let source = self.source.borrow().clone().unwrap_or_default();
         let context = ErrorContext {
             task_id: &self.task_id,
             node: &error.node,
@@ -361,8 +386,8 @@ impl TaskContext {
             offset: self.offset.get(),
             timestamp,
             headers,
-            source_key: key.as_deref(),
-            source_value: value.as_deref(),
+            source_key: source.key.as_deref(),
+            source_value: source.value.as_deref(),
         };
         let response = ask(&context, &error);
         self.send_dead_letter(&context, &error)?;
@@ -413,8 +438,7 @@ impl TaskContext {
     }
 }
 
-fn keep(slot: &RefCell<Option<Vec<u8>>>, bytes: Option<&[u8]>) {
-    let mut slot = slot.borrow_mut();
+fn keep(slot: &mut Option<Vec<u8>>, bytes: Option<&[u8]>) {
     match bytes {
         None => *slot = None,
         Some(bytes) => {

@@ -1,7 +1,10 @@
 //! What an aggregation does to its result when a record comes: counting, reducing and aggregating in one form.
 use std::sync::Arc;
 
-use crate::engine::BoxError;
+use crate::{
+    engine::{BoxError, ProcessError, TaskContext},
+    serde::SharedSerde,
+};
 
 /// The result after a record.
 pub(crate) enum Folded<'a, A> {
@@ -33,7 +36,7 @@ type Initializer<A> = Arc<dyn Fn() -> A + Send + Sync>;
 /// Key, value and the result so far (None: there is none) to the new result.
 pub(crate) struct Fold<K, V, A> {
     pub(crate) apply: Function<K, V, A>,
-    /// What the old value of the first update is said to be; None for reductions.
+    /// None for reductions, which have nothing before the first value.
     pub(crate) initial: Option<Initializer<A>>,
 }
 impl<K, V, A> Clone for Fold<K, V, A> {
@@ -42,6 +45,19 @@ impl<K, V, A> Clone for Fold<K, V, A> {
             apply: self.apply.clone(),
             initial: self.initial.clone(),
         }
+    }
+}
+
+impl<K, V, A> Fold<K, V, A> {
+    /// What the old value of the first update is said to be, as in Kafka Streams: the initial result, unless it is null.
+    pub(crate) fn old_of_first(
+        &self,
+        cx: &TaskContext,
+        node: &Arc<str>,
+        serde: &SharedSerde<A>,
+    ) -> Result<Option<A>, Box<ProcessError>> {
+        let initial = self.initial.as_ref().map(|initial| cx.call(node, || initial()));
+        Ok(initial.transpose()?.filter(|initial| !serde.is_null(initial)))
     }
 }
 

@@ -78,12 +78,7 @@ impl<K, V, A> StreamAggregate<K, V, A> {
         } else if stored.is_some() {
             Some(self.rows.decode(value_buffer)?)
         } else {
-            // Kafka Streams calls the initial result the old value of the first update.
-            self.fold
-                .initial
-                .as_ref()
-                .map(|initial| cx.call(&self.node, || initial()))
-                .transpose()?
+            self.fold.old_of_first(cx, &self.node, &self.rows.value)?
         };
         let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, old))?;
         let timestamp = stored.map_or(record.timestamp, |stored| stored.max(record.timestamp));

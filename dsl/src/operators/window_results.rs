@@ -175,11 +175,7 @@ impl<K: 'static, V: 'static, A: 'static> WindowResults<K, V, A> {
         let shown = match base {
             _ if !self.emission.send_old || !self.at_update() => None,
             Base::Result(bytes, _) => Some(self.read(bytes)?),
-            // Kafka Streams calls the initial result the old value of the first update.
-            Base::Initial => {
-                let initial = self.fold.initial.as_ref();
-                initial.map(|initial| cx.call(&self.node, || initial())).transpose()?
-            }
+            Base::Initial => self.fold.old_of_first(cx, &self.node, &self.plan.value)?,
         };
         let new = cx.try_call(&self.node, || (self.fold.apply)(record.key, record.value, old))?;
         let bytes = match new.as_ref() {

@@ -12,7 +12,7 @@ use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 pub(crate) use restore::restore;
 pub(crate) use value::{BufferValue, Values, encode};
@@ -22,7 +22,7 @@ use crate::key_value::Scan;
 use crate::keys::sortable;
 use crate::packed::Key;
 use crate::table::Found;
-use crate::{Headers, RecordContext, Result, StateError, StoreIndex, UpdateContext};
+use crate::{Headers, RecordContext, Result, SourceRecord, StateError, StoreIndex, UpdateContext};
 
 const INDEX: u8 = 0;
 const ROW: u8 = 1;
@@ -113,6 +113,8 @@ pub struct SuppressBuffer {
     /// No row's key is below. Rows of one time may be many: those that have left are not passed over again.
     from: RefCell<Vec<u8>>,
     unlogged: RefCell<Unlogged>,
+    /// Records of updates that wait, by key, where somebody wants their bytes: neither rows nor changelog have them.
+    sources: RefCell<FxHashMap<Key, Rc<SourceRecord>>>,
     buffers: RefCell<Buffers>,
     format: Headers,
 }
@@ -126,6 +128,7 @@ impl SuppressBuffer {
             counted: Cell::new(None),
             from: RefCell::default(),
             unlogged: RefCell::default(),
+            sources: RefCell::default(),
             buffers: RefCell::default(),
             format,
         }
@@ -232,6 +235,9 @@ impl SuppressBuffer {
             }
             table.put(row, Some(after), -1);
         }
+        if let Some(source) = context.source {
+            self.sources.borrow_mut().insert(key.into(), source);
+        }
         self.note(key, Some(after));
         self.counted.set(Some(counted));
         self.buffers.replace(buffers);
@@ -293,11 +299,15 @@ impl SuppressBuffer {
                 continue;
             }
             let key = first.key.get(ROW_PREFIX_BYTES..).unwrap_or_default();
+            let source = self.sources.borrow().get(key).cloned();
             f(Evicted {
                 key,
                 new: value.values.new,
                 old: value.values.old,
-                context: &value.origin.context(),
+                context: &RecordContext {
+                    source,
+                    ..value.origin.context()
+                },
             })?;
             self.remove(key, &first.key, value.size(key))?;
             page.pop_front();
@@ -369,6 +379,7 @@ impl SuppressBuffer {
             from.push(0);
         }
         self.buffers.replace(buffers);
+        self.sources.borrow_mut().remove(key);
         self.note(key, None);
         if counted.totals.records == 0 {
             counted.earliest = i64::MAX;
@@ -393,6 +404,7 @@ impl SuppressBuffer {
             return Ok(counted);
         }
         self.unlogged.borrow_mut().clear();
+        self.sources.borrow_mut().clear();
         let mut counted = Counted {
             totals: BufferTotals { records: 0, bytes: 0 },
             earliest: i64::MAX,

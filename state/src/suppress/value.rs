@@ -59,6 +59,7 @@ impl<'a> Origin<'a> {
             offset: self.offset,
             timestamp: self.timestamp,
             headers,
+            source: None,
         }
     }
 }
@@ -219,6 +220,7 @@ mod tests {
             offset: 7,
             timestamp: 5,
             headers,
+            source: None,
         }
     }
 

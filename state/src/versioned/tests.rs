@@ -45,6 +45,7 @@ fn put(store: &VersionedStore, key: &[u8], value: Option<&[u8]>, time: i64) {
         offset: 0,
         timestamp: time,
         headers: Headers::new(),
+        source: None,
     };
     store.put(key, value, time, &context).unwrap();
 }

@@ -48,6 +48,7 @@ pub fn context(timestamp: i64) -> RecordContext {
         offset: 0,
         timestamp,
         headers: Headers::new(),
+        source: None,
     }
 }
 
