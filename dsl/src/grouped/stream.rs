@@ -499,7 +499,7 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
         if let Some(name) = self.grouped.name.name() {
             if let Some(shared) = &*self.repartitioned.borrow() {
                 // The topic exists; the names it would have got are used up all the same.
-                burn_names(&mut self.stream.builder.borrow_mut());
+                burn_names(&mut self.stream.builder.borrow_mut(), name);
                 return shared.clone();
             }
             let made = self.repartition(name.clone());

@@ -83,11 +83,8 @@ impl Names {
 }
 
 /// Uses up the names of a topic that is shared and not made; gives that of its source.
-pub(crate) fn burn_names(builder: &mut Builder) -> Arc<str> {
-    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-"] {
-        builder.new_processor_name(prefix);
-    }
-    builder.new_processor_name("KSTREAM-SOURCE-")
+pub(crate) fn burn_names(builder: &mut Builder, name: &str) -> Arc<str> {
+    Names::new(builder, name).source
 }
 
 /// A repartition topic that can become one with others.

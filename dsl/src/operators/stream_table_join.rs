@@ -370,11 +370,13 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         if name.is_none() {
             let shared = self.builder.borrow().join_topic::<K, V>(self.node);
             if let Some(shared) = shared {
-                // The names that another topic would have got are used up all the same. Kafka Streams goes on with the
-                // source that is not there, and asks for no equal partition counts with it.
+                // The names that another topic would have got are used up all the same. Kafka Streams goes on with that
+                // source; unless it has the name of the one that is there, it asks for no equal partition counts with it.
                 let mut builder = self.builder.borrow_mut();
-                let source = burn_names(&mut builder);
-                builder.stand_ins.insert(source.clone(), vec![shared.source.clone()]);
+                let source = burn_names(&mut builder, &self.name);
+                if source != shared.source {
+                    builder.stand_ins.insert(source.clone(), vec![shared.source.clone()]);
+                }
                 return Self {
                     builder: self.builder.clone(),
                     node: shared.node,
