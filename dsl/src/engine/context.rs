@@ -412,10 +412,11 @@ impl TaskContext {
         };
         let headers = context.headers.clone();
         let text = |name: &str, value: &str| headers.add(name, Some(value.as_bytes()));
+        let topic_of_record = context.topic.map(str::as_bytes);
         text("__streams.errors.exception", &format!("{:?}", error.kind));
         text("__streams.errors.message", &error.message);
         text("__streams.errors.stacktrace", &chain(error));
-        text("__streams.errors.topic", context.topic.unwrap_or_default());
+        headers.add("__streams.errors.topic", topic_of_record);
         text("__streams.errors.partition", &context.partition.to_string());
         text("__streams.errors.offset", &context.offset.to_string());
         self.collector

@@ -4,6 +4,7 @@ use std::{any::Any, sync::Arc};
 /// Any error of user code.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Outcome of a record in an operator and everything behind it. An error has passed the handlers: it stops the task.
+/// Only a sink's has not yet: see [`deliver`](super::receiver::deliver).
 pub type ProcessResult = Result<(), Box<ProcessError>>;
 
 /// What stopped a record, with the operator it happened in.
@@ -19,6 +20,18 @@ pub struct ProcessError {
     /// The error behind it.
     #[source]
     pub source: Option<BoxError>,
+    pub(crate) stage: Stage,
+}
+
+/// Who has to deal with an error?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The owner of the task: it has passed the handlers.
+    Settled,
+    /// The operator in front of the sink that it happened in.
+    InSink,
+    /// It has left that operator, too, which has not gone on with its record.
+    InFrontOfSink,
 }
 
 /// Classes of errors a record can meet.
@@ -61,6 +74,7 @@ impl ProcessError {
             node: node.clone(),
             message: message.into(),
             source: None,
+            stage: Stage::Settled,
         })
     }
     /// An error with the error behind it.
@@ -71,7 +85,13 @@ impl ProcessError {
             node: node.clone(),
             message: source.to_string(),
             source: Some(source),
+            stage: Stage::Settled,
         })
+    }
+    /// The error of a sink, which the operator in front of it has to deal with.
+    pub(crate) fn in_sink(mut self: Box<Self>) -> Box<Self> {
+        self.stage = Stage::InSink;
+        self
     }
     /// A caught panic.
     pub(crate) fn panicked(node: &Arc<str>, payload: &(dyn Any + Send)) -> Box<Self> {

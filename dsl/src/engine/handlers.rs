@@ -63,6 +63,10 @@ pub trait DeserializationHandler: Send + Sync {
     fn on_deserialization_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
 }
 /// Decides about records on which an operator failed. Kafka Streams: `ProcessingExceptionHandler`.
+///
+/// An error of a sink counts as one of the operator in front of it: a function that chooses topic or partition failed, or the
+/// production handler did not want to go on. That operator is not asked for more of its record, and sinks that come
+/// later get nothing of it. In front of a sink right behind a source there is no operator: its error stops the task.
 pub trait ProcessingHandler: Send + Sync {
     /// Decides about one record, which is then dropped or stops the task.
     ///
@@ -90,7 +94,8 @@ pub trait ProcessingHandler: Send + Sync {
     /// ```
     fn on_processing_error(&self, context: &ErrorContext<'_>, error: &ProcessError) -> Response;
 }
-/// Decides about records that cannot be written. Kafka Streams: `ProductionExceptionHandler`.
+/// Decides about records that cannot be written. Kafka Streams: `ProductionExceptionHandler`. Where it answers
+/// [`Response::Fail`], the [`ProcessingHandler`] is asked as well.
 pub trait ProductionHandler: Send + Sync {
     /// Decides about one record, which is then left out or stops the task.
     ///

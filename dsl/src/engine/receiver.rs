@@ -1,7 +1,9 @@
 //! Who takes a record: the typed edges of a task's graph. Erased once, when the task is built; a hop is one virtual call.
 use std::rc::Rc;
 
-use super::{Change, ProcessResult, Record, TaskContext};
+use millstream_state::Headers;
+
+use super::{Change, ProcessError, ProcessResult, Record, TaskContext, error::Stage};
 
 /// Takes the records of a stream.
 pub trait Receiver<K, V> {
@@ -43,8 +45,37 @@ impl<K, V> Children<K, V> {
     pub fn forward(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
         match self {
             Self::None => Ok(()),
-            Self::One(port) => port.receive(cx, record),
+            Self::One(port) => deliver(cx, port, record),
             Self::Many(ports) => forward_to_all(cx, record, ports.iter()),
+        }
+    }
+}
+
+/// Gives a record to an operator, and deals with an error of a sink behind it: the operator does not go on with the record,
+/// and the processing handler decides whether anybody does. An error of a sink right behind a source stops the task. Both
+/// as in Kafka Streams, where sinks are no processors.
+#[inline]
+pub(crate) fn deliver<K, V>(cx: &TaskContext, port: &StreamPort<K, V>, record: Record<'_, K, V>) -> ProcessResult {
+    let result = port.receive(cx, record);
+    result.or_else(|error| settle(cx, error, record.timestamp, record.headers))
+}
+
+#[cold]
+pub(crate) fn settle(
+    cx: &TaskContext,
+    mut error: Box<ProcessError>,
+    timestamp: i64,
+    headers: &Headers,
+) -> ProcessResult {
+    match error.stage {
+        Stage::Settled => Err(error),
+        Stage::InSink => {
+            error.stage = Stage::InFrontOfSink;
+            Err(error)
+        }
+        Stage::InFrontOfSink => {
+            error.stage = Stage::Settled;
+            cx.processing_failed(error, timestamp, headers)
         }
     }
 }
@@ -57,9 +88,9 @@ pub(crate) fn forward_to_all<'p, K: 'p, V: 'p>(
 ) -> ProcessResult {
     if record.is_copy && cx.headers_may_change() {
         let headers = record.headers.clone();
-        return ports.try_for_each(|port| port.receive(cx, record.with_own_headers(&headers)));
+        return ports.try_for_each(|port| deliver(cx, port, record.with_own_headers(&headers)));
     }
-    ports.try_for_each(|port| port.receive(cx, record))
+    ports.try_for_each(|port| deliver(cx, port, record))
 }
 
 /// The operators behind a table, in the order in which they were added.
@@ -86,8 +117,15 @@ impl<K, V> TableChildren<K, V> {
     pub fn forward(&self, cx: &TaskContext, change: Change<'_, K, V>) -> ProcessResult {
         match self {
             Self::None => Ok(()),
-            Self::One(port) => port.receive_change(cx, change),
-            Self::Many(ports) => ports.iter().try_for_each(|port| port.receive_change(cx, change)),
+            Self::One(port) => deliver_change(cx, port, change),
+            Self::Many(ports) => ports.iter().try_for_each(|port| deliver_change(cx, port, change)),
         }
     }
+}
+
+/// [`deliver`] for an update of a table.
+#[inline]
+fn deliver_change<K, V>(cx: &TaskContext, port: &TablePort<K, V>, change: Change<'_, K, V>) -> ProcessResult {
+    let result = port.receive_change(cx, change);
+    result.or_else(|error| settle(cx, error, change.timestamp, change.headers))
 }

@@ -2,7 +2,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use crate::{
-    engine::{BoxError, NodeScope, ProcessResult, Receiver, Record, StreamPort, TaskContext, port},
+    engine::{BoxError, NodeScope, ProcessResult, Receiver, Record, StreamPort, TaskContext, port, receiver::deliver},
     stream::{KStream, Named, factory},
     topology::{GraphId, GraphNode, TopologyWriter},
 };
@@ -20,14 +20,14 @@ impl<K, V> Receiver<K, V> for Split<K, V> {
     fn receive(&self, cx: &TaskContext, record: Record<'_, K, V>) -> ProcessResult {
         for (predicate, branch) in &self.branches {
             match cx.try_call(&self.name, || predicate(record.key, record.value)) {
-                Ok(true) => return branch.receive(cx, record),
+                Ok(true) => return deliver(cx, branch, record),
                 Ok(false) => {}
                 Err(error) => return cx.processing_failed(error, record.timestamp, record.headers),
             }
         }
         self.default
             .as_ref()
-            .map_or(Ok(()), |branch| branch.receive(cx, record))
+            .map_or(Ok(()), |branch| deliver(cx, branch, record))
     }
 }
 

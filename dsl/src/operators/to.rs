@@ -54,7 +54,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.add_dynamic_sink(topic_of_pair(topic), produced);
     }
     /// [`to_dynamic_with`](Self::to_dynamic_with) by a function that sees the whole record and where it came from, and can
-    /// fail; an error goes to the processing handler, as does a name that is empty (in Kafka Streams: null).
+    /// fail. An error goes to the processing handler, as does a name that is empty (in Kafka Streams: null): where it
+    /// goes on, the operator in front does so with its next record. Right behind a source it stops the task.
     ///
     /// ```
     /// use millstream_dsl::{prelude::*, stream::Outgoing, testing::Runner};

@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Duration};
 use crate::{
     engine::{
         BoxError, Cancellable, ProcessError, ProcessErrorKind, PunctuationType, Record, TaskContext,
-        receiver::forward_to_all,
+        receiver::{deliver, forward_to_all},
     },
     store::Handle,
 };
@@ -260,7 +260,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         self.check(&record)?;
         let children = &self.node.children;
         let result = match children.as_slice() {
-            [(_, child)] => child.receive(self.cx, record),
+            [(_, child)] => deliver(self.cx, child, record),
             _ => forward_to_all(self.cx, record, children.iter().map(|(_, child)| child)),
         };
         result.map_err(ForwardError::downstream)
@@ -287,7 +287,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     pub fn forward_to(&self, child: &str, record: Record<'_, K, V>) -> Result<(), ForwardError> {
         self.check(&record)?;
         match self.node.children.iter().find(|(name, _)| **name == *child) {
-            Some((_, port)) => port.receive(self.cx, record).map_err(ForwardError::downstream),
+            Some((_, port)) => deliver(self.cx, port, record).map_err(ForwardError::downstream),
             None => {
                 let message = format!("there is no child {child}");
                 Err(ForwardError::here(ProcessError::new(

@@ -11,6 +11,7 @@ use millstream_state::StateError;
 use crate::{
     engine::{
         BoxError, NodeScope, ProcessError, ProcessErrorKind, ProcessResult, Receiver, Record, StreamPort, TaskContext,
+        receiver,
     },
     store::{StoreAccess, StoreFailure},
 };
@@ -332,7 +333,8 @@ where
         let result = cx.at(punctuation.timestamp, self.keeps_headers.then_some(headers), || {
             self.run(cx, |p| p.punctuate(&ctx, punctuation))
         });
-        result.or_else(|e| settle(cx, e, punctuation.timestamp, headers))
+        let result = result.or_else(|e| settle(cx, e, punctuation.timestamp, headers));
+        result.or_else(|e| receiver::settle(cx, e, punctuation.timestamp, headers))
     }
 }
 

@@ -183,15 +183,15 @@ impl<K: 'static, V: 'static> Receiver<K, V> for Sink<K, V> {
                     headers: record.headers,
                     cx,
                 };
-                match cx.try_call(&self.name, || f(&outgoing)) {
-                    Ok(topic) if topic.is_empty() => {
-                        let what = "the topic that was chosen for the record has no name";
-                        let error = ProcessError::new(ProcessErrorKind::InvalidArgument, &self.name, what);
-                        cx.processing_failed(error, record.timestamp, record.headers)
-                    }
-                    Ok(topic) => self.send(cx, SinkTopic::Dynamic(&topic), &topic, key, value, &record),
-                    Err(error) => cx.processing_failed(error, record.timestamp, record.headers),
+                let topic = cx
+                    .try_call(&self.name, || f(&outgoing))
+                    .map_err(ProcessError::in_sink)?;
+                if topic.is_empty() {
+                    let what = "the topic that was chosen for the record has no name";
+                    let error = ProcessError::new(ProcessErrorKind::InvalidArgument, &self.name, what);
+                    return Err(error.in_sink());
                 }
+                self.send(cx, SinkTopic::Dynamic(&topic), &topic, key, value, &record)
             }
         }
     }
@@ -220,9 +220,10 @@ impl<K, V> Sink<K, V> {
         error.message = format!("{what} for topic {}: {}", self.options.topic, error.message);
         let cause = error.source.as_ref().and_then(|e| e.downcast_ref::<SerdeError>());
         if cause.is_some_and(SerdeError::is_wrong_type) {
-            return Err(error);
+            return Err(error.in_sink());
         }
-        cx.production_failed(error, record.timestamp, record.headers)
+        let decided = cx.production_failed(error, record.timestamp, record.headers);
+        decided.map_err(ProcessError::in_sink)
     }
 
     fn send(
@@ -245,7 +246,7 @@ impl<K, V> Sink<K, V> {
                     partitioner.partitions(name, record.key, record.value, count)
                 }) {
                     Ok(chosen) => chosen,
-                    Err(error) => return cx.processing_failed(error, record.timestamp, record.headers),
+                    Err(error) => return Err(error.in_sink()),
                 }
             }
         };

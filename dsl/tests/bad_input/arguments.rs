@@ -53,6 +53,7 @@ fn a_record_without_topic_is_an_error() -> TestResult {
         let produced = Produced::options().named("fan-out");
         builder
             .stream::<String, String>("in")
+            .filter(|_, _| true)
             .to_dynamic_with(|_, _| String::new(), produced);
     })?;
     assert_eq!(error.kind, ProcessErrorKind::InvalidArgument);

@@ -296,10 +296,12 @@ fn in_sources_and_sinks() -> TestResult {
                 check_or_panic(v);
                 text("out")
             };
-            s.to_dynamic_with(topic, Produced::options().named("it"));
+            s.filter(|_, _| true)
+                .to_dynamic_with(topic, Produced::options().named("it"));
         }),
         infallible("a partitioner", |_, s, _| {
-            s.to(Produced::topic("out").partitioner(TouchyPartitioner).named("it"));
+            s.filter(|_, _| true)
+                .to(Produced::topic("out").partitioner(TouchyPartitioner).named("it"));
         }),
         infallible("the partitioner of a repartition topic", |_, s, _| {
             s.repartition_with(Repartitioned::named("r").partitioner(TouchyPartitioner))
@@ -307,6 +309,39 @@ fn in_sources_and_sinks() -> TestResult {
         })
         .at("r-repartition-sink"),
     ])
+}
+
+#[test]
+fn in_a_sink_right_behind_a_source_it_stops_the_task() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream::<String, String>("in");
+    stream.to(Produced::topic("out").partitioner(TouchyPartitioner).named("it"));
+    let runner = Runner::with(&builder.build()?, continuing(), 0)?;
+    let error = stopped("a partitioner", runner.pipe("in", text("k"), text("bad")))?;
+    assert_eq!((&*error.node, &*error.message), ("it", "it is bad"));
+    Ok(())
+}
+
+#[test]
+fn of_a_sink_the_operator_in_front_goes_on_with_the_next_record() -> TestResult {
+    let builder = StreamsBuilder::new();
+    let words = builder
+        .stream::<String, String>("in")
+        .flat_map_values(|line| line.split(' ').map(text).collect::<Vec<_>>());
+    words.to(Produced::topic("out").partitioner(TouchyPartitioner));
+    words.to("second");
+    let runner = Runner::with(&builder.build()?, continuing(), 0)?;
+    runner.pipe("in", text("k"), text("one bad two"))?;
+    runner.pipe("in", text("k"), text("three"))?;
+    let all = ["out", "second"].map(|topic| runner.read::<String, String>(topic));
+    let both = [(text("k"), text("one")), (text("k"), text("three"))];
+    assert_eq!(
+        all,
+        [both.clone(), both],
+        "neither the second topic nor the second word"
+    );
+    assert_eq!(runner.graph().dropped_records(), 1);
+    Ok(())
 }
 
 #[test]
