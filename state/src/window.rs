@@ -105,7 +105,12 @@ impl WindowStore {
     /// When the database cannot be read.
     pub fn get_with_headers(&self, key: &[u8], start: i64, value: &mut Vec<u8>) -> Result<Option<(i64, Headers)>> {
         value.clear();
-        self.with_row_key(key, start, 0, |row_key| {
+        // Of duplicates Kafka Streams looks for the one that was put last into the store, and in memory for none.
+        let sequence = match self.core.spec.backend {
+            StoreBackend::Persistent if self.retain_duplicates => self.core.row_sequence.get(),
+            _ => 0,
+        };
+        self.with_row_key(key, start, sequence, |row_key| {
             if self.segments.shows(&self.core, start, row_key) {
                 self.core.get_with_headers(row_key, value)
             } else {

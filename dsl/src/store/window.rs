@@ -237,7 +237,8 @@ impl<K, V> WindowStore<K, V> {
     pub fn put(&self, key: &K, value: Option<&V>, start: i64) -> Result<bool, StoreFailure> {
         self.0.put(key, value, start, self.0.0.time(), None)
     }
-    /// The value of a key in the window that begins at `start`.
+    /// The value of a key in the window that begins at `start`. Of duplicates, as in Kafka Streams, only what was put last into
+    /// a store on disk is found: [`fetch`](Self::fetch) them.
     ///
     /// ```
     /// # use millstream_dsl::{prelude::*, testing::with_store};
