@@ -48,6 +48,10 @@ impl SessionStore {
     pub fn is_cached(&self) -> bool {
         self.core.is_cached()
     }
+    /// Whether the rows are in memory only.
+    pub fn is_in_memory(&self) -> bool {
+        self.core.spec.backend == StoreBackend::InMemory
+    }
 
     /// Whether the record cache is over its budget: flush it soon.
     pub fn cache_is_full(&self) -> bool {

@@ -235,7 +235,8 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         self.output.children.forward(cx, change).map_err(Stop::Behind)
     }
 
-    /// Emits the sessions that have closed since the last round, in the order of their end.
+    /// Emits the sessions that have closed since the last round, in the order of their end. Those that end together come as
+    /// the store of Kafka Streams has them: on disk by start, in memory by key.
     fn emit_closed(&self, cx: &TaskContext, record: &Record<'_, K, V>, closed: i64) -> Result<(), Stop> {
         let Some(last) = self.clock.due(cx, closed) else {
             return Ok(());
@@ -246,7 +247,11 @@ impl<K: 'static, V: 'static, A: 'static> SessionAggregate<K, V, A> {
         }
         let rows = self.store.find_kept(lower, upper);
         let mut rows = rows.map_err(|e| faults::store(&self.node, e))?;
-        rows.sort_by(|a, b| (a.end, a.start, &a.key).cmp(&(b.end, b.start, &b.key)));
+        if self.store.is_in_memory() {
+            rows.sort_by(|a, b| (a.end, &a.key, a.start).cmp(&(b.end, &b.key, b.start)));
+        } else {
+            rows.sort_by(|a, b| (a.end, a.start, &a.key).cmp(&(b.end, b.start, &b.key)));
+        }
         for row in rows {
             let value = self.read(&row.value)?;
             let window = Window {
