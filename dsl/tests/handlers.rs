@@ -201,30 +201,29 @@ fn negative_timestamps_fail_or_are_skipped() -> TestResult {
     Ok(())
 }
 
+/// Checks which bytes of the record it is shown.
+struct Watch(Option<(&'static [u8], &'static [u8])>);
+impl ProcessingHandler for Watch {
+    fn on_processing_error(
+        &self,
+        context: &millstream_dsl::engine::ErrorContext<'_>,
+        _: &millstream_dsl::engine::ProcessError,
+    ) -> Response {
+        assert_eq!((context.topic, context.partition, context.offset), (Some("in"), 0, 1));
+        assert_eq!(context.source_key.zip(context.source_value), self.0);
+        Response::Continue
+    }
+}
+
 #[test]
 fn a_handler_sees_where_the_record_came_from() -> TestResult {
-    struct Watch;
-    impl ProcessingHandler for Watch {
-        fn on_processing_error(
-            &self,
-            context: &millstream_dsl::engine::ErrorContext<'_>,
-            _: &millstream_dsl::engine::ProcessError,
-        ) -> Response {
-            assert_eq!((context.topic, context.partition, context.offset), (Some("in"), 0, 1));
-            assert_eq!(
-                (context.source_key, context.source_value),
-                (Some(&b"k"[..]), Some(&b"bad"[..]))
-            );
-            Response::Continue
-        }
-    }
     let builder = StreamsBuilder::new();
     builder
         .stream::<String, String>("in")
         .try_map_values(fail_if_bad)
         .to("out");
     let handlers = Handlers {
-        processing: Arc::new(Watch),
+        processing: Arc::new(Watch(Some((b"k", b"bad")))),
         keep_source_bytes: true,
         ..Handlers::default()
     };
@@ -237,17 +236,6 @@ fn a_handler_sees_where_the_record_came_from() -> TestResult {
 
 #[test]
 fn a_handler_that_wants_no_bytes_is_not_shown_those_of_another_record() -> TestResult {
-    struct Watch;
-    impl ProcessingHandler for Watch {
-        fn on_processing_error(
-            &self,
-            context: &millstream_dsl::engine::ErrorContext<'_>,
-            _: &millstream_dsl::engine::ProcessError,
-        ) -> Response {
-            assert_eq!((context.source_key, context.source_value), (None, None));
-            Response::Continue
-        }
-    }
     let builder = StreamsBuilder::new();
     let numbers = builder.stream::<String, i64>("in");
     numbers
@@ -255,7 +243,7 @@ fn a_handler_that_wants_no_bytes_is_not_shown_those_of_another_record() -> TestR
         .to("out");
     let handlers = Handlers {
         deserialization: Arc::new(LogAndContinue),
-        processing: Arc::new(Watch),
+        processing: Arc::new(Watch(None)),
         ..Handlers::default()
     };
     let runner = Runner::with(&builder.build()?, handlers, 0)?;
