@@ -57,10 +57,9 @@ pub(crate) fn run(case: &Json) -> Result<Json, String> {
             return Ok(Json::Object(out));
         }
     };
-    out.insert(
-        "subtopologies".into(),
-        topics::subtopologies(&built.topology, application_id),
-    );
+    let subtopologies = topics::subtopologies(&built.topology, application_id);
+    let internal = topics::internal(&subtopologies);
+    out.insert("subtopologies".into(), subtopologies);
     out.insert(
         "copartition".into(),
         topics::copartition(&built.topology, application_id),
@@ -80,7 +79,6 @@ pub(crate) fn run(case: &Json) -> Result<Json, String> {
             out.insert("error".into(), error);
         }
     }
-    let internal = topics::internal(&built.topology, application_id);
     finish(&mut out, run.produced, case, &recorder, &internal);
     if !run.reads.is_empty() {
         out.insert("reads".into(), Json::Array(run.reads));

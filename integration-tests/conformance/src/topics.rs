@@ -71,16 +71,9 @@ pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
     json!(groups)
 }
 
-/// Full names of the repartition and changelog topics.
-pub(crate) fn internal(topology: &Topology, application_id: &str) -> BTreeSet<String> {
-    let mut out = BTreeSet::new();
-    for part in topology.subtopologies() {
-        let changelogs = part.stores.iter().filter_map(|s| s.changelog.as_ref());
-        let repartition = part.sources.iter().filter_map(|t| match t {
-            TopicRef::Internal(topic) => Some(topic),
-            TopicRef::External(_) | TopicRef::Pattern(_) => None,
-        });
-        out.extend(changelogs.chain(repartition).map(|t| t.full_name(application_id)));
-    }
-    out
+/// The topics that count as internal: those that stand in the result as topics of a sub-topology.
+pub(crate) fn internal(subtopologies: &Json) -> BTreeSet<String> {
+    let parts = subtopologies.as_object().into_iter().flat_map(Map::values);
+    let topics = parts.flat_map(|part| ["repartition", "changelogs"].map(|kind| part[kind].as_object()));
+    topics.flatten().flat_map(Map::keys).cloned().collect()
 }
