@@ -52,6 +52,7 @@ fn allocations_per_thousand(topology: &Topology) -> Result<(u64, u64), Box<dyn E
     let one = |number: i64| {
         let (key, value) = (number.to_be_bytes(), number.to_be_bytes());
         let record = RawRecord {
+            topic: None,
             key: Some(&key),
             value: Some(&value),
             timestamp: number,

@@ -53,6 +53,7 @@ mod tests {
         }
         fn get(&self, _: usize) -> RawRecord<'_> {
             RawRecord {
+                topic: None,
                 key: None,
                 value: None,
                 timestamp: 0,

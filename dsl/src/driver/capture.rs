@@ -8,7 +8,11 @@ use std::{
 
 use millstream_state::{ChangeLogger, Headers, StoreIndex};
 
-use super::{feeds::Feeds, log::RecordLog, queues::QueuedRecord};
+use super::{
+    feeds::{Feed, Feeds},
+    log::RecordLog,
+    queues::QueuedRecord,
+};
 use crate::engine::{Collector, CollectorError, OutgoingRecord, SinkTopic, SourceIndex};
 
 /// A record a topology produced, lent to a callback: see [`TopologyTestDriver::on_output`](super::TopologyTestDriver::on_output).
@@ -40,7 +44,7 @@ struct Topic {
     name: Rc<str>,
     keep: Keep,
     /// Its records are input as well.
-    feeds: Option<SourceIndex>,
+    feeds: Option<Feed>,
     /// Positions in the log that no output handle has read.
     unread: VecDeque<usize>,
 }
@@ -117,11 +121,11 @@ impl Capture {
         let call = {
             let mut topics = self.topics.borrow_mut();
             let slot = &mut topics.all[topic];
-            if let Some(feed) = slot.feeds {
+            if let Some(feed) = &slot.feeds {
                 let mut looped = self.done.take().unwrap_or_default();
                 let headers = headers.cloned().unwrap_or_default();
-                looped.set(record.key, record.value, record.timestamp, headers);
-                self.looped.borrow_mut().push_back((feed, looped));
+                looped.set(feed, (record.key, record.value, record.timestamp), headers);
+                self.looped.borrow_mut().push_back((feed.source, looped));
             }
             match &slot.keep {
                 Keep::All => {

@@ -10,7 +10,7 @@ use millstream_state::{Headers, STATE_MEMORY_BYTES, StateEngine, StoreSpec, Task
 use super::{
     capture::Capture,
     error::{DriverError, Result},
-    feeds::Feeds,
+    feeds::{Feed, Feeds},
     queues::{QueuedRecord, SourceQueue, order_of_waiting},
 };
 use crate::engine::{
@@ -64,6 +64,8 @@ pub(super) struct Core {
 /// A record as it is piped, borrowed from the caller.
 #[derive(Clone, Copy)]
 pub(super) struct Piped<'a> {
+    /// Of a source that reads topics by a pattern.
+    pub(super) topic: Option<&'a str>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
     pub(super) timestamp: i64,
@@ -73,6 +75,7 @@ pub(super) struct Piped<'a> {
 impl<'a> Piped<'a> {
     fn of(record: &'a QueuedRecord) -> Self {
         Self {
+            topic: record.topic.as_deref(),
             key: record.key.as_deref(),
             value: record.value.as_deref(),
             timestamp: record.timestamp,
@@ -175,7 +178,7 @@ impl Core {
         })
     }
 
-    pub(super) fn source(&self, topic: &str) -> Result<SourceIndex> {
+    pub(super) fn feed(&self, topic: &str) -> Result<Feed> {
         self.feeds.of(topic).ok_or_else(|| {
             let mut known = self.feeds.names();
             known.sort_unstable();
@@ -224,9 +227,9 @@ impl Core {
     }
 
     /// One input record, and everything that follows from it.
-    pub(super) fn pipe(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
+    pub(super) fn pipe(&self, feed: &Feed, record: Piped<'_>) -> Result<()> {
         let _busy = Busy::enter(&self.busy)?;
-        let result = self.pipe_inner(source, record);
+        let result = self.pipe_inner(feed, record);
         if result.is_err() {
             self.capture.abandon();
         }
@@ -238,12 +241,14 @@ impl Core {
         self.max_task_idle_ms <= 0 && self.inputs.borrow().heap.is_empty()
     }
 
-    fn pipe_inner(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
+    fn pipe_inner(&self, feed: &Feed, record: Piped<'_>) -> Result<()> {
+        let source = feed.source;
         if self.graph.is_global(source) || self.needs_no_queue() {
             self.process_at_once(source, record)?;
         } else {
             let mut queued = QueuedRecord::default();
-            queued.set(record.key, record.value, record.timestamp, record.headers.clone());
+            let content = (record.key, record.value, record.timestamp);
+            queued.set(feed, content, record.headers.clone());
             self.enqueue(source, queued)?;
         }
         self.complete_work()
@@ -252,6 +257,7 @@ impl Core {
     fn process_at_once(&self, source: SourceIndex, record: Piped<'_>) -> Result<()> {
         let lent = LentHeaders(record.headers);
         let mut raw = RawRecord {
+            topic: record.topic,
             key: record.key,
             value: record.value,
             timestamp: record.timestamp,
@@ -438,6 +444,7 @@ impl Core {
 fn with_raw<T>(record: &QueuedRecord, f: impl FnOnce(RawRecord<'_>) -> T) -> T {
     let lent = LentHeaders(&record.headers);
     f(RawRecord {
+        topic: record.topic.as_deref(),
         key: record.key.as_deref(),
         value: record.value.as_deref(),
         timestamp: record.timestamp,

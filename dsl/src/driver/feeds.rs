@@ -1,12 +1,21 @@
 //! Which source reads a topic? By name, or by the pattern of a source.
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::rc::Rc;
 
 use regex_lite::Regex;
 use rustc_hash::FxHasher;
 
 use super::error::{DriverError, Result};
 use crate::engine::{SourceIndex, TopicRef};
+
+/// Where the records of a topic go.
+#[derive(Clone, Debug)]
+pub(super) struct Feed {
+    pub(super) source: SourceIndex,
+    /// The name, where the source reads topics by a pattern.
+    pub(super) topic: Option<Rc<str>>,
+}
 
 /// The sources of a topology.
 #[derive(Default)]
@@ -33,14 +42,16 @@ impl Feeds {
         Ok(feeds)
     }
 
-    pub(super) fn of(&self, topic: &str) -> Option<SourceIndex> {
-        let by_pattern = || {
-            self.patterns
-                .iter()
-                .find(|(pattern, _)| pattern.is_match(topic))
-                .map(|(_, i)| *i)
-        };
-        self.by_name.get(topic).copied().or_else(by_pattern)
+    pub(super) fn of(&self, topic: &str) -> Option<Feed> {
+        if let Some(source) = self.by_name.get(topic) {
+            let (source, topic) = (*source, None);
+            return Some(Feed { source, topic });
+        }
+        let (_, source) = self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic))?;
+        Some(Feed {
+            source: *source,
+            topic: Some(topic.into()),
+        })
     }
 
     pub(super) fn names(&self) -> Vec<&str> {

@@ -10,11 +10,9 @@ use millstream_state::Headers;
 use super::{
     core::{Core, Piped},
     error::{DriverError, Result},
+    feeds::Feed,
 };
-use crate::{
-    engine::SourceIndex,
-    serde::{self, SharedSerde},
-};
+use crate::serde::{self, SharedSerde};
 
 /// A source topic that records of one type are piped into. Cheap to make, independent of other handles.
 ///
@@ -38,7 +36,7 @@ use crate::{
 pub struct TestInput<K, V> {
     core: Rc<Core>,
     topic: Rc<str>,
-    source: SourceIndex,
+    feed: Feed,
     key: SharedSerde<K>,
     value: SharedSerde<V>,
     /// Time of the next record without one; None: what the wall clock of the driver shows.
@@ -50,11 +48,11 @@ pub struct TestInput<K, V> {
 
 impl<K, V> TestInput<K, V> {
     pub(super) fn new(core: Rc<Core>, topic: &str, key: SharedSerde<K>, value: SharedSerde<V>) -> Result<Self> {
-        let source = core.source(topic)?;
+        let feed = core.feed(topic)?;
         Ok(Self {
             core,
             topic: topic.into(),
-            source,
+            feed,
             key,
             value,
             clock_ms: Cell::new(None),
@@ -198,12 +196,13 @@ impl<K, V> TestInput<K, V> {
         let has_key = write_part("key", serde::write(&*self.key, key, &mut key_bytes))?;
         let has_value = write_part("value", serde::write(&*self.value, value, &mut value_bytes))?;
         let record = Piped {
+            topic: self.feed.topic.as_deref(),
             key: has_key.then_some(key_bytes.as_slice()),
             value: has_value.then_some(value_bytes.as_slice()),
             timestamp,
             headers,
         };
-        let result = self.core.pipe(self.source, record);
+        let result = self.core.pipe(&self.feed, record);
         self.buffers.replace((key_bytes, value_bytes));
         result
     }

@@ -365,10 +365,11 @@ impl TopologyTestDriver {
         timestamp_ms: i64,
         headers: &Headers,
     ) -> Result<()> {
-        let source = self.core.source(topic)?;
+        let feed = self.core.feed(topic)?;
         self.core.pipe(
-            source,
+            &feed,
             Piped {
+                topic: feed.topic.as_deref(),
                 key,
                 value,
                 timestamp: timestamp_ms,

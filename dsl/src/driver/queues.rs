@@ -1,14 +1,18 @@
 //! The queues of the source topics. Those that are not empty stand in a heap, by the time of their heads.
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use millstream_state::Headers;
 
+use super::feeds::Feed;
 use crate::engine::{SourceIndex, TaskGraph};
 use crate::topology::java_hash::java_partition_order;
 
 /// A record that waits in a queue, with its bytes.
 #[derive(Debug, Default)]
 pub(super) struct QueuedRecord {
+    /// Of a source that reads topics by a pattern.
+    pub(super) topic: Option<Rc<str>>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
     /// As piped or produced; the extractor decides about the time that counts when the record becomes the head.
@@ -19,7 +23,9 @@ pub(super) struct QueuedRecord {
 
 impl QueuedRecord {
     /// In the memory of a record that is done with.
-    pub(super) fn set(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, timestamp: i64, headers: Headers) {
+    pub(super) fn set(&mut self, feed: &Feed, record: (Option<&[u8]>, Option<&[u8]>, i64), headers: Headers) {
+        let (key, value, timestamp) = record;
+        self.topic.clone_from(&feed.topic);
         copy(key, &mut self.key);
         copy(value, &mut self.value);
         (self.timestamp, self.offset, self.headers) = (timestamp, 0, headers);

@@ -66,7 +66,9 @@ impl TaskGraph {
     /// `timestamp` is what `extract_timestamp` gave.
     pub fn process(&self, source: SourceIndex, record: RawRecord<'_>, timestamp: i64) -> ProcessResult {
         let entry = self.entry(source)?;
-        self.context.enter_record(&entry.topic, &record, entry.global);
+        let by_pattern: Option<Rc<str>> = record.topic.map(Rc::from);
+        let topic = by_pattern.as_ref().unwrap_or(&entry.topic);
+        self.context.enter_record(topic, &record, entry.global);
         // A record inside a record does not happen (the owner queues what loops back), so the headers can be reused.
         let headers = self.headers.borrow();
         record.headers.read_into(&headers);

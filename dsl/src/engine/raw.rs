@@ -4,6 +4,8 @@ use millstream_state::Headers;
 /// A raw record of a source topic, lent by the cluster.
 #[derive(Clone, Copy)]
 pub struct RawRecord<'a> {
+    /// Its topic, where the source reads topics by a pattern; else it is that of the source.
+    pub topic: Option<&'a str>,
     /// Key bytes.
     pub key: Option<&'a [u8]>,
     /// Value bytes; None is a tombstone.

@@ -35,7 +35,8 @@ impl StreamsBuilder {
         self.global_table_with(consumed, Materialized::new())
     }
     /// [`global_table`](Self::global_table) with options of its store. It has no changelog and no record cache, whatever
-    /// the options say, and it cannot be versioned.
+    /// the options say, and it cannot be versioned. Its rows have the times of their records: as in Kafka Streams a
+    /// timestamp extractor is not asked.
     ///
     /// ```
     /// use millstream_dsl::prelude::*;
@@ -50,7 +51,7 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V> {
         // Nobody listens to the rows one by one, so there is nothing that a cache could hold back.
         let materialized = materialized.into().caching(false).logging(false);
-        let consumed = consumed.into();
+        let consumed = consumed.into().with_times_of_records();
         let mut builder = self.inner.borrow_mut();
         let table = TopicTable::new(&mut builder, &consumed, &materialized);
         if materialized.is_versioned() {

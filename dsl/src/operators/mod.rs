@@ -44,7 +44,6 @@ pub(crate) mod window_results;
 pub use print::Printed;
 pub use process::Processing;
 pub(crate) use process::process_node;
-pub(crate) use repartition::burn_names;
-pub(crate) use repartition::{RepartitionParts, repartition};
+pub(crate) use repartition::{RepartitionParts, burn_names, repartition, repartition_topic};
 pub use split::Branches;
 pub(crate) use table_source::suffixed;

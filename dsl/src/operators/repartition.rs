@@ -55,11 +55,7 @@ struct Names {
 impl Names {
     /// Burns three indices, as Kafka Streams does: sink, filter, source.
     fn new(builder: &mut Builder, name: &str) -> Self {
-        let topic: Arc<str> = if name.ends_with("-repartition") {
-            name.into()
-        } else {
-            format!("{name}-repartition").into()
-        };
+        let topic = repartition_topic(name);
         let (sink, filter, source) = (
             builder.new_processor_name("KSTREAM-SINK-"),
             builder.new_processor_name("KSTREAM-FILTER-"),
@@ -79,6 +75,15 @@ impl Names {
             source: format!("{topic}-source").into(),
             topic,
         }
+    }
+}
+
+/// The name of a topic, after an operator or as it was given.
+pub(crate) fn repartition_topic(name: &str) -> Arc<str> {
+    if name.ends_with("-repartition") {
+        name.into()
+    } else {
+        format!("{name}-repartition").into()
     }
 }
 

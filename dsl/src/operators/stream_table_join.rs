@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use crate::{
     engine::{BoxError, Children, ProcessError, ProcessResult, Receiver, Record, TaskContext, port},
-    operators::{RepartitionParts, burn_names, repartition},
+    operators::{RepartitionParts, burn_names, repartition, repartition_topic},
     options::Joined,
     serde::SharedSerde,
     stream::{KStream, factory},
@@ -368,6 +368,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         }
         // Joins without a name share the topic that was made last for a join of this stream.
         if name.is_none() {
+            let topic = repartition_topic(&self.name);
+            self.builder.borrow_mut().generated_names.push(topic);
             let shared = self.builder.borrow().join_topic::<K, V>(self.node);
             if let Some(shared) = shared {
                 // The names that another topic would have got are used up all the same. Kafka Streams goes on with that

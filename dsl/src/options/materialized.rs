@@ -290,7 +290,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             }
             None => {
                 let name = builder.new_store_name(prefix);
-                builder.generated_stores.push(name.clone());
+                builder.generated_names.push(name.clone());
                 name
             }
         }

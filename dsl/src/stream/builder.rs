@@ -214,7 +214,7 @@ impl StreamsBuilder {
         SV: 'static,
         P: Processor<K, V, (), ()> + 'static,
     {
-        let consumed = consumed.into();
+        let consumed = consumed.into().with_times_of_records();
         let mut inner = self.inner.borrow_mut();
         let source_name = suffixed(&mut inner, consumed.name.name(), "-source", "KSTREAM-SOURCE-");
         let name = inner.name_burning(consumed.name.name(), "KTABLE-SOURCE-");

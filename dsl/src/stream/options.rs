@@ -136,7 +136,7 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
         Self::of(SourceTopics::Pattern(pattern.into()))
     }
     /// Where the timestamp comes from, by which windows and joins go. Default: the record's own, negative ones are an
-    /// error.
+    /// error. Not asked for global tables and stores.
     ///
     /// ```
     /// # use millstream_dsl::{driver::TopologyTestDriver, prelude::*};
@@ -191,6 +191,10 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
     }
 }
 impl<K: 'static, V: 'static> Consumed<K, V> {
+    /// Without the extractor: Kafka Streams asks none for records of global stores.
+    pub(crate) fn with_times_of_records(self) -> Self {
+        self.timestamps(TimestampExtractor::default())
+    }
     /// The source of exactly one topic; anything else is a violation.
     pub(crate) fn single(&self, name: &Arc<str>, builder: &mut Builder) -> Option<(Arc<str>, Arc<dyn SourceFactory>)> {
         let topic = match &self.topics {

@@ -280,6 +280,7 @@ impl Runner {
             *next - 1
         };
         let record = RawRecord {
+            topic: None,
             key,
             value,
             timestamp,

@@ -8,7 +8,7 @@ pub(super) fn build(builder: &mut Builder) -> Result<Topology, BuildError> {
         config: builder.config.clone(),
         wrapper: builder.wrapper.clone(),
         stand_ins: builder.stand_ins.clone(),
-        generated_stores: builder.generated_stores.clone(),
+        generated_names: builder.generated_names.clone(),
         ..TopologyWriter::default()
     };
     merge_sources(builder);

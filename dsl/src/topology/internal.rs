@@ -57,7 +57,7 @@ pub(crate) struct Builder {
     /// A `JoinTopic` for each stream that was joined by a new key.
     join_topics: HashMap<GraphId, Box<dyn Any>>,
     /// Generated names of stores, also of those that may never be made.
-    pub(crate) generated_stores: Vec<Arc<str>>,
+    pub(crate) generated_names: Vec<Arc<str>>,
     /// Names that Kafka Streams takes for sources, and the sources they stand for.
     pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Source streams by topics, so that two streams of one topic become one source.
@@ -75,7 +75,7 @@ impl Default for Builder {
             wrapper: None,
             serdes: HashMap::new(),
             join_topics: HashMap::new(),
-            generated_stores: Vec::new(),
+            generated_names: Vec::new(),
             stand_ins: HashMap::new(),
             stream_sources: Vec::new(),
         }

@@ -382,7 +382,8 @@ impl TopologyBuilder {
         P: Processor<K, V, (), ()> + 'static,
     {
         let node = process_node::<K, V, (), (), P>(supplier);
-        if let Some(filled) = self.filled_store(store, source, &consumed.into()) {
+        let consumed = consumed.into().with_times_of_records();
+        if let Some(filled) = self.filled_store(store, source, &consumed) {
             let source = (&filled.source, filled.factory);
             self.writer
                 .add_global(filled.store, &filled.topic, source, (&processor.into(), node));

@@ -37,8 +37,8 @@ pub(crate) struct TopologyWriter {
     pub(crate) self_joins: HashSet<Arc<str>>,
     /// Sources of repartition topics that keep records without a key.
     pub(crate) kept_null_keys: HashSet<Arc<str>>,
-    /// Generated names of stores, also of those that were not made.
-    pub(crate) generated_stores: Vec<Arc<str>>,
+    /// Generated names of stores, also of those that were not made, and names of topics that nobody has chosen for them.
+    pub(crate) generated_names: Vec<Arc<str>>,
     /// Names that Kafka Streams takes for sources, and the sources they stand for.
     pub(crate) stand_ins: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Sources of repartition topics that have become one, and its source.
@@ -311,7 +311,7 @@ impl TopologyWriter {
         let made = stores.map(|s| s.spec.name.clone()).chain(topics);
         // Those of foreign-key joins pass in Kafka Streams: the name of the join is not asked for, that of its store is.
         let made = made.filter(|name| has_index(name) && !name.starts_with("KTABLE-FK-JOIN-SUBSCRIPTION-"));
-        let mut generated = self.generated_stores.clone();
+        let mut generated = self.generated_names.clone();
         for name in made {
             if !generated.contains(&name) {
                 generated.push(name);

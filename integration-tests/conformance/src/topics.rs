@@ -20,8 +20,9 @@ fn config(topic: &InternalTopic) -> Json {
 pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
     let mut out = Map::new();
     for part in topology.subtopologies() {
-        // The recorder knows no topics of a pattern, and so no sub-topology behind it.
-        if part.sources.iter().any(TopicRef::is_pattern) {
+        // The recorder knows no topics of a pattern, and no sub-topology that reads nothing else.
+        let known: Vec<TopicRef> = part.sources.iter().filter(|t| !t.is_pattern()).cloned().collect();
+        if known.is_empty() {
             continue;
         }
         let names = |topics: &[TopicRef]| {
@@ -54,7 +55,7 @@ pub(crate) fn subtopologies(topology: &Topology, application_id: &str) -> Json {
         out.insert(
             part.id.to_string(),
             json!({
-                "sources": names(&part.sources), "sinks": names(&part.sinks),
+                "sources": names(&known), "sinks": names(&part.sinks),
                 "repartition": repartition, "changelogs": changelogs,
             }),
         );
@@ -66,7 +67,9 @@ pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
     let groups: BTreeSet<BTreeSet<_>> = topology
         .asked_copartition_groups(application_id)
         .iter()
-        .map(|group| group.iter().map(|topic| topic.full_name(application_id)).collect())
+        .map(|group| group.iter().filter(|topic| !topic.is_pattern()))
+        .map(|group| group.map(|topic| topic.full_name(application_id)).collect())
+        .filter(|group: &BTreeSet<_>| group.len() > 1)
         .collect();
     json!(groups)
 }

@@ -168,6 +168,7 @@ impl Batch {
             len => Some(&self.bytes[value_start..value_start + len as usize]),
         };
         RawRecord {
+            topic: None,
             key,
             value,
             timestamp: slot.timestamp,

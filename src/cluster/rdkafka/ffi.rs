@@ -551,6 +551,7 @@ impl Message {
         // point to as many bytes as their length says; nobody writes to them. The time's type is not asked for.
         unsafe {
             RawRecord {
+                topic: None,
                 key: bytes((*raw).key, (*raw).key_len),
                 value: bytes((*raw).payload, (*raw).len),
                 timestamp: sys::rd_kafka_message_timestamp(raw, ptr::null_mut()),
@@ -624,6 +625,7 @@ impl crate::cluster::RecordBatch for Batch {
             Some(message) => message.record(),
             // The trait has no other answer; only a caller's mistake gets here.
             None => RawRecord {
+                topic: None,
                 key: None,
                 value: None,
                 timestamp: -1,
