@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc};
 /// Any error of user code.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Outcome of a record in an operator and everything behind it. An error has passed the handlers: it stops the task.
-/// Only a sink's has not yet: see [`deliver`](super::receiver::deliver).
+/// Only a sink's has not yet: whoever called the operator in front of it asks them.
 pub type ProcessResult = Result<(), Box<ProcessError>>;
 
 /// What stopped a record, with the operator it happened in.
