@@ -136,12 +136,13 @@ fn copartition_groups(
     }))
 }
 
-/// The topics of each rule of which Kafka Streams asks equal partition counts, as it meets them.
+/// The topics of each rule of which Kafka Streams asks equal partition counts, as it meets them. Which topics a pattern
+/// stands for is not known yet.
 fn asked_copartitions(writer: &TopologyWriter) -> Vec<Vec<TopicRef>> {
     let rules = writer.copartitioned.iter();
     let topics_of = |rule: &Copartition| {
         let sources: Vec<Arc<str>> = java_set_order(&rule.asked).into_iter().map(Arc::from).collect();
-        topics(&sources, writer, |_| true).collect()
+        topics(&sources, writer, |_| true).filter(|t| !t.is_pattern()).collect()
     };
     rules.map(topics_of).collect()
 }

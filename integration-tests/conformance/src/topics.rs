@@ -67,9 +67,7 @@ pub(crate) fn copartition(topology: &Topology, application_id: &str) -> Json {
     let groups: BTreeSet<BTreeSet<_>> = topology
         .asked_copartition_groups(application_id)
         .iter()
-        .map(|group| group.iter().filter(|topic| !topic.is_pattern()))
-        .map(|group| group.map(|topic| topic.full_name(application_id)).collect())
-        .filter(|group: &BTreeSet<_>| group.len() > 1)
+        .map(|group| group.iter().map(|topic| topic.full_name(application_id)).collect())
         .collect();
     json!(groups)
 }
