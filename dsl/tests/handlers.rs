@@ -1,12 +1,16 @@
 //! What happens to records that cannot be read, processed or written.
-use std::{error::Error, sync::Arc};
+use std::{cell::Cell, error::Error, rc::Rc, sync::Arc};
 
 use millstream_dsl::{
-    engine::{ProcessErrorKind, ProcessingHandler, Response},
+    engine::{
+        Collector, CollectorError, OutgoingRecord, ProcessErrorKind, ProcessingHandler, RawHeaders, RawRecord,
+        Response, SinkTopic, SourceIndex, TaskEnvironment,
+    },
     prelude::*,
     serde::SerdeError,
     testing::Runner,
 };
+use millstream_state::{ChangeLogger, StateEngine, StoreIndex, TaskState};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -250,6 +254,78 @@ fn a_handler_that_wants_no_bytes_is_not_shown_those_of_another_record() -> TestR
     runner.pipe("in", text("unreadable"), text("no number"))?;
     runner.pipe("in", text("k"), 7_i64)?;
     assert_eq!(runner.graph().dropped_records(), 2);
+    Ok(())
+}
+
+/// A cluster that does not take the first record.
+#[derive(Default)]
+struct LosesOne(Cell<bool>);
+impl Collector for LosesOne {
+    fn send(&self, _: OutgoingRecord<'_>) -> Result<(), CollectorError> {
+        if self.0.replace(true) {
+            return Ok(());
+        }
+        Err(CollectorError("the broker is gone".into()))
+    }
+    fn partition_count(&self, _: SinkTopic<'_>) -> Result<i32, CollectorError> {
+        Ok(1)
+    }
+}
+impl ChangeLogger for LosesOne {
+    fn log(
+        &self,
+        _: StoreIndex,
+        _: &[u8],
+        _: Option<&[u8]>,
+        _: Option<i64>,
+        _: Option<&Headers>,
+    ) -> millstream_state::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_sent_stops_the_task_whatever_the_handler_says() -> TestResult {
+    struct Refuses;
+    impl Serde<String> for Refuses {
+        fn serialize(&self, _: &String, _: &mut Vec<u8>) -> Result<(), SerdeError> {
+            Err(SerdeError::new("refused"))
+        }
+        fn deserialize(&self, bytes: &[u8]) -> Result<String, SerdeError> {
+            StringSerde.deserialize(bytes)
+        }
+    }
+    let builder = StreamsBuilder::new();
+    let words = builder.stream::<String, String>("in").filter(|_, _| true);
+    words.to(Produced::topic("out").value_serde(Refuses));
+    let database = StateEngine::in_memory().open_task("0_0", &[])?;
+    let graph = builder.build()?.build_task(
+        0,
+        TaskEnvironment {
+            application_id: "app".into(),
+            task_id: "0_0".into(),
+            partition: 0,
+            collector: Rc::new(LosesOne::default()),
+            state: TaskState::new(database, Rc::new(LosesOne::default()), 0),
+            handlers: Arc::new(Handlers {
+                dead_letter_topic: Some("dlq".into()),
+                ..continuing()
+            }),
+            wall_clock_ms: 0,
+        },
+    )?;
+    let record = RawRecord {
+        topic: None,
+        key: Some(b"k"),
+        value: Some(b"v"),
+        timestamp: 1,
+        offset: 0,
+        headers: RawHeaders::None,
+    };
+    let error = graph
+        .process(SourceIndex(0), record, 1)
+        .expect_err("the dead letter is lost");
+    assert_eq!(error.kind, ProcessErrorKind::Production);
     Ok(())
 }
 

@@ -222,8 +222,8 @@ impl<K, V> Sink<K, V> {
         if cause.is_some_and(SerdeError::is_wrong_type) {
             return Err(error.in_sink());
         }
-        let decided = cx.production_failed(error, record.timestamp, record.headers);
-        decided.map_err(ProcessError::in_sink)
+        // A dead letter that cannot be sent is another error, which stops the task.
+        cx.production_failed(error.in_sink(), record.timestamp, record.headers)
     }
 
     fn send(
